@@ -1,0 +1,32 @@
+# Thin on purpose: every target is one script or one make of nginx's own.
+
+BUILD ?= build
+CC ?= cc
+
+MODULE = $(BUILD)/nginx/ngx_http_pulse_module.so
+
+all: build
+
+build: module
+
+# Debian's nginx-dev: headers and configure, no sources
+
+module: $(BUILD)/nginx/Makefile
+	$(MAKE) -s -f $(abspath $(BUILD))/nginx/Makefile \
+	    -C /usr/share/nginx/src modules
+
+# a source that comes or goes is a reason to configure anew
+
+SOURCES = $(wildcard ngx_pulse_*/*.[ch] ngx_pulse_gateway/dialects/*.[ch])
+
+ifneq ($(SOURCES),$(file < $(BUILD)/sources))
+$(shell mkdir -p $(BUILD) && printf '%s' '$(SOURCES)' > $(BUILD)/sources)
+endif
+
+$(BUILD)/nginx/Makefile: config conf/bin/configure-module $(BUILD)/sources
+	conf/bin/configure-module $(abspath $(BUILD))/nginx
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all build module clean

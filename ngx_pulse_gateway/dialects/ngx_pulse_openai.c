@@ -1,0 +1,2 @@
+
+#include "ngx_pulse_openai.h"
