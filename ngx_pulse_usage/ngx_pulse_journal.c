@@ -1,0 +1,377 @@
+
+#include "ngx_pulse_journal.h"
+#include "ngx_pulse_json.h"
+
+
+#define NGX_PULSE_JOURNAL_MAGIC      "PUJ1"
+#define NGX_PULSE_JOURNAL_ESTIMATED  0x01
+
+
+static uint32_t ngx_pulse_journal_crc(const u_char *p, size_t len);
+static ngx_int_t ngx_pulse_journal_parse(const u_char *p, size_t len,
+    ngx_pulse_journal_record_t *record);
+static u_char *ngx_pulse_journal_put(u_char *p, uint64_t n, ngx_uint_t size);
+static uint64_t ngx_pulse_journal_get(const u_char *p, ngx_uint_t size);
+static void ngx_pulse_journal_member(ngx_pulse_buf_t *b, const char *name,
+    int64_t n);
+static void ngx_pulse_journal_id(ngx_pulse_buf_t *b, const char *name,
+    const u_char *id);
+static void ngx_pulse_journal_text(ngx_pulse_buf_t *b, const char *name,
+    const u_char *p, size_t len);
+
+
+size_t
+ngx_pulse_journal_write(u_char *p, const ngx_pulse_journal_record_t *record)
+{
+    u_char  *last;
+    size_t   len;
+
+    len = NGX_PULSE_JOURNAL_FIXED + record->model_len + record->provider_len
+          + record->trace_len;
+
+    last = ngx_cpymem(p, NGX_PULSE_JOURNAL_MAGIC, 4);
+    last = ngx_pulse_journal_put(last, len, 2);
+    *last++ = record->type;
+    *last++ = record->estimated ? NGX_PULSE_JOURNAL_ESTIMATED : 0;
+    last = ngx_pulse_journal_put(last, 0, 4);
+
+    last = ngx_cpymem(last, record->id, 16);
+    last = ngx_cpymem(last, record->lease, 16);
+    last = ngx_cpymem(last, record->user, 16);
+
+    *last++ = record->kind;
+    *last++ = record->model_len;
+    *last++ = record->provider_len;
+    *last++ = record->trace_len;
+
+    last = ngx_pulse_journal_put(last, record->period, 8);
+    last = ngx_pulse_journal_put(last, record->created, 8);
+    last = ngx_pulse_journal_put(last, record->reserved, 8);
+    last = ngx_pulse_journal_put(last, record->estimate, 8);
+    last = ngx_pulse_journal_put(last, record->settled, 8);
+    last = ngx_pulse_journal_put(last, record->amount, 8);
+    last = ngx_pulse_journal_put(last, record->input, 8);
+    last = ngx_pulse_journal_put(last, record->cached, 8);
+    last = ngx_pulse_journal_put(last, record->output, 8);
+    last = ngx_pulse_journal_put(last, record->reasoning, 8);
+
+    last = ngx_cpymem(last, record->model, record->model_len);
+    last = ngx_cpymem(last, record->provider, record->provider_len);
+    (void) ngx_cpymem(last, record->trace, record->trace_len);
+
+    (void) ngx_pulse_journal_put(p + 8, ngx_pulse_journal_crc(p, len), 4);
+
+    return len;
+}
+
+
+ngx_int_t
+ngx_pulse_journal_read(const u_char *p, size_t len,
+    ngx_pulse_journal_record_t *record, size_t *used, size_t *garbage)
+{
+    size_t     i, hold;
+    ngx_int_t  rc;
+
+    /*
+     * A start without its end may be a record still being written, but only
+     * if no whole one follows: "hold" is kept, and the search goes on.
+     */
+
+    hold = len;
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] != (u_char) NGX_PULSE_JOURNAL_MAGIC[0]) {
+            continue;
+        }
+
+        rc = ngx_pulse_journal_parse(p + i, len - i, record);
+
+        if (rc > 0) {
+            *used = i + rc;
+            *garbage = i;
+            return NGX_OK;
+        }
+
+        if (rc == NGX_AGAIN && hold == len) {
+            hold = i;
+        }
+    }
+
+    *used = hold;
+    *garbage = hold;
+
+    return NGX_AGAIN;
+}
+
+
+/* The length of the record at "p"; NGX_DECLINED if there is none, NGX_AGAIN
+ * if there are too few bytes to know. */
+
+static ngx_int_t
+ngx_pulse_journal_parse(const u_char *p, size_t len,
+    ngx_pulse_journal_record_t *record)
+{
+    size_t  size;
+
+    if (ngx_memcmp(p, NGX_PULSE_JOURNAL_MAGIC, ngx_min(len, 4)) != 0) {
+        return NGX_DECLINED;
+    }
+
+    if (len < NGX_PULSE_JOURNAL_FIXED) {
+        return NGX_AGAIN;
+    }
+
+    size = ngx_pulse_journal_get(p + 4, 2);
+
+    if (p[60] > 2
+        || p[61] > NGX_PULSE_JOURNAL_MODEL
+        || p[62] > NGX_PULSE_JOURNAL_PROVIDER
+        || p[63] > NGX_PULSE_JOURNAL_TRACE
+        || size != (size_t) NGX_PULSE_JOURNAL_FIXED + p[61] + p[62] + p[63]
+        || p[6] < NGX_PULSE_JOURNAL_OPEN
+        || p[6] > NGX_PULSE_JOURNAL_CANCEL)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (len < size) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_pulse_journal_get(p + 8, 4) != ngx_pulse_journal_crc(p, size)) {
+        return NGX_DECLINED;
+    }
+
+    record->type = p[6];
+    record->estimated = (p[7] & NGX_PULSE_JOURNAL_ESTIMATED) ? 1 : 0;
+    record->kind = p[60];
+    record->model_len = p[61];
+    record->provider_len = p[62];
+    record->trace_len = p[63];
+
+    ngx_memcpy(record->id, p + 12, 16);
+    ngx_memcpy(record->lease, p + 28, 16);
+    ngx_memcpy(record->user, p + 44, 16);
+
+    record->period = (int64_t) ngx_pulse_journal_get(p + 64, 8);
+    record->created = (int64_t) ngx_pulse_journal_get(p + 72, 8);
+    record->reserved = ngx_pulse_journal_get(p + 80, 8);
+    record->estimate = ngx_pulse_journal_get(p + 88, 8);
+    record->settled = ngx_pulse_journal_get(p + 96, 8);
+    record->amount = ngx_pulse_journal_get(p + 104, 8);
+    record->input = ngx_pulse_journal_get(p + 112, 8);
+    record->cached = ngx_pulse_journal_get(p + 120, 8);
+    record->output = ngx_pulse_journal_get(p + 128, 8);
+    record->reasoning = ngx_pulse_journal_get(p + 136, 8);
+
+    p += NGX_PULSE_JOURNAL_FIXED;
+    ngx_memcpy(record->model, p, record->model_len);
+
+    p += record->model_len;
+    ngx_memcpy(record->provider, p, record->provider_len);
+
+    p += record->provider_len;
+    ngx_memcpy(record->trace, p, record->trace_len);
+
+    return size;
+}
+
+
+u_char
+ngx_pulse_journal_string(u_char *field, size_t size, const ngx_str_t *value)
+{
+    size_t  i, len;
+
+    len = value->len;
+
+    if (len > size) {
+        len = size;
+
+        while (len && (value->data[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+
+    for (i = 0; i < len; i++) {
+        field[i] = (value->data[i] < 0x20 || value->data[i] == 0x7f)
+                   ? '?' : value->data[i];
+    }
+
+    if (len && ngx_pulse_utf8_check(field, len, NULL) != NGX_OK) {
+        for (i = 0; i < len; i++) {
+            if (field[i] & 0x80) {
+                field[i] = '?';
+            }
+        }
+    }
+
+    return (u_char) len;
+}
+
+
+void
+ngx_pulse_journal_json(ngx_pulse_buf_t *b,
+    const ngx_pulse_journal_record_t *record)
+{
+    ngx_pulse_buf_literal(b, "{");
+    ngx_pulse_journal_id(b, "id", record->id);
+    ngx_pulse_journal_id(b, "lease_id", record->lease);
+    ngx_pulse_journal_id(b, "user_id", record->user);
+    ngx_pulse_journal_member(b, "kind", record->kind);
+    ngx_pulse_journal_member(b, "period", record->period);
+    ngx_pulse_journal_member(b, "created", record->created);
+    ngx_pulse_journal_member(b, "reserved", record->reserved);
+    ngx_pulse_journal_member(b, "settled", record->settled);
+    ngx_pulse_journal_member(b, "amount", record->amount);
+    ngx_pulse_journal_member(b, "input", record->input);
+    ngx_pulse_journal_member(b, "cached", record->cached);
+    ngx_pulse_journal_member(b, "output", record->output);
+    ngx_pulse_journal_member(b, "reasoning", record->reasoning);
+    ngx_pulse_journal_text(b, "model", record->model, record->model_len);
+    ngx_pulse_journal_text(b, "provider", record->provider,
+                           record->provider_len);
+    ngx_pulse_journal_text(b, "trace_id", record->trace, record->trace_len);
+
+    if (record->estimated) {
+        ngx_pulse_buf_literal(b, "\"estimated\":true}");
+
+    } else {
+        ngx_pulse_buf_literal(b, "\"estimated\":false}");
+    }
+}
+
+
+static void
+ngx_pulse_journal_member(ngx_pulse_buf_t *b, const char *name, int64_t n)
+{
+    ngx_pulse_buf_char(b, '"');
+    ngx_pulse_buf_append(b, (u_char *) name, ngx_strlen(name));
+    ngx_pulse_buf_literal(b, "\":");
+    ngx_pulse_buf_int(b, n);
+    ngx_pulse_buf_char(b, ',');
+}
+
+
+static void
+ngx_pulse_journal_id(ngx_pulse_buf_t *b, const char *name, const u_char *id)
+{
+    u_char  text[36];
+
+    ngx_pulse_uuid_text(text, id);
+    ngx_pulse_journal_text(b, name, text, 36);
+}
+
+
+/* an empty string is NULL in the ledger */
+
+static void
+ngx_pulse_journal_text(ngx_pulse_buf_t *b, const char *name, const u_char *p,
+    size_t len)
+{
+    if (len == 0) {
+        return;
+    }
+
+    ngx_pulse_buf_char(b, '"');
+    ngx_pulse_buf_append(b, (u_char *) name, ngx_strlen(name));
+    ngx_pulse_buf_literal(b, "\":");
+    ngx_pulse_buf_json(b, p, len);
+    ngx_pulse_buf_char(b, ',');
+}
+
+
+void
+ngx_pulse_uuid_text(u_char *text, const u_char *id)
+{
+    ngx_uint_t           i;
+    static const u_char  hex[] = "0123456789abcdef";
+
+    for (i = 0; i < 16; i++) {
+
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *text++ = '-';
+        }
+
+        *text++ = hex[id[i] >> 4];
+        *text++ = hex[id[i] & 0xf];
+    }
+}
+
+
+void
+ngx_pulse_uuid_bytes(u_char *id, const u_char *text)
+{
+    u_char      ch, digit;
+    ngx_uint_t  i, n;
+
+    for (i = 0, n = 0; i < 36; i++) {
+        ch = text[i];
+
+        if (ch == '-') {
+            continue;
+        }
+
+        digit = (ch <= '9') ? ch - '0' : (ch | 0x20) - 'a' + 10;
+
+        if (n & 1) {
+            id[n / 2] |= digit;
+
+        } else {
+            id[n / 2] = digit << 4;
+        }
+
+        n++;
+    }
+}
+
+
+/* the four bytes of the sum itself count as zero */
+
+static uint32_t
+ngx_pulse_journal_crc(const u_char *p, size_t len)
+{
+    size_t                 i;
+    uint32_t               crc;
+    static const uint32_t  table[16] = {
+        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+        0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c
+    };
+
+    crc = 0xffffffff;
+
+    for (i = 0; i < len; i++) {
+        crc ^= (i >= 8 && i < 12) ? 0 : p[i];
+        crc = table[crc & 0xf] ^ (crc >> 4);
+        crc = table[crc & 0xf] ^ (crc >> 4);
+    }
+
+    return crc ^ 0xffffffff;
+}
+
+
+static u_char *
+ngx_pulse_journal_put(u_char *p, uint64_t n, ngx_uint_t size)
+{
+    while (size--) {
+        *p++ = (u_char) n;
+        n >>= 8;
+    }
+
+    return p;
+}
+
+
+static uint64_t
+ngx_pulse_journal_get(const u_char *p, ngx_uint_t size)
+{
+    uint64_t  n;
+
+    for (n = 0; size; size--) {
+        n = n << 8 | p[size - 1];
+    }
+
+    return n;
+}
