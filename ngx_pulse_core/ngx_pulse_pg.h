@@ -72,6 +72,19 @@ ngx_int_t ngx_pulse_pg_register(ngx_conf_t *cf,
 /* Forgets the statements of the configuration before (start of a cycle). */
 void ngx_pulse_pg_reset_statements(void);
 
+/* The "*n" statements registered. */
+ngx_pulse_pg_statement_t **ngx_pulse_pg_statements(ngx_uint_t *n);
+
+/*
+ * Makes conf->conninfo of what "pulse_postgres" says, after conf->timeout is
+ * set: names become addresses, because libpq would resolve them in a worker,
+ * and the server is told to end a statement after twice the time-out.
+ * NGX_ERROR with the reason logged; the text itself, which may hold a
+ * password, never is.
+ */
+ngx_int_t ngx_pulse_pg_conninfo(ngx_conf_t *cf, ngx_pulse_pg_conf_t *conf,
+    ngx_str_t *text);
+
 /* Starts the pool of this worker; connects in the background.  NULL only
  * without memory.  "log" must live as long as the worker. */
 ngx_pulse_pg_t *ngx_pulse_pg_create(ngx_pulse_pg_conf_t *conf, ngx_log_t *log);
@@ -85,7 +98,10 @@ void ngx_pulse_pg_destroy(ngx_pulse_pg_t *pg);
  * the pool's.  The timer is an ordinary one: it keeps an exiting worker.
  *
  * Returns NGX_OK, or NGX_ERROR at once if no connection is ready (the
- * handler is then never called).
+ * handler is then never called).  A connection is not ready either while it
+ * owes an answer past its time, or has 1024 queries under way; it is closed
+ * after twice that time.  The server ends a statement of any time-out after
+ * twice the pool's (57014).
  */
 ngx_int_t ngx_pulse_pg_query(ngx_pulse_pg_t *pg,
     ngx_pulse_pg_statement_t *statement, ngx_str_t *params,
