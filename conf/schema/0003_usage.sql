@@ -75,11 +75,6 @@ LANGUAGE sql STABLE STRICT AS $$
            + n % 1000000 * interval '1 microsecond'
 $$;
 
-CREATE FUNCTION rfc3339(t timestamptz) RETURNS text
-LANGUAGE sql STABLE STRICT AS $$
-    SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-$$;
-
 CREATE FUNCTION kind_name(kind integer) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT AS $$
     SELECT (ARRAY['tokens', 'images', 'videos'])[kind + 1]
