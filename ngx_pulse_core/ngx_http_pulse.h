@@ -130,6 +130,17 @@ ngx_http_pulse_record_t *ngx_http_pulse_record(ngx_http_request_t *r);
 /* The record if it was made already, else NULL; for log handlers. */
 ngx_http_pulse_record_t *ngx_http_pulse_record_find(ngx_http_request_t *r);
 
+/* 1 for [A-Za-z0-9._-], one byte at least: what ids and slugs consist of. */
+ngx_uint_t ngx_http_pulse_name_valid(const ngx_str_t *s);
+
+/* The variables of the access log, and the counters of errors; called by the
+ * core module before the configuration is read. */
+ngx_int_t ngx_http_pulse_add_variables(ngx_conf_t *cf);
+
+/* The header filter that puts X-Trace-ID on every answer; called by the core
+ * module after the configuration is read. */
+ngx_int_t ngx_http_pulse_trace_filter_init(ngx_conf_t *cf);
+
 
 /* --- replies (ngx_http_pulse_reply.c) --- */
 
@@ -180,6 +191,9 @@ ngx_int_t ngx_http_pulse_set_header(ngx_http_request_t *r, const char *name,
 /* First header of the request with this lowercase name, or NULL. */
 ngx_str_t *ngx_http_pulse_header(ngx_http_request_t *r, const char *lowcase,
     size_t len);
+
+/* Registers pulse_errors_total; called by ngx_http_pulse_add_variables(). */
+ngx_int_t ngx_http_pulse_reply_metrics(ngx_conf_t *cf);
 
 
 /* --- waiting (ngx_http_pulse_waiter.c) --- */
@@ -272,7 +286,13 @@ ngx_int_t ngx_http_pulse_reply_row(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_pulse_body(ngx_http_request_t *r, ngx_str_t *body);
 
-/* A query argument, unescaped into r->pool; data NULL if absent. */
+/* Setters of "pulse_api;" and "pulse_error;". */
+char *ngx_http_pulse_api_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_pulse_error_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* A query argument, unescaped into r->pool; data NULL if absent, U+FFFD if it
+ * is no text (NUL, or no UTF-8). */
 ngx_str_t ngx_http_pulse_arg(ngx_http_request_t *r, const char *name);
 
 
