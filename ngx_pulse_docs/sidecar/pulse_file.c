@@ -1,0 +1,105 @@
+
+#include "pulse_file.h"
+
+
+#define PULSE_FILE_STEP  16384
+
+
+static ngx_int_t pulse_file_fill(int fd, mode_t mode, const u_char *data,
+    size_t len);
+
+
+ngx_int_t
+pulse_file_write(const char *path, mode_t mode, const u_char *data, size_t len)
+{
+    int   fd, n, saved;
+    char  temp[NGX_MAX_PATH];
+
+    n = snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
+
+    if (n < 0 || n >= (int) sizeof(temp)) {
+        errno = ENAMETOOLONG;
+        return NGX_ERROR;
+    }
+
+    fd = mkostemp(temp, O_CLOEXEC);
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    if (pulse_file_fill(fd, mode, data, len) != NGX_OK
+        || rename(temp, path) == -1)
+    {
+        saved = errno;
+        unlink(temp);
+        errno = saved;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_file_fill(int fd, mode_t mode, const u_char *data, size_t len)
+{
+    int      saved;
+    ssize_t  n;
+
+    while (len) {
+        n = write(fd, data, len);
+        if (n == -1) {
+            break;
+        }
+
+        data += n;
+        len -= n;
+    }
+
+    if (len == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0) {
+        return close(fd) == 0 ? NGX_OK : NGX_ERROR;
+    }
+
+    saved = errno;
+    close(fd);
+    errno = saved;
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+pulse_file_read(const char *path, ngx_pulse_buf_t *b)
+{
+    int      fd, saved;
+    u_char  *p;
+    ssize_t  n;
+
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    do {
+        p = ngx_pulse_buf_reserve(b, PULSE_FILE_STEP);
+
+        if (p == NULL) {
+            errno = EFBIG;
+            n = -1;
+            break;
+        }
+
+        n = read(fd, p, PULSE_FILE_STEP);
+
+        if (n > 0) {
+            b->len += n;
+        }
+
+    } while (n > 0);
+
+    saved = errno;
+    close(fd);
+    errno = saved;
+
+    return (n == 0) ? NGX_OK : NGX_ERROR;
+}

@@ -1,0 +1,40 @@
+# pulse-sidecar and pulsectl: the pure files of the module, linked with a
+# pool of our own instead of nginx's.
+
+SIDECAR = ngx_pulse_docs/sidecar
+SIDECAR_OBJS = $(BUILD)/sidecar
+
+NGX_HEADERS = /usr/share/nginx/src/src
+
+SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
+    -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
+    -pthread $(PULSE_CFLAGS) $(addprefix -I,$(NGX_HEADERS)/core \
+    $(NGX_HEADERS)/event $(NGX_HEADERS)/event/modules $(NGX_HEADERS)/os/unix \
+    $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth $(shell pg_config \
+    --includedir))
+
+PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_base64url \
+    pulse_pool pulse_file pulse_store
+
+SIDECAR_SRCS = $(PURE) pulse_sidecar pulse_log pulse_http pulse_pacer \
+    pulse_demo pulse_answer pulse_work pulse_outbox pulse_mail
+PULSECTL_SRCS = $(PURE) pulse_ctl pulse_migrate pulse_people pulse_keyring
+
+SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
+    ngx_pulse_auth/ngx_pulse_*.h $(SIDECAR)/*.h)
+
+vpath %.c ngx_pulse_core ngx_pulse_auth $(SIDECAR)
+
+sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
+
+$(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
+	$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl -lcrypto
+
+$(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
+	$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lyajl -lcrypto
+
+$(SIDECAR_OBJS)/%.o: %.c $(SIDECAR_HEADERS) | $(BUILD)/nginx/Makefile
+	@mkdir -p $(@D)
+	$(CC) $(SIDECAR_CFLAGS) -c -o $@ $<
+
+.PHONY: sidecar
