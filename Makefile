@@ -7,7 +7,7 @@ MODULE = $(BUILD)/nginx/ngx_http_pulse_module.so
 
 all: build
 
-build: module
+build: module sidecar
 
 # Debian's nginx-dev: headers and configure, no sources
 
@@ -26,7 +26,21 @@ endif
 $(BUILD)/nginx/Makefile: config conf/bin/configure-module $(BUILD)/sources
 	conf/bin/configure-module $(abspath $(BUILD))/nginx
 
+include ngx_pulse_docs/sidecar/sidecar.mk
+
+# the whole studio: up to Ctrl-C, or in the background
+
+run up: deps
+	@$(MAKE) -s build
+	@conf/bin/studio $@
+
+down:
+	@conf/bin/studio down
+
+deps:
+	@conf/bin/packages install
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all build module clean
+.PHONY: all build module run up down deps clean

@@ -28,13 +28,15 @@ vpath %.c ngx_pulse_core ngx_pulse_auth $(SIDECAR)
 sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
-	$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl -lcrypto
+	@echo "  $(@F)"
+	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl -lcrypto
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
-	$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lyajl -lcrypto
+	@echo "  $(@F)"
+	@$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lyajl -lcrypto
 
 $(SIDECAR_OBJS)/%.o: %.c $(SIDECAR_HEADERS) | $(BUILD)/nginx/Makefile
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_CFLAGS) -c -o $@ $<
+	@$(CC) $(SIDECAR_CFLAGS) -c -o $@ $<
 
 .PHONY: sidecar
