@@ -110,13 +110,27 @@ static ngx_command_t  ngx_http_pulse_commands[] = {
       offsetof(ngx_http_pulse_loc_conf_t, dialect),
       &ngx_http_pulse_dialects },
 
+    { ngx_string("pulse_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_pulse_api_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_error"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_pulse_error_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_pulse_module_ctx = {
     ngx_http_pulse_preconfiguration,       /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_pulse_trace_filter_init,      /* postconfiguration */
 
     ngx_http_pulse_create_main_conf,       /* create main configuration */
     ngx_http_pulse_init_main_conf,         /* init main configuration */
@@ -229,7 +243,11 @@ ngx_http_pulse_preconfiguration(ngx_conf_t *cf)
 {
     ngx_pulse_pg_reset_statements();
 
-    return NGX_OK;
+    if (ngx_pulse_metrics_zone(cf, &ngx_http_pulse_module) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_pulse_add_variables(cf);
 }
 
 
