@@ -188,8 +188,7 @@ sub make_key {
 
     require Digest::SHA;
 
-    my $key = 'pk_' . join '', map { ('a' .. 'z', 'A' .. 'Z', 0 .. 9)[rand 62] }
-                               1 .. 43;
+    my $key = 'pk_' . base64url(join '', map { chr int rand 256 } 1 .. 32);
     my $hash = Digest::SHA::sha256_hex($key);
     my $prefix = substr $key, 0, 8;
     my $owner = defined $user ? "'$user'" : 'NULL';
@@ -378,10 +377,11 @@ sub migrate {
     my $root = $Pulse::Env::root;
     my $pulsectl = ($ENV{PULSE_BUILD} // "$root/build") . '/pulsectl';
 
-    if (-x $pulsectl && !$ENV{PULSE_TEST_NO_PULSECTL}) {
-        local $ENV{PULSE_POSTGRES} = $postgres->conninfo($database);
-
-        my $said = `'$pulsectl' migrate 2>&1`;
+    if (-x $pulsectl) {
+        my $conninfo = $postgres->conninfo($database);
+        my $command = "'$pulsectl' --database '$conninfo' migrate"
+                      . " --schema '$root/conf/schema' 2>&1";
+        my $said = qx{$command};
 
         die "pulsectl migrate failed: $said\n" if $? != 0;
 
