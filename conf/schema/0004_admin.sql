@@ -53,10 +53,10 @@ $$;
 
 CREATE FUNCTION admin_user_list()
 RETURNS TABLE (id uuid, email text, locale text, status text, plan text,
-               renews_at timestamptz, created_at timestamptz)
+               renews_at text, created_at text)
 LANGUAGE sql STABLE AS $$
-    SELECT u.id, u.email, u.locale, u.status, s.plan_id, s.renews_at,
-           u.created_at
+    SELECT u.id, u.email, u.locale, u.status, s.plan_id,
+           rfc3339(s.renews_at), rfc3339(u.created_at)
       FROM users u
       LEFT JOIN subscriptions s ON s.user_id = u.id
                                    AND s.status IN ('active', 'cancelled')
@@ -85,7 +85,7 @@ $$;
 CREATE FUNCTION admin_user_add(p_id uuid, p_email text, p_locale text,
                                p_plan text)
 RETURNS TABLE (id uuid, email text, locale text, status text, plan text,
-               renews_at timestamptz)
+               renews_at text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -142,7 +142,7 @@ CREATE FUNCTION admin_key_add(p_id uuid, p_email text, p_name text,
                               p_prefix text, p_hash bytea, p_expires interval,
                               p_internal boolean)
 RETURNS TABLE (id uuid, email text, name text, prefix text, internal boolean,
-               expires_at timestamptz)
+               expires_at text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -160,18 +160,18 @@ BEGIN
     PERFORM key_create(p_id, u.id, p_name, p_prefix, p_hash, until,
                        p_internal);
 
-    RETURN QUERY SELECT p_id, u.email, p_name, p_prefix, p_internal, until;
+    RETURN QUERY SELECT p_id, u.email, p_name, p_prefix, p_internal,
+                        rfc3339(until);
 END
 $$;
 
 
 CREATE FUNCTION admin_key_list(p_email text)
 RETURNS TABLE (id uuid, email text, name text, prefix text, internal boolean,
-               created_at timestamptz, expires_at timestamptz,
-               revoked_at timestamptz)
+               created_at text, expires_at text, revoked_at text)
 LANGUAGE sql STABLE AS $$
-    SELECT k.id, u.email, k.name, k.prefix, k.internal, k.created_at,
-           k.expires_at, k.revoked_at
+    SELECT k.id, u.email, k.name, k.prefix, k.internal,
+           rfc3339(k.created_at), rfc3339(k.expires_at), rfc3339(k.revoked_at)
       FROM api_keys k LEFT JOIN users u ON u.id = k.user_id
      WHERE p_email IS NULL OR lower(u.email) = lower(p_email)
      ORDER BY k.created_at, k.id

@@ -72,6 +72,7 @@ ngx_int_t
 pulse_file_read(const char *path, ngx_pulse_buf_t *b)
 {
     int      fd, saved;
+    size_t   step;
     u_char  *p;
     ssize_t  n;
 
@@ -81,7 +82,8 @@ pulse_file_read(const char *path, ngx_pulse_buf_t *b)
     }
 
     do {
-        p = ngx_pulse_buf_reserve(b, PULSE_FILE_STEP);
+        step = ngx_min(PULSE_FILE_STEP, b->max - b->len);
+        p = step ? ngx_pulse_buf_reserve(b, step) : NULL;
 
         if (p == NULL) {
             errno = EFBIG;
@@ -89,7 +91,7 @@ pulse_file_read(const char *path, ngx_pulse_buf_t *b)
             break;
         }
 
-        n = read(fd, p, PULSE_FILE_STEP);
+        n = read(fd, p, step);
 
         if (n > 0) {
             b->len += n;

@@ -16,7 +16,7 @@
 ngx_int_t pulse_file_write(const char *path, mode_t mode, const u_char *data,
     size_t len);
 
-/* Reads a file of at most b->max bytes into "b"; NGX_ERROR with errno. */
+/* Reads a file of less than b->max bytes into "b"; NGX_ERROR with errno. */
 ngx_int_t pulse_file_read(const char *path, ngx_pulse_buf_t *b);
 
 
