@@ -40,7 +40,26 @@ down:
 deps:
 	@conf/bin/packages install
 
+# the tests: suites of t/ and unit tests in C; the last line counts them
+
+test: deps
+	@conf/bin/packages install test
+	@$(MAKE) -s build sdk
+	@t/lib/run --unit "$(MAKE) -s unit" $(SUITES)
+
+sdk: t/sdk/node_modules/.package-lock.json
+
+t/sdk/node_modules/.package-lock.json: t/sdk/package.json
+	@npm install --prefix t/sdk --no-package-lock --no-audit --no-fund \
+	    --loglevel=error
+
+asan:
+	@MAKE="$(MAKE)" conf/bin/test-asan $(SUITES)
+
+valgrind: build
+	@conf/bin/test-valgrind $(SUITES)
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all build module run up down deps clean
+.PHONY: all build module run up down deps test sdk asan valgrind clean
