@@ -1,7 +1,26 @@
 # Thin on purpose: every target is one script or one make of nginx's own.
 
-BUILD ?= build
+# make                             the module, for Debian's nginx (nginx-dev)
+# make NGX_SRC=dir                 the module and nginx, of a source tree
+# make NGX_SRC=dir STATIC=1        nginx with the module in it
+# make CC=clang BUILD=build-clang  another compiler, in a place of its own
+
+NGX_SRC ?= $(NGINX_SRC)
 CC ?= cc
+
+ifeq ($(NGX_SRC),)
+BUILD ?= build
+SRC_DIR = /usr/share/nginx/src
+TARGETS = modules
+else ifeq ($(STATIC),)
+BUILD ?= build-src
+SRC_DIR = $(abspath $(BUILD))/nginx/tree
+TARGETS = binary modules
+else
+BUILD ?= build-static
+SRC_DIR = $(abspath $(BUILD))/nginx/tree
+TARGETS = binary
+endif
 
 MODULE = $(BUILD)/nginx/ngx_http_pulse_module.so
 
@@ -9,11 +28,8 @@ all: build
 
 build: module sidecar
 
-# Debian's nginx-dev: headers and configure, no sources
-
 module: $(BUILD)/nginx/Makefile
-	$(MAKE) -s -f $(abspath $(BUILD))/nginx/Makefile \
-	    -C /usr/share/nginx/src modules
+	$(MAKE) -s -f $(abspath $(BUILD))/nginx/Makefile -C $(SRC_DIR) $(TARGETS)
 
 # a source that comes or goes is a reason to configure anew
 
@@ -24,7 +40,8 @@ $(shell mkdir -p $(BUILD) && printf '%s' '$(SOURCES)' > $(BUILD)/sources)
 endif
 
 $(BUILD)/nginx/Makefile: config conf/bin/configure-module $(BUILD)/sources
-	conf/bin/configure-module $(abspath $(BUILD))/nginx
+	NGX_SRC='$(NGX_SRC)' STATIC='$(STATIC)' \
+	    conf/bin/configure-module $(abspath $(BUILD))/nginx
 
 include ngx_pulse_docs/sidecar/sidecar.mk
 
