@@ -296,6 +296,13 @@ char *ngx_http_pulse_error_set(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_str_t ngx_http_pulse_arg(ngx_http_request_t *r, const char *name);
 
 
+/* --- health (ngx_http_pulse_health.c) --- */
+
+/* Routes /health, /ready and /metrics; called by the core module before the
+ * configuration is read. */
+ngx_int_t ngx_http_pulse_health_init(ngx_conf_t *cf);
+
+
 /* --- the worker --- */
 
 /* NULL where not configured and in processes that are no workers. */

@@ -243,11 +243,15 @@ ngx_http_pulse_preconfiguration(ngx_conf_t *cf)
 {
     ngx_pulse_pg_reset_statements();
 
-    if (ngx_pulse_metrics_zone(cf, &ngx_http_pulse_module) != NGX_OK) {
+    if (ngx_pulse_metrics_zone(cf, &ngx_http_pulse_module) != NGX_OK
+        || ngx_pulse_pg_metrics(cf) != NGX_OK
+        || ngx_pulse_redis_metrics(cf) != NGX_OK
+        || ngx_http_pulse_add_variables(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return ngx_http_pulse_add_variables(cf);
+    return ngx_http_pulse_health_init(cf);
 }
 
 

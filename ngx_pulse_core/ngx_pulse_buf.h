@@ -33,8 +33,8 @@ typedef struct {
 /* Starts an empty buffer of at most "max" bytes; allocates nothing yet. */
 void ngx_pulse_buf_init(ngx_pulse_buf_t *b, size_t max);
 
-/* As ngx_pulse_buf_init(); the memory is freed with the pool.  NGX_ERROR if
- * the cleanup cannot be added. */
+/* As ngx_pulse_buf_init(); the memory is freed with the pool, and so "b" itself
+ * must live as long as the pool.  NGX_ERROR if the cleanup cannot be added. */
 ngx_int_t ngx_pulse_buf_init_pool(ngx_pulse_buf_t *b, size_t max,
     ngx_pool_t *pool);
 

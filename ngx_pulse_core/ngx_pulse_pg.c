@@ -1,5 +1,6 @@
 
 #include "ngx_pulse_pg.h"
+#include "ngx_pulse_metrics.h"
 #include <openssl/ssl.h>
 
 
@@ -14,6 +15,13 @@
 #define NGX_PULSE_PG_MAX_SENT        1024
 
 #define NGX_PULSE_PG_MAX_CAUSE       256
+
+/* of queries by what became of them: NGX_PULSE_PG_*, then these */
+
+#define NGX_PULSE_PG_REFUSED         4
+#define NGX_PULSE_PG_CONNECTIONS     5
+#define NGX_PULSE_PG_LOST            6
+#define NGX_PULSE_PG_SECONDS         7
 
 
 typedef struct ngx_pulse_pg_connection_s  ngx_pulse_pg_connection_t;
@@ -31,6 +39,7 @@ typedef struct {
     PGresult                   *result;
     ngx_pulse_pg_handler_pt     handler;     /* NULL: nobody waits */
     void                       *data;
+    ngx_msec_t                  start;
     ngx_msec_t                  timeout;
     ngx_event_t                 timer;
     ngx_uint_t                  prepared;    /* statements, of a setup */
@@ -93,6 +102,40 @@ static void ngx_pulse_pg_notice(void *data, const char *message);
 static void ngx_pulse_pg_trim(char *text, const char *message);
 
 
+static ngx_pulse_metric_t  ngx_pulse_pg_metric[] = {
+
+    { "pulse_postgres_queries_total", "result=\"ok\"",
+      "Queries by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_postgres_queries_total", "result=\"error\"",
+      "Queries by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_postgres_queries_total", "result=\"timeout\"",
+      "Queries by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_postgres_queries_total", "result=\"unavailable\"",
+      "Queries by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_postgres_queries_total", "result=\"refused\"",
+      "Queries by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+
+    { "pulse_postgres_connections", NULL,
+      "Connections that are ready.", NGX_PULSE_METRIC_GAUGE, 0 },
+
+    { "pulse_postgres_connections_lost_total", NULL,
+      "Connections that were ready and broke.", NGX_PULSE_METRIC_COUNTER, 0 },
+
+    { "pulse_postgres_query_seconds", NULL,
+      "Time from sending a query to its answer.",
+      NGX_PULSE_METRIC_HISTOGRAM, 0 }
+};
+
+
+ngx_int_t
+ngx_pulse_pg_metrics(ngx_conf_t *cf)
+{
+    return ngx_pulse_metrics_register(cf, ngx_pulse_pg_metric,
+                                      sizeof(ngx_pulse_pg_metric)
+                                      / sizeof(ngx_pulse_metric_t));
+}
+
+
 ngx_pulse_pg_t *
 ngx_pulse_pg_create(ngx_pulse_pg_conf_t *conf, ngx_log_t *log)
 {
@@ -111,6 +154,10 @@ ngx_pulse_pg_create(ngx_pulse_pg_conf_t *conf, ngx_log_t *log)
 
     pg->conf = conf;
     pg->log = log;
+
+    /* what a worker that died in this slot has left */
+
+    ngx_pulse_metric_set(&ngx_pulse_pg_metric[NGX_PULSE_PG_CONNECTIONS], 0);
 
     for (i = 0; i < conf->connections; i++) {
         pc = &pg->connections[i];
@@ -335,6 +382,9 @@ ngx_pulse_pg_setup_done(ngx_pulse_pg_connection_t *pc,
     pc->backoff = NGX_PULSE_PG_BACKOFF_MIN;
     pg->nready++;
 
+    ngx_pulse_metric_set(&ngx_pulse_pg_metric[NGX_PULSE_PG_CONNECTIONS],
+                         pg->nready);
+
     if (pg->down) {
         pg->down = 0;
         ngx_log_error(NGX_LOG_NOTICE, pg->log, 0,
@@ -398,6 +448,7 @@ ngx_pulse_pg_query(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
     pc = ngx_pulse_pg_pick(pg);
 
     if (pc == NULL) {
+        ngx_pulse_metric_add(&ngx_pulse_pg_metric[NGX_PULSE_PG_REFUSED], 1);
         return NGX_ERROR;
     }
 
@@ -415,6 +466,7 @@ ngx_pulse_pg_query(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
     query->connection = pc;
     query->handler = handler;
     query->data = data;
+    query->start = ngx_current_msec;
     query->timeout = timeout ? timeout : pg->conf->timeout;
 
     query->timer.handler = ngx_pulse_pg_query_timer_handler;
@@ -572,6 +624,8 @@ ngx_pulse_pg_query_timer_handler(ngx_event_t *ev)
     ngx_memzero(&res, sizeof(ngx_pulse_pg_result_t));
     res.status = NGX_PULSE_PG_TIMEOUT;
     res.message = "no answer in time";
+
+    ngx_pulse_metric_add(&ngx_pulse_pg_metric[NGX_PULSE_PG_TIMEOUT], 1);
 
     handler(data, &res);
 }
@@ -789,6 +843,14 @@ ngx_pulse_pg_finish(ngx_pulse_pg_query_t *query, ngx_pulse_pg_result_t *res)
     }
 
     if (query->handler) {
+        ngx_pulse_metric_add(&ngx_pulse_pg_metric[res->status], 1);
+
+        if (res->status == NGX_PULSE_PG_OK) {
+            ngx_pulse_metric_observe(
+                                  &ngx_pulse_pg_metric[NGX_PULSE_PG_SECONDS],
+                                  ngx_current_msec - query->start);
+        }
+
         query->handler(query->data, res);
     }
 
@@ -853,6 +915,10 @@ ngx_pulse_pg_close(ngx_pulse_pg_connection_t *pc, const char *cause)
     pc->nlate = 0;
 
     if (!pg->closing && !ngx_terminate) {
+        ngx_pulse_metric_add(&ngx_pulse_pg_metric[NGX_PULSE_PG_LOST], ready);
+        ngx_pulse_metric_set(&ngx_pulse_pg_metric[NGX_PULSE_PG_CONNECTIONS],
+                             pg->nready);
+
         ngx_pulse_pg_log_loss(pc, ready, text);
 
         ngx_add_timer(&pc->timer,

@@ -85,6 +85,9 @@ ngx_pulse_pg_statement_t **ngx_pulse_pg_statements(ngx_uint_t *n);
 ngx_int_t ngx_pulse_pg_conninfo(ngx_conf_t *cf, ngx_pulse_pg_conf_t *conf,
     ngx_str_t *text);
 
+/* Registers pulse_postgres_*; from the core module's preconfiguration. */
+ngx_int_t ngx_pulse_pg_metrics(ngx_conf_t *cf);
+
 /* Starts the pool of this worker; connects in the background.  NULL only
  * without memory.  "log" must live as long as the worker. */
 ngx_pulse_pg_t *ngx_pulse_pg_create(ngx_pulse_pg_conf_t *conf, ngx_log_t *log);

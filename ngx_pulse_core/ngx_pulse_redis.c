@@ -1,5 +1,6 @@
 
 #include "ngx_pulse_redis.h"
+#include "ngx_pulse_metrics.h"
 
 
 #define NGX_PULSE_REDIS_BACKOFF_MIN    100
@@ -8,6 +9,16 @@
 #define NGX_PULSE_REDIS_MAX_PENDING    4096
 #define NGX_PULSE_REDIS_MAX_CHANNELS   8
 #define NGX_PULSE_REDIS_MAX_CAUSE      256
+
+/* places in the table of metrics */
+
+#define NGX_PULSE_REDIS_OK             0
+#define NGX_PULSE_REDIS_ERROR          1
+#define NGX_PULSE_REDIS_TIMEOUT        2
+#define NGX_PULSE_REDIS_UNAVAILABLE    3
+#define NGX_PULSE_REDIS_REFUSED        4
+#define NGX_PULSE_REDIS_LINKS          5
+#define NGX_PULSE_REDIS_SECONDS        6
 
 
 typedef struct {
@@ -33,6 +44,7 @@ typedef struct {
     ngx_pulse_redis_link_t      *link;
     ngx_pulse_redis_handler_pt   handler;  /* NULL: nobody waits */
     void                        *data;
+    ngx_msec_t                   start;
     ngx_msec_t                   timeout;
     ngx_event_t                  timer;
     ngx_uint_t                   late;
@@ -95,6 +107,39 @@ static void ngx_pulse_redis_del_read(void *data);
 static void ngx_pulse_redis_add_write(void *data);
 static void ngx_pulse_redis_del_write(void *data);
 static void ngx_pulse_redis_cleanup(void *data);
+static void ngx_pulse_redis_count(ngx_pulse_redis_call_t *call,
+    redisReply *reply);
+
+
+static ngx_pulse_metric_t  ngx_pulse_redis_metric[] = {
+
+    { "pulse_redis_commands_total", "result=\"ok\"",
+      "Commands by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_redis_commands_total", "result=\"error\"",
+      "Commands by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_redis_commands_total", "result=\"timeout\"",
+      "Commands by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_redis_commands_total", "result=\"unavailable\"",
+      "Commands by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+    { "pulse_redis_commands_total", "result=\"refused\"",
+      "Commands by what became of them.", NGX_PULSE_METRIC_COUNTER, 0 },
+
+    { "pulse_redis_connections", NULL,
+      "Connections that are ready.", NGX_PULSE_METRIC_GAUGE, 0 },
+
+    { "pulse_redis_command_seconds", NULL,
+      "Time from sending a command to its answer.",
+      NGX_PULSE_METRIC_HISTOGRAM, 0 }
+};
+
+
+ngx_int_t
+ngx_pulse_redis_metrics(ngx_conf_t *cf)
+{
+    return ngx_pulse_metrics_register(cf, ngx_pulse_redis_metric,
+                                      sizeof(ngx_pulse_redis_metric)
+                                      / sizeof(ngx_pulse_metric_t));
+}
 
 
 ngx_pulse_redis_t *
@@ -388,6 +433,9 @@ ngx_pulse_redis_setup_step(ngx_pulse_redis_link_t *link)
 
     ngx_add_timer(&link->timer, NGX_PULSE_REDIS_HEARTBEAT);
 
+    ngx_pulse_metric_set(&ngx_pulse_redis_metric[NGX_PULSE_REDIS_LINKS],
+                         rd->commands.ready + rd->messages.ready);
+
     if (rd->down && rd->commands.ready
         && (rd->messages.ready || rd->nsubscriptions == 0))
     {
@@ -461,6 +509,8 @@ ngx_pulse_redis_command(ngx_pulse_redis_t *rd, ngx_uint_t n, ngx_str_t *args,
     link = &rd->commands;
 
     if (!ngx_pulse_redis_ready(rd) || n > NGX_PULSE_REDIS_MAX_ARGS) {
+        ngx_pulse_metric_add(&ngx_pulse_redis_metric[NGX_PULSE_REDIS_REFUSED],
+                             1);
         return NGX_ERROR;
     }
 
@@ -488,6 +538,7 @@ ngx_pulse_redis_command(ngx_pulse_redis_t *rd, ngx_uint_t n, ngx_str_t *args,
     call->link = link;
     call->handler = handler;
     call->data = data;
+    call->start = ngx_current_msec;
     call->timeout = timeout ? timeout : rd->conf->timeout;
 
     call->timer.handler = ngx_pulse_redis_call_timer_handler;
@@ -532,6 +583,10 @@ ngx_pulse_redis_reply_handler(redisAsyncContext *ac, void *data,
         link->ready = 0;
     }
 
+    if (!call->late) {
+        ngx_pulse_redis_count(call, reply);
+    }
+
     if (call->handler) {
         call->handler(call->data, reply);
     }
@@ -566,6 +621,8 @@ ngx_pulse_redis_call_timer_handler(ngx_event_t *ev)
 
     call->timer.cancelable = 1;
     ngx_add_timer(&call->timer, call->timeout);
+
+    ngx_pulse_metric_add(&ngx_pulse_redis_metric[NGX_PULSE_REDIS_TIMEOUT], 1);
 
     if (handler) {
         handler(call->data, NULL);
@@ -717,6 +774,9 @@ ngx_pulse_redis_lost(ngx_pulse_redis_link_t *link, const char *cause)
         return;
     }
 
+    ngx_pulse_metric_set(&ngx_pulse_redis_metric[NGX_PULSE_REDIS_LINKS],
+                         rd->commands.ready + rd->messages.ready);
+
     if (!rd->down) {
         rd->down = 1;
 
@@ -849,4 +909,27 @@ ngx_pulse_redis_cleanup(void *data)
 
     ngx_free_connection(c);
     c->fd = (ngx_socket_t) -1;
+}
+
+
+static void
+ngx_pulse_redis_count(ngx_pulse_redis_call_t *call, redisReply *reply)
+{
+    ngx_uint_t  result;
+
+    if (reply == NULL) {
+        result = NGX_PULSE_REDIS_UNAVAILABLE;
+
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        result = NGX_PULSE_REDIS_ERROR;
+
+    } else {
+        result = NGX_PULSE_REDIS_OK;
+
+        ngx_pulse_metric_observe(
+                            &ngx_pulse_redis_metric[NGX_PULSE_REDIS_SECONDS],
+                            ngx_current_msec - call->start);
+    }
+
+    ngx_pulse_metric_add(&ngx_pulse_redis_metric[result], 1);
 }

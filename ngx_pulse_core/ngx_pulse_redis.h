@@ -44,6 +44,9 @@ typedef void (*ngx_pulse_redis_message_pt)(void *data, ngx_str_t *channel,
     ngx_str_t *payload);
 
 
+/* Registers pulse_redis_*; from the core module's preconfiguration. */
+ngx_int_t ngx_pulse_redis_metrics(ngx_conf_t *cf);
+
 /* Connects in the background; NULL only without memory. */
 ngx_pulse_redis_t *ngx_pulse_redis_create(ngx_pulse_redis_conf_t *conf,
     ngx_log_t *log);
