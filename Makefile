@@ -45,6 +45,10 @@ $(BUILD)/nginx/Makefile: config conf/bin/configure-module $(BUILD)/sources
 
 include ngx_pulse_docs/sidecar/sidecar.mk
 
+# t/c/*_test.c and fuzz/fuzz_*.c
+
+include t/c/unit.mk
+
 # the whole studio: up to Ctrl-C, or in the background
 
 run up: deps

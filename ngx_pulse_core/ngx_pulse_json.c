@@ -106,8 +106,9 @@ static int ngx_pulse_json_value(ngx_pulse_json_reader_t *rd,
     ngx_pulse_json_event_t *ev);
 static int ngx_pulse_json_handle(ngx_pulse_json_reader_t *rd,
     ngx_pulse_json_event_t *ev);
-static void ngx_pulse_json_token(ngx_pulse_json_reader_t *rd, size_t *start,
+static int ngx_pulse_json_token(ngx_pulse_json_reader_t *rd, size_t *start,
     size_t *end);
+static int ngx_pulse_json_blank(ngx_pulse_json_reader_t *rd, size_t *p);
 static int ngx_pulse_json_escapes(ngx_pulse_json_reader_t *rd, size_t start,
     size_t end);
 static ngx_uint_t ngx_pulse_json_hex4(const u_char *p);
@@ -253,8 +254,18 @@ ngx_pulse_json_run(ngx_pulse_json_reader_t *rd)
         status = yajl_complete_parse(rd->yajl);
     }
 
-    if (status == yajl_status_error) {
+    switch (status) {
+
+    case yajl_status_error:
         ngx_pulse_json_failed(rd);
+        break;
+
+    case yajl_status_ok:
+        (void) ngx_pulse_json_blank(rd, &rd->last);
+        break;
+
+    case yajl_status_client_canceled:
+        break;
     }
 
     return rd->rc;
@@ -375,7 +386,9 @@ ngx_pulse_json_scalar(ngx_pulse_json_reader_t *rd, ngx_pulse_json_event_t *ev,
 {
     ev->type = type;
 
-    ngx_pulse_json_token(rd, &ev->start, &ev->end);
+    if (!ngx_pulse_json_token(rd, &ev->start, &ev->end)) {
+        return 0;
+    }
 
     switch (type) {
 
@@ -414,7 +427,9 @@ ngx_pulse_json_open(ngx_pulse_json_reader_t *rd, ngx_uint_t type)
     ngx_pulse_json_event_t   ev;
     ngx_pulse_json_frame_t  *frame;
 
-    ngx_pulse_json_token(rd, &ev.start, &ev.end);
+    if (!ngx_pulse_json_token(rd, &ev.start, &ev.end)) {
+        return 0;
+    }
 
     if (rd->open >= rd->limits.depth) {
         return ngx_pulse_json_refuse(rd, "nested too deep", ev.start);
@@ -453,7 +468,9 @@ ngx_pulse_json_close(ngx_pulse_json_reader_t *rd, ngx_uint_t type)
     ngx_pulse_json_event_t   ev;
     ngx_pulse_json_frame_t  *frame;
 
-    ngx_pulse_json_token(rd, &start, &ev.end);
+    if (!ngx_pulse_json_token(rd, &start, &ev.end)) {
+        return 0;
+    }
 
     frame = &rd->frames[--rd->open];
 
@@ -525,31 +542,57 @@ ngx_pulse_json_handle(ngx_pulse_json_reader_t *rd, ngx_pulse_json_event_t *ev)
 }
 
 
-/*
- * yajl tells where the token ends.  Between it and the one before there is
- * nothing but white space, commas and colons.
- */
+/* yajl tells where the token ends; it begins where the blanks end. */
 
-static void
+static int
 ngx_pulse_json_token(ngx_pulse_json_reader_t *rd, size_t *start, size_t *end)
 {
-    u_char  ch;
-    size_t  p;
+    *start = rd->last;
 
-    for (p = rd->last; p < rd->len; p++) {
-        ch = rd->data[p];
-
-        if (ch != ' ' && ch != ',' && ch != ':' && ch != '\n' && ch != '\r'
-            && ch != '\t')
-        {
-            break;
-        }
+    if (!ngx_pulse_json_blank(rd, start)) {
+        return 0;
     }
 
-    *start = p;
     *end = rd->ended ? rd->len : yajl_get_bytes_consumed(rd->yajl);
 
     rd->last = *end;
+
+    return 1;
+}
+
+
+/*
+ * Passes what may stand between two tokens: white space, commas and colons,
+ * whose places yajl has checked.  It takes VT and FF too, RFC 8259 does not.
+ */
+
+static int
+ngx_pulse_json_blank(ngx_pulse_json_reader_t *rd, size_t *p)
+{
+    for ( /* void */ ; *p < rd->len; (*p)++) {
+
+        switch (rd->data[*p]) {
+
+        case ' ':
+        case '\n':
+        case '\r':
+        case '\t':
+        case ',':
+        case ':':
+            break;
+
+        case '\v':
+        case '\f':
+            return ngx_pulse_json_refuse(rd,
+                                         "a character that cannot stand here",
+                                         *p);
+
+        default:
+            return 1;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -631,7 +674,9 @@ ngx_pulse_json_key(void *data, const u_char *p, size_t len)
     ngx_pulse_json_key_t     key;
     ngx_pulse_json_frame_t  *frame;
 
-    ngx_pulse_json_token(rd, &start, &end);
+    if (!ngx_pulse_json_token(rd, &start, &end)) {
+        return 0;
+    }
 
     key.len = len;
     key.offset = start + 1;

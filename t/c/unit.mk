@@ -1,0 +1,72 @@
+# C unit tests and fuzzers: programs that link the pure sources, without nginx
+#
+# Every t/c/NAME_test.c is run as it is built by default and again under
+# ASan and UBSan; every fuzz/fuzz_NAME.c runs for FUZZ_SECONDS.
+
+FUZZ_SECONDS ?= 20
+FUZZ_CC ?= clang
+
+PURE_NOT = ngx_pulse_core/ngx_pulse_pg% ngx_pulse_core/ngx_pulse_redis% \
+    ngx_pulse_core/ngx_pulse_metrics%
+PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
+    ngx_pulse_*/ngx_pulse_*.c ngx_pulse_gateway/dialects/ngx_pulse_*.c))
+PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h)
+
+PURE_NGINX = /usr/share/nginx/src/src
+
+PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
+    -I t/c $(addprefix -I ,$(dir $(wildcard ngx_pulse_*/.)) \
+        ngx_pulse_gateway/dialects) \
+    -I $(BUILD)/nginx \
+    $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
+PURE_LIBS = -lyajl -lcrypto -lm
+
+PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
+    -fno-omit-frame-pointer
+
+UNIT_TESTS = $(patsubst t/c/%.c,%,$(wildcard t/c/*_test.c))
+FUZZERS = $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
+
+# $(call pure,DIRECTORY,COMPILER,FLAGS): an archive, so that a program links
+# only what it uses
+
+define pure
+$(BUILD)/$(1)/pure.a: $$(patsubst %.c,$(BUILD)/$(1)/%.o, \
+                                  $$(notdir $$(PURE_SOURCES)))
+	@rm -f $$@ && ar crs $$@ $$^
+
+$$(foreach s,$$(PURE_SOURCES) t/c/unit.c,$$(eval $$(call pure_object,$(1),$(2),$(3),$$s)))
+endef
+
+define pure_object
+$(BUILD)/$(1)/$(basename $(notdir $(4))).o: $(4) $$(PURE_HEADERS) t/c/unit.h \
+                                            | $$(BUILD)/nginx/Makefile
+	@mkdir -p $$(@D)
+	@$(2) -c $$(PURE_CFLAGS) $(3) -o $$@ $$<
+endef
+
+$(eval $(call pure,unit/plain,$$(CC),-O2))
+$(eval $(call pure,unit/sanitize,$$(CC),-O1 $$(PURE_SANITIZE)))
+$(eval $(call pure,fuzz,$$(FUZZ_CC),-O1 -fsanitize=fuzzer-no-link \
+                                    $$(PURE_SANITIZE)))
+
+$(BUILD)/unit/plain/%_test: t/c/%_test.c $(BUILD)/unit/plain/unit.o \
+                            $(BUILD)/unit/plain/pure.a
+	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $^ $(PURE_LIBS)
+
+$(BUILD)/unit/sanitize/%_test: t/c/%_test.c $(BUILD)/unit/sanitize/unit.o \
+                               $(BUILD)/unit/sanitize/pure.a
+	@$(CC) $(PURE_CFLAGS) -O1 $(PURE_SANITIZE) -o $@ $^ $(PURE_LIBS)
+
+$(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(BUILD)/fuzz/unit.o $(BUILD)/fuzz/pure.a
+	@$(FUZZ_CC) $(PURE_CFLAGS) -O1 -fsanitize=fuzzer $(PURE_SANITIZE) \
+	    -o $@ $^ $(PURE_LIBS)
+
+unit: $(UNIT_TESTS:%=$(BUILD)/unit/plain/%) \
+      $(UNIT_TESTS:%=$(BUILD)/unit/sanitize/%)
+	@t/c/run $^
+
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $^
+
+.PHONY: unit fuzz
