@@ -5,7 +5,9 @@ use v5.30;
 use warnings;
 
 use Pulse::Env;
-use Pulse::Client qw(http sse_events);
+use Pulse::Client qw(http http2 sse_events);
+use Pulse::Nginx;
+use Pulse::Process;
 use Pulse::Replay;
 use Test::More;
 use Time::HiRes qw(time);
@@ -85,5 +87,19 @@ my $url = "https://replay.test:${\ $secure->port}/";
 my @curl = ('curl', '-sS', '--cacert', $secure->ca_file, '--resolve',
             "replay.test:${\ $secure->port}:127.0.0.1");
 is(qx{@curl $url}, 'over TLS', 'TLS with our authority');
+
+
+my $port = Pulse::Process::free_port();
+my $nginx = Pulse::Nginx->new(port => $port, listen => "listen $port http2;",
+    config => 'location = /a { return 200 "$server_protocol $http_x_b\n"; }'
+)->run;
+
+$answer = http2(GET => '/a', port => $port, headers => { 'X-B' => 'c' });
+is($answer->{body}, "HTTP/2.0 c\n", 'HTTP/2');
+is($answer->{status}, 200, 'its status');
+
+ok($nginx->reload, 'a reload');
+is($nginx->stop, undef, 'nginx ends with status 0');
+is_deeply([$nginx->problems], [], 'its log is clean');
 
 done_testing();

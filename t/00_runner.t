@@ -128,13 +128,3 @@ GET /
 --- error_log
 unknown directive "pulse_no_such_directive"
 
-
-
-=== TEST 10: HTTP/2
---- config
-    location = /hello { return 200 "$server_protocol\n"; }
---- http2
---- request
-GET /hello
---- response_body
-HTTP/2.0

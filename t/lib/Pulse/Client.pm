@@ -13,7 +13,7 @@ use JSON::PP ();
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER SO_RCVBUF TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(http sse_events);
+our @EXPORT_OK = qw(http http2 sse_events);
 
 my $json = JSON::PP->new->canonical->utf8->allow_nonref;
 
@@ -304,6 +304,44 @@ sub http {
     my $response = $client->response($o{limit});
 
     $client->leave;
+
+    return $response;
+}
+
+
+# The same by curl over HTTP/2, with prior knowledge as nginx's cleartext port
+# ("listen PORT http2") wants it.
+
+sub http2 {
+    my ($method, $path, %o) = @_;
+
+    my ($head, $body) = request_text($method, $path, %o)
+        =~ /\A(.*?)\r\n\r\n(.*)\z/s;
+    my ($line, @headers) = split /\r\n/, $head;
+    my $port = $o{port} // $ENV{TEST_NGINX_SERVER_PORT};
+    my $limit = ($o{limit} // 10) * ($ENV{PULSE_TEST_PATIENCE} // 1);
+
+    my @command = ('curl', '-isS', '--http2-prior-knowledge', '--max-time',
+                   $limit, '-X', $method);
+
+    push @command, map { ('-H', $_) }
+        grep { !/^(?:connection|content-length):/i } @headers;
+    push @command, '--data-binary', $body if $body ne '';
+    push @command, "http://127.0.0.1:$port$path";
+
+    open my $out, '-|', @command or die "curl: $!\n";
+    binmode $out;
+    my $text = do { local $/; <$out> } // '';
+    close $out;
+
+    # the framing is undone already: what is left ends with the text
+
+    $text =~ s{\AHTTP/2 (\d+) ?\r\n}{HTTP/1.1 $1 OK\r\n};
+
+    my $client = bless { buffer => $text, ended => 1 }, __PACKAGE__;
+    my $response = $client->parse(1);
+
+    $response->{complete} = 0 if $? != 0;
 
     return $response;
 }

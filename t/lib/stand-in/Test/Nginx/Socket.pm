@@ -39,7 +39,7 @@ our $ServRoot = $ENV{TEST_NGINX_SERVROOT} || 't/servroot';
 
 my %known = map { $_ => 1 } qw(
     main_config http_config config post_main_config server_name user_files
-    log_level init http2 request request_eval raw_request
+    log_level init request request_eval raw_request
     raw_request_middle_delay pipelined_requests more_headers timeout abort
     ignore_response error_code error_code_like response_headers
     response_headers_like raw_response_headers_like
@@ -307,8 +307,6 @@ sub prepare {
         connections => $set{worker_connections},
         port        => $ServerPort,
         no_root_location => $set{no_root_location} // 0,
-        listen      => "listen $ServerPort"
-                       . (defined $block->http2 ? ' http2;' : ';'),
     );
 
     my $files = user_files($block);
@@ -595,9 +593,6 @@ sub exchange {
     my @packets = map { ref $_ ? { %$_ } : { value => $_ } } @$request;
     my $head = $packets[0]{value} =~ /\A\s*HEAD\s/;
 
-    return (by_curl($block, join '', map { $_->{value} } @packets), $head)
-        if defined $block->http2;
-
     my $patience = $ENV{PULSE_TEST_PATIENCE} // 1;
     my $limit = seconds($block->timeout)
                 // $set{timeout} * (defined $block->abort ? 1 : $patience);
@@ -659,40 +654,6 @@ sub exchange {
     close $socket;
 
     return ($response, $head);
-}
-
-
-# HTTP/2 by curl, with prior knowledge as nginx's cleartext port wants it.
-
-sub by_curl {
-    my ($block, $text) = @_;
-
-    my ($head, $body) = $text =~ /\A(.*?)\r\n\r\n(.*)\z/s;
-    my ($line, @headers) = split /\r\n/, $head;
-    my ($method, $uri) = split ' ', $line;
-    my $limit = seconds($block->timeout) // $set{timeout};
-
-    my @command = ('curl', '-isS', '--http2-prior-knowledge', '--max-time',
-                   $limit * ($ENV{PULSE_TEST_PATIENCE} // 1));
-
-    push @command, $method eq 'HEAD' ? '-I' : ('-X', $method);
-    push @command, map { ('-H', $_) }
-        grep { !/^(?:connection|content-length):/i } @headers;
-    push @command, '--data-binary', $body if $body ne '';
-    push @command, "http://$ServerAddr:$ServerPortForClient$uri";
-
-    open my $out, '-|', @command or bail_out("curl: $!");
-    binmode $out;
-    local $/;
-
-    my $response = <$out> // '';
-    close $out;
-
-    # curl has undone the framing already
-
-    $response =~ s/\AHTTP\/2 (\d+) ?\r\n/HTTP\/1.1 $1 OK\r\n/;
-
-    return $response;
 }
 
 
