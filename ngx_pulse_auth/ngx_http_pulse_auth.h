@@ -12,6 +12,10 @@
 #define NGX_HTTP_PULSE_AUTH_OPTIONAL   2
 #define NGX_HTTP_PULSE_AUTH_INTERNAL   3
 
+#define NGX_HTTP_PULSE_AUTH_SECURE_OFF   0
+#define NGX_HTTP_PULSE_AUTH_SECURE_ON    1
+#define NGX_HTTP_PULSE_AUTH_SECURE_AUTO  2      /* where TLS is in use */
+
 #define NGX_HTTP_PULSE_AUTH_HASH_LEN   32
 #define NGX_HTTP_PULSE_AUTH_SECRET     32       /* random bytes of a secret */
 #define NGX_HTTP_PULSE_AUTH_TEXT       43       /* the same in base64url */
@@ -44,6 +48,7 @@ typedef struct {
     ngx_uint_t            cookie_secure;
     time_t                session_time;
     time_t                leeway;
+    ngx_uint_t            used;             /* by some location */
 
     /* of all keys and rules: what was verified under others is not found */
     u_char                seed[NGX_HTTP_PULSE_AUTH_HASH_LEN];
@@ -105,6 +110,9 @@ ngx_int_t ngx_http_pulse_auth_secret(ngx_http_request_t *r,
 ngx_int_t ngx_http_pulse_auth_bytea(ngx_http_request_t *r,
     const ngx_str_t *secret, ngx_str_t *bytea);
 
+/* A buffer that lives as long as the request, or NULL. */
+ngx_pulse_buf_t *ngx_http_pulse_auth_buf(ngx_http_request_t *r);
+
 /* 1 if these are the 43 characters that 32 bytes make. */
 ngx_uint_t ngx_http_pulse_auth_secret_valid(const u_char *p, size_t len);
 
@@ -116,6 +124,7 @@ ngx_int_t ngx_http_pulse_auth_handler(ngx_http_request_t *r);
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_auth_access_statements[];
 extern ngx_pulse_metric_t        ngx_http_pulse_auth_metrics[];
 extern ngx_uint_t                ngx_http_pulse_auth_nmetrics;
+extern ngx_msec_t                ngx_http_pulse_auth_started;
 
 
 /* --- ngx_http_pulse_auth_zone.c --- */

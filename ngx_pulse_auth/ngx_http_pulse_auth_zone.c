@@ -672,6 +672,7 @@ ngx_uint_t
 ngx_http_pulse_auth_zone_loaded(ngx_shm_zone_t *zone,
     const ngx_str_t *snapshot, ngx_uint_t *overflow)
 {
+    size_t                        len;
     ngx_uint_t                    n;
     ngx_slab_pool_t              *shpool;
     ngx_http_pulse_auth_shctx_t  *sh;
@@ -682,8 +683,21 @@ ngx_http_pulse_auth_zone_loaded(ngx_shm_zone_t *zone,
     ngx_shmtx_lock(&shpool->mutex);
 
     if (snapshot->len < NGX_HTTP_PULSE_AUTH_SNAPSHOT) {
-        ngx_memcpy(sh->snapshot, snapshot->data, snapshot->len);
-        sh->snapshot[snapshot->len] = '\0';
+        len = ngx_strlen(sh->snapshot);
+
+        if (snapshot->len < len
+            || (snapshot->len == len
+                && ngx_memcmp(snapshot->data, sh->snapshot, len) < 0))
+        {
+            /* time went back: it is another database, or a restored one */
+
+            ngx_memcpy(sh->snapshot, "0", sizeof("0"));
+
+        } else {
+            ngx_memcpy(sh->snapshot, snapshot->data, snapshot->len);
+            sh->snapshot[snapshot->len] = '\0';
+        }
+
         sh->loaded = 1;
     }
 

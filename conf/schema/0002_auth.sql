@@ -357,15 +357,18 @@ $$;
 
 CREATE FUNCTION auth_me_update(user_id uuid, session_id uuid, locale text)
     RETURNS TABLE (status integer, code text, data text, created bigint,
-                   expires bigint)
+                   expires bigint, language text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    chosen text;
 BEGIN
     UPDATE users u SET locale = coalesce(auth_me_update.locale, u.locale)
-     WHERE u.id = auth_me_update.user_id;
+     WHERE u.id = auth_me_update.user_id
+    RETURNING u.locale INTO chosen;
 
     RETURN QUERY SELECT m.status, m.code, m.data, unix_ms(s.created_at),
-                        unix_ms(s.expires_at)
+                        unix_ms(s.expires_at), chosen
       FROM auth_me(auth_me_update.user_id) m
            LEFT JOIN sessions s ON s.id = auth_me_update.session_id;
 END
