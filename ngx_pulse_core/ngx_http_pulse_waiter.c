@@ -132,12 +132,21 @@ ngx_http_pulse_waiter_cancel(ngx_http_pulse_waiter_t *w)
 static void
 ngx_http_pulse_waiter_hold(ngx_http_pulse_waiter_t *w)
 {
+    ngx_event_t         *rev;
     ngx_http_request_t  *r;
 
     r = w->request;
 
     w->cleanup->handler = ngx_http_pulse_waiter_cleanup;
     w->cleanup->data = w;
+
+    /* it may have gone already, with the event that brought the request */
+
+    rev = r->connection->read;
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+    }
 
     /*
      * A client that goes away is noticed; one that becomes writable does not

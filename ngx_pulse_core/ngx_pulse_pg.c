@@ -35,7 +35,10 @@ typedef struct ngx_pulse_pg_connection_s  ngx_pulse_pg_connection_t;
 
 typedef struct {
     ngx_queue_t                 queue;
-    ngx_pulse_pg_connection_t  *connection;
+    ngx_pulse_pg_t             *pg;
+    ngx_pulse_pg_connection_t  *connection;  /* NULL: not sent yet */
+    ngx_pulse_pg_statement_t   *statement;
+    char                      **values;      /* until it is sent */
     PGresult                   *result;
     ngx_pulse_pg_handler_pt     handler;     /* NULL: nobody waits */
     void                       *data;
@@ -67,7 +70,10 @@ struct ngx_pulse_pg_connection_s {
 struct ngx_pulse_pg_s {
     ngx_pulse_pg_conf_t        *conf;
     ngx_log_t                  *log;
+    ngx_queue_t                 waiting;     /* for the first connection */
+    ngx_uint_t                  nwaiting;
     ngx_uint_t                  nready;
+    unsigned                    fresh:1;     /* first attempts under way */
     unsigned                    down:1;
     unsigned                    closing:1;
     ngx_pulse_pg_connection_t   connections[1];
@@ -81,9 +87,14 @@ static void ngx_pulse_pg_setup_done(ngx_pulse_pg_connection_t *pc,
     ngx_pulse_pg_query_t *query);
 static void ngx_pulse_pg_timer_handler(ngx_event_t *ev);
 static void ngx_pulse_pg_event_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_pulse_pg_may_wait(ngx_pulse_pg_t *pg);
 static ngx_pulse_pg_connection_t *ngx_pulse_pg_pick(ngx_pulse_pg_t *pg);
-static ngx_int_t ngx_pulse_pg_send(ngx_pulse_pg_connection_t *pc,
+static char **ngx_pulse_pg_values(ngx_pulse_pg_t *pg,
     ngx_pulse_pg_statement_t *statement, ngx_str_t *params);
+static ngx_int_t ngx_pulse_pg_send(ngx_pulse_pg_connection_t *pc,
+    ngx_pulse_pg_query_t *query);
+static void ngx_pulse_pg_send_waiting(ngx_pulse_pg_connection_t *pc);
+static void ngx_pulse_pg_fail_waiting(ngx_pulse_pg_t *pg, const char *cause);
 static void ngx_pulse_pg_query_timer_handler(ngx_event_t *ev);
 static void ngx_pulse_pg_flush(ngx_pulse_pg_connection_t *pc);
 static void ngx_pulse_pg_drain(ngx_pulse_pg_connection_t *pc);
@@ -95,6 +106,7 @@ static void ngx_pulse_pg_finish(ngx_pulse_pg_query_t *query,
     ngx_pulse_pg_result_t *res);
 static void ngx_pulse_pg_close(ngx_pulse_pg_connection_t *pc,
     const char *cause);
+static ngx_uint_t ngx_pulse_pg_connecting(ngx_pulse_pg_t *pg);
 static void ngx_pulse_pg_log_loss(ngx_pulse_pg_connection_t *pc,
     ngx_uint_t ready, const char *cause);
 static void ngx_pulse_pg_detach(ngx_pulse_pg_connection_t *pc);
@@ -154,6 +166,8 @@ ngx_pulse_pg_create(ngx_pulse_pg_conf_t *conf, ngx_log_t *log)
 
     pg->conf = conf;
     pg->log = log;
+    pg->fresh = 1;
+    ngx_queue_init(&pg->waiting);
 
     /* what a worker that died in this slot has left */
 
@@ -188,6 +202,8 @@ ngx_pulse_pg_destroy(ngx_pulse_pg_t *pg)
     for (i = 0; i < pg->conf->connections; i++) {
         ngx_pulse_pg_close(&pg->connections[i], "worker exits");
     }
+
+    ngx_pulse_pg_fail_waiting(pg, "worker exits");
 
     ngx_free(pg);
 }
@@ -309,6 +325,7 @@ ngx_pulse_pg_setup(ngx_pulse_pg_connection_t *pc)
         return;
     }
 
+    query->pg = pc->pg;
     query->connection = pc;
     query->setup = 1;
 
@@ -390,6 +407,9 @@ ngx_pulse_pg_setup_done(ngx_pulse_pg_connection_t *pc,
         ngx_log_error(NGX_LOG_NOTICE, pg->log, 0,
                       "pulse postgres: available again");
     }
+
+    pg->fresh = 0;
+    ngx_pulse_pg_send_waiting(pc);
 }
 
 
@@ -447,7 +467,7 @@ ngx_pulse_pg_query(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
 
     pc = ngx_pulse_pg_pick(pg);
 
-    if (pc == NULL) {
+    if (pc == NULL && !ngx_pulse_pg_may_wait(pg)) {
         ngx_pulse_metric_add(&ngx_pulse_pg_metric[NGX_PULSE_PG_REFUSED], 1);
         return NGX_ERROR;
     }
@@ -458,12 +478,18 @@ ngx_pulse_pg_query(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
         return NGX_ERROR;
     }
 
-    if (ngx_pulse_pg_send(pc, statement, params) != NGX_OK) {
+    query->pg = pg;
+    query->statement = statement;
+    query->values = ngx_pulse_pg_values(pg, statement, params);
+
+    if (query->values == NULL
+        || (pc && ngx_pulse_pg_send(pc, query) != NGX_OK))
+    {
+        ngx_free(query->values);
         ngx_free(query);
         return NGX_ERROR;
     }
 
-    query->connection = pc;
     query->handler = handler;
     query->data = data;
     query->start = ngx_current_msec;
@@ -475,10 +501,10 @@ ngx_pulse_pg_query(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
 
     ngx_add_timer(&query->timer, query->timeout);
 
-    ngx_queue_insert_tail(&pc->sent, &query->queue);
-    pc->nsent++;
-
-    ngx_pulse_pg_flush(pc);
+    if (pc == NULL) {
+        ngx_queue_insert_tail(&pg->waiting, &query->queue);
+        pg->nwaiting++;
+    }
 
     return NGX_OK;
 }
@@ -487,7 +513,19 @@ ngx_pulse_pg_query(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
 ngx_uint_t
 ngx_pulse_pg_ready(ngx_pulse_pg_t *pg)
 {
-    return ngx_pulse_pg_pick(pg) != NULL;
+    return ngx_pulse_pg_pick(pg) != NULL || ngx_pulse_pg_may_wait(pg);
+}
+
+
+/*
+ * A worker takes requests before it has connected.  Nobody shall see that it
+ * is new, as after each reload, so that these wait for the first attempt.
+ */
+
+static ngx_uint_t
+ngx_pulse_pg_may_wait(ngx_pulse_pg_t *pg)
+{
+    return pg->fresh && !pg->closing && pg->nwaiting < NGX_PULSE_PG_MAX_SENT;
 }
 
 
@@ -526,17 +564,18 @@ ngx_pulse_pg_pick(ngx_pulse_pg_t *pg)
 }
 
 
-static ngx_int_t
-ngx_pulse_pg_send(ngx_pulse_pg_connection_t *pc,
-    ngx_pulse_pg_statement_t *statement, ngx_str_t *params)
-{
-    int          rc;
-    char        *values[NGX_PULSE_PG_MAX_PARAMS];
-    size_t       size;
-    u_char      *text, *p;
-    ngx_uint_t   i;
+/* One block: the pointers, then the texts, each with the NUL it needs. */
 
-    size = 1;
+static char **
+ngx_pulse_pg_values(ngx_pulse_pg_t *pg, ngx_pulse_pg_statement_t *statement,
+    ngx_str_t *params)
+{
+    char        **values;
+    size_t        size;
+    u_char       *p;
+    ngx_uint_t    i;
+
+    size = (statement->nparams + 1) * sizeof(char *);
 
     for (i = 0; i < statement->nparams; i++) {
         if (params[i].data == NULL) {
@@ -544,50 +583,114 @@ ngx_pulse_pg_send(ngx_pulse_pg_connection_t *pc,
         }
 
         if (memchr(params[i].data, '\0', params[i].len) != NULL) {
-            return NGX_ERROR;
+            return NULL;
         }
 
         size += params[i].len + 1;
     }
 
-    text = ngx_alloc(size, pc->pg->log);
+    values = ngx_calloc(size, pg->log);
 
-    if (text == NULL) {
-        return NGX_ERROR;
+    if (values == NULL) {
+        return NULL;
     }
 
-    p = text;
+    p = (u_char *) &values[statement->nparams + 1];
 
     for (i = 0; i < statement->nparams; i++) {
-        values[i] = NULL;
-
         if (params[i].data) {
             values[i] = (char *) p;
-            p = ngx_cpymem(p, params[i].data, params[i].len);
-            *p++ = '\0';
+            p = ngx_cpymem(p, params[i].data, params[i].len) + 1;
         }
     }
 
-    rc = PQsendQueryPrepared(pc->conn, statement->name, statement->nparams,
-                             (const char *const *) values, NULL, NULL, 0);
+    return values;
+}
 
-    ngx_free(text);
 
+static ngx_int_t
+ngx_pulse_pg_send(ngx_pulse_pg_connection_t *pc, ngx_pulse_pg_query_t *query)
+{
     /* each query has a Sync of its own, so that an error ends with it */
 
-    if (rc && PQpipelineSync(pc->conn)) {
-        return NGX_OK;
+    if (!PQsendQueryPrepared(pc->conn, query->statement->name,
+                             query->statement->nparams,
+                             (const char *const *) query->values,
+                             NULL, NULL, 0)
+        || !PQpipelineSync(pc->conn))
+    {
+        /*
+         * libpq may have closed the socket by itself, so that no event comes,
+         * and requests are on the stack: the connection is closed when posted
+         */
+
+        pc->broken = 1;
+        ngx_post_event(pc->c->read, &ngx_posted_events);
+
+        return NGX_ERROR;
     }
 
-    /*
-     * libpq may have closed the socket by itself, so that no event comes,
-     * and requests are on the stack: the connection is closed when posted
-     */
+    ngx_free(query->values);
+    query->values = NULL;
 
-    pc->broken = 1;
-    ngx_post_event(pc->c->read, &ngx_posted_events);
+    query->connection = pc;
+    ngx_queue_insert_tail(&pc->sent, &query->queue);
+    pc->nsent++;
 
-    return NGX_ERROR;
+    ngx_pulse_pg_flush(pc);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_pulse_pg_send_waiting(ngx_pulse_pg_connection_t *pc)
+{
+    ngx_queue_t           *q;
+    ngx_pulse_pg_t        *pg;
+    ngx_pulse_pg_query_t  *query;
+
+    pg = pc->pg;
+
+    while (!ngx_queue_empty(&pg->waiting)) {
+        q = ngx_queue_head(&pg->waiting);
+        query = ngx_queue_data(q, ngx_pulse_pg_query_t, queue);
+
+        ngx_queue_remove(q);
+        pg->nwaiting--;
+
+        if (ngx_pulse_pg_send(pc, query) != NGX_OK) {
+            ngx_queue_insert_head(&pg->waiting, q);
+            pg->nwaiting++;
+
+            ngx_pulse_pg_fail_waiting(pg, "connection closed");
+        }
+    }
+}
+
+
+static void
+ngx_pulse_pg_fail_waiting(ngx_pulse_pg_t *pg, const char *cause)
+{
+    ngx_queue_t            *q;
+    ngx_pulse_pg_query_t   *query;
+    ngx_pulse_pg_result_t   res;
+
+    pg->fresh = 0;
+
+    ngx_memzero(&res, sizeof(ngx_pulse_pg_result_t));
+    res.status = NGX_PULSE_PG_UNAVAILABLE;
+    res.message = cause;
+
+    while (!ngx_queue_empty(&pg->waiting)) {
+        q = ngx_queue_head(&pg->waiting);
+        query = ngx_queue_data(q, ngx_pulse_pg_query_t, queue);
+
+        ngx_queue_remove(q);
+        pg->nwaiting--;
+
+        ngx_pulse_pg_finish(query, &res);
+    }
 }
 
 
@@ -600,6 +703,18 @@ ngx_pulse_pg_query_timer_handler(ngx_event_t *ev)
     ngx_pulse_pg_handler_pt   handler;
 
     query = ev->data;
+
+    ngx_memzero(&res, sizeof(ngx_pulse_pg_result_t));
+    res.status = NGX_PULSE_PG_TIMEOUT;
+    res.message = "no answer in time";
+
+    if (query->connection == NULL) {
+        ngx_queue_remove(&query->queue);
+        query->pg->nwaiting--;
+
+        ngx_pulse_pg_finish(query, &res);
+        return;
+    }
 
     if (query->late) {
 
@@ -620,10 +735,6 @@ ngx_pulse_pg_query_timer_handler(ngx_event_t *ev)
 
     query->timer.cancelable = 1;
     ngx_add_timer(&query->timer, query->timeout);
-
-    ngx_memzero(&res, sizeof(ngx_pulse_pg_result_t));
-    res.status = NGX_PULSE_PG_TIMEOUT;
-    res.message = "no answer in time";
 
     ngx_pulse_metric_add(&ngx_pulse_pg_metric[NGX_PULSE_PG_TIMEOUT], 1);
 
@@ -675,7 +786,9 @@ ngx_pulse_pg_drain(ngx_pulse_pg_connection_t *pc)
 
     ngx_queue_init(&done);
 
-    while (!ngx_queue_empty(&pc->sent) && !PQisBusy(pc->conn)) {
+    /* PQisBusy() first: it also takes in what the server says unasked */
+
+    while (!PQisBusy(pc->conn) && !ngx_queue_empty(&pc->sent)) {
 
         q = ngx_queue_head(&pc->sent);
         query = ngx_queue_data(q, ngx_pulse_pg_query_t, queue);
@@ -855,6 +968,7 @@ ngx_pulse_pg_finish(ngx_pulse_pg_query_t *query, ngx_pulse_pg_result_t *res)
     }
 
     PQclear(query->result);
+    ngx_free(query->values);
     ngx_free(query);
 }
 
@@ -938,6 +1052,25 @@ ngx_pulse_pg_close(ngx_pulse_pg_connection_t *pc, const char *cause)
         query = ngx_queue_data(q, ngx_pulse_pg_query_t, queue);
         ngx_pulse_pg_finish(query, &res);
     }
+
+    if (pg->fresh && !ngx_pulse_pg_connecting(pg)) {
+        ngx_pulse_pg_fail_waiting(pg, text);
+    }
+}
+
+
+static ngx_uint_t
+ngx_pulse_pg_connecting(ngx_pulse_pg_t *pg)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < pg->conf->connections; i++) {
+        if (pg->connections[i].conn) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

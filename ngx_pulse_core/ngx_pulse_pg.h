@@ -101,7 +101,8 @@ void ngx_pulse_pg_destroy(ngx_pulse_pg_t *pg);
  * the pool's.  The timer is an ordinary one: it keeps an exiting worker.
  *
  * Returns NGX_OK, or NGX_ERROR at once if no connection is ready (the
- * handler is then never called).  A connection is not ready either while it
+ * handler is then never called); but in a new worker, until the first attempt
+ * to connect has succeeded or failed, queries wait for it.  A connection is not ready either while it
  * owes an answer past its time, or has 1024 queries under way; it is closed
  * after twice that time.  The server ends a statement of any time-out after
  * twice the pool's (57014).

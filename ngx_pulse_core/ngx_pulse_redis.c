@@ -67,6 +67,7 @@ struct ngx_pulse_redis_s {
     ngx_pulse_redis_subscription_t  subscriptions
                                         [NGX_PULSE_REDIS_MAX_CHANNELS];
     ngx_uint_t                      nsubscriptions;
+    unsigned                        fresh:1;    /* first attempt under way */
     unsigned                        down:1;
     unsigned                        closing:1;
 };
@@ -154,6 +155,7 @@ ngx_pulse_redis_create(ngx_pulse_redis_conf_t *conf, ngx_log_t *log)
 
     rd->conf = conf;
     rd->log = log;
+    rd->fresh = 1;
 
     ngx_pulse_redis_init_link(rd, &rd->commands);
     ngx_pulse_redis_init_link(rd, &rd->messages);
@@ -552,11 +554,21 @@ ngx_pulse_redis_command(ngx_pulse_redis_t *rd, ngx_uint_t n, ngx_str_t *args,
 }
 
 
+/*
+ * A worker takes requests before it has connected.  Nobody shall see that it
+ * is new, as after each reload: commands are queued behind those that make
+ * the link usable, until the first attempt fails.
+ */
+
 ngx_uint_t
 ngx_pulse_redis_ready(ngx_pulse_redis_t *rd)
 {
-    return rd->commands.ready && rd->commands.nlate == 0
-           && rd->commands.pending < NGX_PULSE_REDIS_MAX_PENDING;
+    ngx_pulse_redis_link_t  *link;
+
+    link = &rd->commands;
+
+    return (link->ready || (rd->fresh && link->ac)) && link->nlate == 0
+           && link->pending < NGX_PULSE_REDIS_MAX_PENDING;
 }
 
 
@@ -581,6 +593,7 @@ ngx_pulse_redis_reply_handler(redisAsyncContext *ac, void *data,
     if (reply == NULL) {
         /* hiredis tells the commands first, then of the connection */
         link->ready = 0;
+        link->redis->fresh = 0;
     }
 
     if (!call->late) {
@@ -765,6 +778,10 @@ ngx_pulse_redis_lost(ngx_pulse_redis_link_t *link, const char *cause)
     rd = link->redis;
 
     link->ready = 0;
+
+    if (link == &rd->commands) {
+        rd->fresh = 0;
+    }
 
     if (link->timer.timer_set) {
         ngx_del_timer(&link->timer);

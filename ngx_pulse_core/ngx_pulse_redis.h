@@ -57,7 +57,8 @@ void ngx_pulse_redis_destroy(ngx_pulse_redis_t *rd);
 /*
  * Sends a command of "n" arguments (binary safe, copied).  "handler" may be
  * NULL when nobody waits for the reply.  "timeout" in ms, 0 is the default.
- * NGX_ERROR at once if the link is down: the handler is never called.
+ * NGX_ERROR at once if the link is down: the handler is never called.  In a
+ * new worker commands wait for the first attempt to connect.
  */
 ngx_int_t ngx_pulse_redis_command(ngx_pulse_redis_t *rd, ngx_uint_t n,
     ngx_str_t *args, ngx_msec_t timeout, ngx_pulse_redis_handler_pt handler,
