@@ -5,6 +5,171 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_pulse_buf.h"
+#include "ngx_pulse_json.h"
+#include "ngx_pulse_sse.h"
+#include "ngx_pulse_chat.h"
+
+
+/*
+ * OpenAI chat completions: requests are checked and spliced, answers only
+ * scanned, so that what passes through is what was sent, byte for byte.
+ */
+
+
+/* members of the request that are looked at or edited */
+
+typedef enum {
+    NGX_PULSE_OPENAI_MODEL = 0,
+    NGX_PULSE_OPENAI_MESSAGES,
+    NGX_PULSE_OPENAI_STREAM,
+    NGX_PULSE_OPENAI_STREAM_OPTIONS,
+    NGX_PULSE_OPENAI_MAX_TOKENS,
+    NGX_PULSE_OPENAI_MAX_COMPLETION_TOKENS,
+    NGX_PULSE_OPENAI_N,
+    NGX_PULSE_OPENAI_TEMPERATURE,
+    NGX_PULSE_OPENAI_TOP_P,
+    NGX_PULSE_OPENAI_PRESENCE_PENALTY,
+    NGX_PULSE_OPENAI_FREQUENCY_PENALTY,
+    NGX_PULSE_OPENAI_TOOLS,
+    NGX_PULSE_OPENAI_FUNCTIONS,
+    NGX_PULSE_OPENAI_TOOL_CHOICE,
+    NGX_PULSE_OPENAI_RESPONSE_FORMAT,
+    NGX_PULSE_OPENAI_PREDICTION,
+    NGX_PULSE_OPENAI_FALLBACKS,     /* from here on: of the studio only */
+    NGX_PULSE_OPENAI_SYSTEM,
+    NGX_PULSE_OPENAI_LOCALE,
+    NGX_PULSE_OPENAI_NFIELDS,
+    NGX_PULSE_OPENAI_OTHER = NGX_PULSE_OPENAI_NFIELDS
+} ngx_pulse_openai_field_e;
+
+
+/*
+ * Where a member is.  "prev" is the end of the member before it (0: none),
+ * "next" the key of the member after it (0: none).
+ */
+
+typedef struct {
+    size_t                     prev;
+    size_t                     key;
+    size_t                     start;
+    size_t                     end;
+    size_t                     next;
+    unsigned                   set:1;       /* present */
+    unsigned                   null:1;
+} ngx_pulse_openai_span_t;
+
+
+typedef struct {
+    ngx_str_t                  body;
+    unsigned                   studio:1;
+    unsigned                   stream:1;
+    unsigned                   include_usage:1;     /* the client asked */
+
+    ngx_str_t                  model;       /* decoded, empty if absent */
+    ngx_str_t                  locale;      /* studio: decoded or empty */
+    ngx_str_t                  fallbacks[NGX_PULSE_CHAT_FALLBACKS];
+    ngx_uint_t                 nfallbacks;
+    int64_t                    max_tokens;  /* asked; 0: not */
+    int64_t                    n;
+
+    ngx_pulse_tokens_t         prompt;      /* without images */
+    ngx_uint_t                 images_low;
+    ngx_uint_t                 images_high;
+
+    ngx_pulse_openai_span_t    fields[NGX_PULSE_OPENAI_NFIELDS];
+    ngx_pulse_openai_span_t    usage;       /* stream_options.include_usage */
+    size_t                     tail;        /* end of the last member */
+} ngx_pulse_openai_request_t;
+
+
+/* What the provider is to get instead of what the client wrote. */
+
+typedef struct {
+    ngx_str_t                  model;
+    ngx_str_t                  parameter;   /* name of its max-token field */
+    int64_t                    max_tokens;  /* for each choice */
+} ngx_pulse_openai_edit_t;
+
+
+/*
+ * Reads a request; strings are in "pool", spans point into "body", which
+ * must outlive the request.  "studio": the fields of /v1/chat/complete are
+ * taken.  NGX_OK; NGX_DECLINED with "refusal"; NGX_ERROR without memory.
+ */
+ngx_int_t ngx_pulse_openai_read(ngx_pulse_openai_request_t *req,
+    ngx_pool_t *pool, const ngx_str_t *body, ngx_uint_t studio,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* Writes the provider's body: the client's with a few members spliced. */
+void ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
+    const ngx_pulse_openai_edit_t *edit, ngx_pulse_buf_t *b);
+
+
+#define NGX_PULSE_OPENAI_PASS      0        /* send the event as it came */
+#define NGX_PULSE_OPENAI_EDITED    1        /* send what is in the buffer */
+#define NGX_PULSE_OPENAI_DROP      2        /* send nothing */
+#define NGX_PULSE_OPENAI_BAD       3        /* it is no JSON object */
+
+#define NGX_PULSE_OPENAI_ID_LEN    96
+
+
+/* An answer while it arrives; zeroed at the start. */
+
+typedef struct {
+    ngx_pulse_chat_usage_t     usage;
+    ngx_pulse_tokens_t         output;      /* text, calls and reasoning */
+    uint64_t                   deltas;      /* events that bore any */
+    unsigned                   hide:1;      /* the client wants no usage */
+    unsigned                   finished:1;  /* a finish reason was given */
+    unsigned                   failed:1;    /* an error was */
+    unsigned                   done:1;      /* [DONE] */
+
+    /* of the first event, to end a stream in its name */
+
+    u_char                     id[NGX_PULSE_OPENAI_ID_LEN];
+    size_t                     id_len;
+    u_char                     model[NGX_PULSE_OPENAI_ID_LEN];
+    size_t                     model_len;
+    u_char                     created[24];
+    size_t                     created_len;
+
+    /* of the object last read; spans point into it */
+
+    ngx_uint_t                 choices;
+    unsigned                   bore:1;      /* output, that is */
+    ngx_pulse_openai_span_t    usage_at;
+    ngx_pulse_openai_span_t    id_at;
+    ngx_pulse_openai_span_t    model_at;
+    ngx_pulse_openai_span_t    choices_at;
+} ngx_pulse_openai_answer_t;
+
+
+/*
+ * Looks at one event of a stream; returns what to do with it.  EDITED fills
+ * "b", which the caller has emptied.
+ */
+ngx_uint_t ngx_pulse_openai_event(ngx_pulse_openai_answer_t *answer,
+    ngx_pulse_sse_event_t *ev, ngx_pulse_buf_t *b);
+
+/* Looks at a whole answer; NGX_ERROR if it is no JSON object. */
+ngx_int_t ngx_pulse_openai_answer(ngx_pulse_openai_answer_t *answer,
+    const u_char *p, size_t len);
+
+/* The studio's "data" of an answer that was read. */
+void ngx_pulse_openai_studio(const ngx_pulse_openai_answer_t *answer,
+    const u_char *p, const ngx_str_t *provider, ngx_pulse_buf_t *b);
+
+/* Ends a stream as the provider would have: a chunk with the reason, usage
+ * unless hidden, [DONE].  "usage" is what is charged. */
+void ngx_pulse_openai_finish(const ngx_pulse_openai_answer_t *answer,
+    const char *reason, const ngx_pulse_chat_usage_t *usage,
+    ngx_pulse_buf_t *b);
+
+/* Reads an error in the shapes that providers of this dialect use.
+ * NGX_DECLINED if there is none, NGX_ERROR without memory. */
+ngx_int_t ngx_pulse_openai_error(ngx_pulse_chat_error_t *error,
+    ngx_pool_t *pool, const u_char *p, size_t len);
 
 
 #endif /* _NGX_PULSE_OPENAI_H_INCLUDED_ */

@@ -1,2 +1,0 @@
-
-#include "ngx_pulse_openai.h"

@@ -1,0 +1,37 @@
+
+#ifndef _NGX_PULSE_TOKENS_H_INCLUDED_
+#define _NGX_PULSE_TOKENS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * How many tokens a text is, without the provider's tokenizer.  Two figures
+ * come of one pass: "bound" is what no tokenizer in use passes on real text,
+ * for reservations; "likely" is what texts come to on average, for what is
+ * charged when a provider never said.
+ */
+
+typedef struct {
+    uint64_t     bound;         /* tokens */
+    uint64_t     ascii;         /* characters by the length in UTF-8 */
+    uint64_t     pairs;         /* Arabic, Cyrillic, Greek, accented Latin */
+    uint64_t     triples;       /* CJK, Indic */
+    uint64_t     quads;         /* emoji */
+    uint64_t     extra;         /* tokens added to both as they are */
+} ngx_pulse_tokens_t;
+
+
+/* Adds a text (UTF-8). */
+void ngx_pulse_tokens_add(ngx_pulse_tokens_t *t, const u_char *p, size_t len);
+
+/* Adds tokens that are not text: framing, images. */
+void ngx_pulse_tokens_extra(ngx_pulse_tokens_t *t, uint64_t n);
+
+uint64_t ngx_pulse_tokens_bound(const ngx_pulse_tokens_t *t);
+uint64_t ngx_pulse_tokens_likely(const ngx_pulse_tokens_t *t);
+
+
+#endif /* _NGX_PULSE_TOKENS_H_INCLUDED_ */

@@ -1,0 +1,227 @@
+
+#ifndef _NGX_HTTP_PULSE_GATEWAY_H_INCLUDED_
+#define _NGX_HTTP_PULSE_GATEWAY_H_INCLUDED_
+
+
+#include "ngx_http_pulse.h"
+#include "ngx_http_pulse_usage.h"
+#include "ngx_pulse_models.h"
+#include "ngx_pulse_openai.h"
+#include "ngx_pulse_sse.h"
+
+
+#define NGX_HTTP_PULSE_GATEWAY_CANDIDATES  (NGX_PULSE_CHAT_FALLBACKS + 8)
+
+#define NGX_HTTP_PULSE_GATEWAY_ERROR_MAX   65536
+
+
+/*
+ * A provider as configured.  The three upstream configurations differ in
+ * read_timeout only, which nginx takes from u->conf whenever it waits: until
+ * the answer starts, between reads of it, and after its last event for the
+ * end of the body that leaves the connection fit for reuse.
+ */
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_str_t                       host;           /* Host header */
+    ngx_str_t                       ssl_name;
+    ngx_str_t                       path;           /* before the endpoint */
+    ngx_str_t                       authorization;  /* secret; or empty */
+    ngx_array_t                     globs;          /* ngx_str_t */
+    ngx_http_upstream_srv_conf_t   *peers;
+    ngx_http_upstream_conf_t        waiting;
+    ngx_http_upstream_conf_t        reading;
+    ngx_http_upstream_conf_t        ending;
+    unsigned                        available:1;
+    unsigned                        standby:1;      /* only if alone */
+} ngx_http_pulse_provider_t;
+
+
+typedef struct {
+    ngx_array_t                     providers;   /* of pointers, in order */
+    ngx_pulse_models_t              models;
+    ngx_array_t                    *defaults;    /* ngx_str_t, models */
+    ngx_http_upstream_srv_conf_t    balancer;    /* over the candidates */
+} ngx_http_pulse_gateway_main_conf_t;
+
+
+typedef struct {
+    size_t                          answer_max;
+    ngx_uint_t                      default_max_tokens;
+} ngx_http_pulse_gateway_loc_conf_t;
+
+
+/* One place to ask: a provider and the name of the model there. */
+
+typedef struct {
+    ngx_http_pulse_provider_t      *provider;
+    ngx_pulse_model_t              *model;       /* for limits, or NULL */
+    ngx_str_t                       name;
+} ngx_http_pulse_candidate_t;
+
+
+typedef struct {
+    ngx_http_pulse_candidate_t      elts[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
+    ngx_uint_t                      n;
+    unsigned                        known:1;     /* but not to be had now */
+} ngx_http_pulse_route_list_t;
+
+
+typedef struct {
+    ngx_http_request_t             *request;
+    ngx_http_pulse_record_t        *record;
+    ngx_pulse_openai_request_t      chat;
+    ngx_http_pulse_route_list_t     route;
+
+    uint64_t                        prompt;      /* bound, tokens */
+    uint64_t                        likely;      /* of the prompt */
+    uint64_t                        max_tokens;  /* of each choice */
+
+    /* balancer */
+
+    ngx_uint_t                      candidate;
+    ngx_event_get_peer_pt           get;         /* of the provider's own */
+    ngx_event_free_peer_pt          free;
+#if (NGX_HTTP_SSL)
+    ngx_event_set_peer_session_pt   set_session;
+    ngx_event_save_peer_session_pt  save_session;
+#endif
+    void                           *data;
+    ngx_uint_t                      tries;
+
+    /* answer of the provider being asked */
+
+    ngx_http_status_t               status;
+    ngx_http_chunked_t              chunked;
+    off_t                           length;      /* of its body, or -1 */
+    ngx_str_t                       content_type;
+    ngx_uint_t                      retry_after; /* seconds, 0: not said */
+    ngx_pulse_buf_t                 body;
+    ngx_pulse_chat_error_t          error;
+    ngx_http_pulse_code_e           code;        /* our verdict on it */
+    unsigned                        started:1;   /* balancer of candidate */
+    unsigned                        answered:1;  /* its first byte came */
+    unsigned                        chunks:1;    /* transfer coding */
+    unsigned                        encoded:1;   /* content coding */
+    unsigned                        sse:1;
+    unsigned                        complete:1;  /* body is whole */
+    unsigned                        broken:1;    /* it cannot be used */
+    unsigned                        pass:1;      /* error goes on as it is */
+
+    /* answer to the client */
+
+    ngx_pulse_openai_answer_t       answer;
+    ngx_pulse_sse_t                 splitter;
+    ngx_pulse_buf_t                 edited;
+    ngx_chain_t                   **last_out;
+    ngx_buf_t                      *out;
+    unsigned                        hold:1;      /* header is not sent yet */
+    unsigned                        ended:1;     /* last event is out */
+    unsigned                        finalized:1;
+    unsigned                        settled:1;
+} ngx_http_pulse_gateway_ctx_t;
+
+
+/* --- configuration (ngx_http_pulse_provider.c) --- */
+
+char *ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* The provider of this name, or NULL. */
+ngx_http_pulse_provider_t *ngx_http_pulse_provider_find(
+    ngx_http_pulse_gateway_main_conf_t *gmcf, const ngx_str_t *name);
+
+
+/* --- catalogue (ngx_http_pulse_models.c) --- */
+
+char *ngx_http_pulse_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_http_pulse_route_t  ngx_http_pulse_models_routes[];
+
+/*
+ * Candidates for a request in the order they are to be asked: the model
+ * named (or the default), then the fallbacks.  Sets route->known if none is
+ * available that exists.
+ */
+void ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
+    ngx_pulse_openai_request_t *chat, ngx_http_pulse_route_list_t *route);
+
+
+/* --- request (ngx_http_pulse_gateway_handler.c, _request.c) --- */
+
+ngx_int_t ngx_http_pulse_gateway_handler(ngx_http_request_t *r);
+
+/* Writes the request for the current candidate into u->request_bufs. */
+ngx_int_t ngx_http_pulse_gateway_build(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Starts the upstream once the tokens are reserved; owns the request. */
+void ngx_http_pulse_gateway_start(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- balancer (ngx_http_pulse_gateway_peer.c) --- */
+
+ngx_int_t ngx_http_pulse_gateway_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+
+
+/* --- answer (ngx_http_pulse_gateway_response.c, _stream.c, _finish.c) --- */
+
+/* Forgets what an earlier candidate said. */
+void ngx_http_pulse_gateway_reset(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+ngx_int_t ngx_http_pulse_gateway_filter_init(void *data);
+ngx_int_t ngx_http_pulse_gateway_filter(void *data, ssize_t bytes);
+
+/* Takes a part of the body: 0 .. its end.  NGX_OK, NGX_DONE at its end,
+ * NGX_AGAIN if more is to come, NGX_ERROR if it makes no sense. */
+ngx_int_t ngx_http_pulse_gateway_body(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_buf_t *b);
+
+/* Bytes of an event stream. */
+ngx_int_t ngx_http_pulse_gateway_feed(ngx_http_pulse_gateway_ctx_t *ctx,
+    u_char *p, size_t len);
+
+/* Appends to what goes to the client. */
+ngx_int_t ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,
+    const u_char *p, size_t len);
+
+/* Starts a stream of events to the client: its headers. */
+ngx_int_t ngx_http_pulse_gateway_stream_headers(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* X-Pulse-* of an answer. */
+ngx_int_t ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Our verdict on an answer that is no success, into ctx->code. */
+void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+void ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc);
+
+/* Closes the books on the request, once. */
+void ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- metrics (ngx_http_pulse_gateway_module.c) --- */
+
+typedef enum {
+    NGX_HTTP_PULSE_GATEWAY_SERVED = 0,
+    NGX_HTTP_PULSE_GATEWAY_REFUSED,         /* by the provider, 4xx */
+    NGX_HTTP_PULSE_GATEWAY_FAILED,
+    NGX_HTTP_PULSE_GATEWAY_CUT,             /* within the answer */
+    NGX_HTTP_PULSE_GATEWAY_GONE,            /* the client was */
+    NGX_HTTP_PULSE_GATEWAY_NOUTCOMES
+} ngx_http_pulse_gateway_outcome_e;
+
+
+extern ngx_module_t  ngx_http_pulse_gateway_module;
+
+
+#endif /* _NGX_HTTP_PULSE_GATEWAY_H_INCLUDED_ */

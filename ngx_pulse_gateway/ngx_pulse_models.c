@@ -1,0 +1,533 @@
+
+#include "ngx_pulse_models.h"
+#include "ngx_pulse_json.h"
+
+#include <string.h>
+
+
+#define NGX_PULSE_MODELS_PRICE_MAX  1000000000     /* one dollar a token */
+
+
+typedef struct {
+    ngx_pool_t              *pool;
+    ngx_pulse_models_t      *models;
+    const ngx_str_t         *text;
+    ngx_pulse_buf_t         *err;
+} ngx_pulse_models_reader_t;
+
+
+typedef ngx_int_t (*ngx_pulse_models_member_pt)(
+    ngx_pulse_models_reader_t *reader, ngx_pulse_json_value_t *v, void *to);
+
+
+typedef struct {
+    const char                  *name;
+    ngx_pulse_models_member_pt   handler;
+    size_t                       offset;
+} ngx_pulse_models_member_t;
+
+
+static ngx_int_t ngx_pulse_models_model(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, ngx_pulse_model_t *model);
+static ngx_int_t ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, ngx_pulse_model_t *model);
+static ngx_int_t ngx_pulse_models_members(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, ngx_pulse_models_member_t *table,
+    ngx_pulse_model_t *model);
+static ngx_int_t ngx_pulse_models_string(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_kind(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_count(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_price(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_aliases(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_capabilities(
+    ngx_pulse_models_reader_t *reader, ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_flag(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
+    const ngx_pulse_json_value_t *v, const char *key, const char *reason);
+static ngx_uint_t ngx_pulse_models_equal(const ngx_str_t *one,
+    const ngx_str_t *two);
+
+
+static ngx_pulse_models_member_t  ngx_pulse_models_table[] = {
+    { "id", ngx_pulse_models_string,
+      offsetof(ngx_pulse_model_t, id) },
+    { "provider", ngx_pulse_models_string,
+      offsetof(ngx_pulse_model_t, provider) },
+    { "name", ngx_pulse_models_string,
+      offsetof(ngx_pulse_model_t, name) },
+    { "kind", ngx_pulse_models_kind,
+      0 },
+    { "context_window", ngx_pulse_models_count,
+      offsetof(ngx_pulse_model_t, context_window) },
+    { "max_output_tokens", ngx_pulse_models_count,
+      offsetof(ngx_pulse_model_t, max_output_tokens) },
+    { "input_price", ngx_pulse_models_price,
+      offsetof(ngx_pulse_model_t, input_price) },
+    { "cached_price", ngx_pulse_models_price,
+      offsetof(ngx_pulse_model_t, cached_price) },
+    { "output_price", ngx_pulse_models_price,
+      offsetof(ngx_pulse_model_t, output_price) },
+    { "retires", ngx_pulse_models_string,
+      offsetof(ngx_pulse_model_t, retires) },
+    { "aliases", ngx_pulse_models_aliases,
+      0 },
+    { "capabilities", ngx_pulse_models_capabilities,
+      0 },
+    { NULL, NULL, 0 }
+};
+
+
+static ngx_pulse_models_member_t  ngx_pulse_models_capability_table[] = {
+    { "max_tokens_parameter", ngx_pulse_models_string,
+      offsetof(ngx_pulse_model_t, parameter) },
+    { "image_tokens_low", ngx_pulse_models_count,
+      offsetof(ngx_pulse_model_t, image_low) },
+    { "image_tokens_high", ngx_pulse_models_count,
+      offsetof(ngx_pulse_model_t, image_high) },
+    { "streaming", ngx_pulse_models_flag, 0 },
+    { "tools", ngx_pulse_models_flag, 0 },
+    { "tools_by_responses_only", ngx_pulse_models_flag, 0 },
+    { "forced_tool_choice", ngx_pulse_models_flag, 0 },
+    { "vision", ngx_pulse_models_flag, 0 },
+    { "reasoning", ngx_pulse_models_flag, 0 },
+    { "sampling", ngx_pulse_models_flag, 0 },
+    { "efforts", ngx_pulse_models_names, 0 },
+    { NULL, NULL, 0 }
+};
+
+
+static const char  *ngx_pulse_models_kinds[] = {
+    "chat", "image", "video", "embedding", "moderation", NULL
+};
+
+
+ngx_int_t
+ngx_pulse_models_read(ngx_pulse_models_t *models, ngx_pool_t *pool,
+    const ngx_str_t *text, ngx_pulse_buf_t *err)
+{
+    ngx_uint_t                  n;
+    ngx_pulse_json_error_t      error;
+    ngx_pulse_json_value_t     *root, *list, *v;
+    ngx_pulse_models_reader_t   reader;
+
+    reader.pool = pool;
+    reader.models = models;
+    reader.text = text;
+    reader.err = err;
+
+    models->nelts = 0;
+
+    root = ngx_pulse_json_tree(pool, text->data, text->len, NULL, &error);
+
+    if (root == NULL) {
+        ngx_pulse_buf_append(err, (u_char *) error.reason,
+                             strlen(error.reason));
+        ngx_pulse_buf_literal(err, " at byte ");
+        ngx_pulse_buf_int(err, error.offset);
+        return NGX_ERROR;
+    }
+
+    list = ngx_pulse_json_get(root, "models");
+
+    if (list == NULL || list->type != NGX_PULSE_JSON_ARRAY) {
+        return ngx_pulse_models_fail(&reader, root, "models",
+                                     "must be an array");
+    }
+
+    models->elts = ngx_pcalloc(pool, (list->nelts + 1)
+                                     * sizeof(ngx_pulse_model_t));
+    if (models->elts == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = 0;
+
+    for (v = list->children; v; v = v->next) {
+
+        if (ngx_pulse_models_model(&reader, v, &models->elts[n]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        models->nelts = ++n;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_model(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, ngx_pulse_model_t *model)
+{
+    model->input_price = NGX_PULSE_MODEL_UNKNOWN;
+    model->cached_price = NGX_PULSE_MODEL_UNKNOWN;
+    model->output_price = NGX_PULSE_MODEL_UNKNOWN;
+
+    if (ngx_pulse_models_members(reader, v, ngx_pulse_models_table, model)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_pulse_models_verify(reader, v, model);
+}
+
+
+static ngx_int_t
+ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, ngx_pulse_model_t *model)
+{
+    ngx_uint_t  i;
+
+    if (model->id.len == 0) {
+        return ngx_pulse_models_fail(reader, v, "id", "is required");
+    }
+
+    if (model->provider.len == 0) {
+        return ngx_pulse_models_fail(reader, v, "provider", "is required");
+    }
+
+    if (model->kind_name.len == 0) {
+        return ngx_pulse_models_fail(reader, v, "kind", "is required");
+    }
+
+    if (model->name.len == 0) {
+        model->name = model->id;
+    }
+
+    if (ngx_pulse_models_find(reader->models, &model->provider, &model->id)) {
+        return ngx_pulse_models_fail(reader, v, "id", "is there twice");
+    }
+
+    for (i = 0; i < model->naliases; i++) {
+        if (ngx_pulse_models_find(reader->models, NULL, &model->aliases[i])) {
+            return ngx_pulse_models_fail(reader, v, "aliases",
+                                         "has a name that is taken");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_members(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, ngx_pulse_models_member_t *table,
+    ngx_pulse_model_t *model)
+{
+    ngx_pulse_json_value_t     *child;
+    ngx_pulse_models_member_t  *m;
+
+    if (v->type != NGX_PULSE_JSON_OBJECT) {
+        return ngx_pulse_models_fail(reader, v, NULL, "must be an object");
+    }
+
+    for (child = v->children; child; child = child->next) {
+
+        for (m = table; m->name; m++) {
+            if (child->key.len == strlen(m->name)
+                && ngx_memcmp(child->key.data, m->name, child->key.len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (m->name == NULL) {
+            return ngx_pulse_models_fail(reader, child, NULL,
+                                         "is not known here");
+        }
+
+        if (m->handler(reader, child, (u_char *) model + m->offset)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_string(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_str_t  *s = to;
+
+    if (v->type != NGX_PULSE_JSON_STRING || v->string.len == 0) {
+        return ngx_pulse_models_fail(reader, v, NULL,
+                                     "must be a string that is not empty");
+    }
+
+    *s = v->string;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_kind(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_pulse_model_t *model = to;
+
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_pulse_models_kinds[i]; i++) {
+        if (v->type == NGX_PULSE_JSON_STRING
+            && v->string.len == strlen(ngx_pulse_models_kinds[i])
+            && ngx_memcmp(v->string.data, ngx_pulse_models_kinds[i],
+                          v->string.len) == 0)
+        {
+            model->kind = i;
+            model->kind_name = v->string;
+            return NGX_OK;
+        }
+    }
+
+    return ngx_pulse_models_fail(reader, v, NULL,
+                 "must be chat, image, video, embedding or moderation");
+}
+
+
+static ngx_int_t
+ngx_pulse_models_count(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    int64_t *n = to;
+
+    if (v->type != NGX_PULSE_JSON_NUMBER
+        || ngx_pulse_json_int(&v->string, n) != NGX_OK
+        || *n < 1 || *n > INT32_MAX)
+    {
+        return ngx_pulse_models_fail(reader, v, NULL,
+                                     "must be a positive integer");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_price(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    int64_t *n = to;
+
+    if (v->type == NGX_PULSE_JSON_NULL) {
+        *n = NGX_PULSE_MODEL_UNKNOWN;
+        return NGX_OK;
+    }
+
+    if (v->type != NGX_PULSE_JSON_NUMBER
+        || ngx_pulse_json_int(&v->string, n) != NGX_OK
+        || *n < 0 || *n > NGX_PULSE_MODELS_PRICE_MAX)
+    {
+        return ngx_pulse_models_fail(reader, v, NULL,
+                              "must be an integer of nano-USD, or null");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_aliases(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_pulse_model_t *model = to;
+
+    ngx_pulse_json_value_t  *child;
+
+    if (ngx_pulse_models_names(reader, v, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    model->aliases = ngx_pcalloc(reader->pool,
+                                 (v->nelts + 1) * sizeof(ngx_str_t));
+    if (model->aliases == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (child = v->children; child; child = child->next) {
+        model->aliases[model->naliases++] = child->string;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_capabilities(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_pulse_model_t *model = to;
+
+    model->capabilities.data = reader->text->data + v->start;
+    model->capabilities.len = v->end - v->start;
+
+    return ngx_pulse_models_members(reader, v,
+                                    ngx_pulse_models_capability_table, model);
+}
+
+
+/* flags and names are facts for clients; nothing here depends on them */
+
+static ngx_int_t
+ngx_pulse_models_flag(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    if (v->type != NGX_PULSE_JSON_BOOL) {
+        return ngx_pulse_models_fail(reader, v, NULL, "must be a boolean");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_pulse_json_value_t  *child;
+
+    if (v->type != NGX_PULSE_JSON_ARRAY) {
+        return ngx_pulse_models_fail(reader, v, NULL,
+                                     "must be an array of strings");
+    }
+
+    for (child = v->children; child; child = child->next) {
+        if (child->type != NGX_PULSE_JSON_STRING || child->string.len == 0) {
+            return ngx_pulse_models_fail(reader, v, NULL,
+                                         "must be an array of strings");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
+    const ngx_pulse_json_value_t *v, const char *key, const char *reason)
+{
+    ngx_pulse_json_pointer(v, key, reader->err);
+    ngx_pulse_buf_char(reader->err, ' ');
+    ngx_pulse_buf_append(reader->err, (u_char *) reason, strlen(reason));
+
+    return NGX_ERROR;
+}
+
+
+ngx_pulse_model_t *
+ngx_pulse_models_find(const ngx_pulse_models_t *models,
+    const ngx_str_t *provider, const ngx_str_t *name)
+{
+    ngx_uint_t          i, j;
+    ngx_pulse_model_t  *model;
+
+    for (i = 0; i < models->nelts; i++) {
+        model = &models->elts[i];
+
+        if (provider && !ngx_pulse_models_equal(&model->provider, provider)) {
+            continue;
+        }
+
+        if (ngx_pulse_models_equal(&model->id, name)) {
+            return model;
+        }
+
+        for (j = 0; j < model->naliases; j++) {
+            if (ngx_pulse_models_equal(&model->aliases[j], name)) {
+                return model;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_pulse_model_t *
+ngx_pulse_models_base(const ngx_pulse_models_t *models,
+    const ngx_str_t *provider, const ngx_str_t *name)
+{
+    ngx_str_t          *id;
+    ngx_uint_t          i;
+    ngx_pulse_model_t  *model, *best;
+
+    best = NULL;
+
+    for (i = 0; i < models->nelts; i++) {
+        model = &models->elts[i];
+        id = &model->id;
+
+        if (name->len > id->len && name->data[id->len] == '-'
+            && ngx_memcmp(name->data, id->data, id->len) == 0
+            && ngx_pulse_models_equal(&model->provider, provider)
+            && (best == NULL || id->len > best->id.len))
+        {
+            best = model;
+        }
+    }
+
+    return best;
+}
+
+
+ngx_uint_t
+ngx_pulse_models_glob(const ngx_str_t *glob, const ngx_str_t *name)
+{
+    size_t  g, n, star, mark;
+
+    g = 0;
+    n = 0;
+    mark = 0;
+    star = glob->len;
+
+    /* a mismatch goes back to the last star, which takes one byte more */
+
+    while (n < name->len) {
+
+        if (g < glob->len && glob->data[g] == '*') {
+            star = g++;
+            mark = n;
+            continue;
+        }
+
+        if (g < glob->len && glob->data[g] == name->data[n]) {
+            g++;
+            n++;
+            continue;
+        }
+
+        if (star == glob->len) {
+            return 0;
+        }
+
+        g = star + 1;
+        n = ++mark;
+    }
+
+    while (g < glob->len && glob->data[g] == '*') {
+        g++;
+    }
+
+    return g == glob->len;
+}
+
+
+static ngx_uint_t
+ngx_pulse_models_equal(const ngx_str_t *one, const ngx_str_t *two)
+{
+    return one->len == two->len
+           && ngx_memcmp(one->data, two->data, one->len) == 0;
+}

@@ -1,0 +1,72 @@
+
+#ifndef _NGX_PULSE_MODELS_H_INCLUDED_
+#define _NGX_PULSE_MODELS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_pulse_buf.h"
+
+
+/*
+ * The catalogue of models (conf/models.json): what they are called, what
+ * they cost and what they can do.  Facts, not code.
+ */
+
+#define NGX_PULSE_MODEL_CHAT         0
+#define NGX_PULSE_MODEL_IMAGE        1
+#define NGX_PULSE_MODEL_VIDEO        2
+#define NGX_PULSE_MODEL_EMBEDDING    3
+#define NGX_PULSE_MODEL_MODERATION   4
+
+#define NGX_PULSE_MODEL_UNKNOWN      -1     /* a price nobody told us */
+
+
+typedef struct {
+    ngx_str_t    id;
+    ngx_str_t    provider;
+    ngx_str_t    name;
+    ngx_str_t    kind_name;
+    ngx_str_t    retires;               /* date, or empty */
+    ngx_str_t    capabilities;          /* the JSON object as written */
+    ngx_str_t    parameter;             /* max-token field, or empty */
+    ngx_uint_t   kind;
+    int64_t      context_window;        /* tokens; 0: not known */
+    int64_t      max_output_tokens;
+    int64_t      input_price;           /* nano-USD a token */
+    int64_t      cached_price;
+    int64_t      output_price;
+    int64_t      image_low;             /* tokens of a picture; 0: not known */
+    int64_t      image_high;
+    ngx_str_t   *aliases;
+    ngx_uint_t   naliases;
+} ngx_pulse_model_t;
+
+
+typedef struct {
+    ngx_pulse_model_t  *elts;
+    ngx_uint_t          nelts;
+} ngx_pulse_models_t;
+
+
+/*
+ * Reads a catalogue.  "text" must live as long as the pool.  NGX_ERROR with
+ * one line in "err" that names the place.
+ */
+ngx_int_t ngx_pulse_models_read(ngx_pulse_models_t *models, ngx_pool_t *pool,
+    const ngx_str_t *text, ngx_pulse_buf_t *err);
+
+/* A model by id or alias; "provider" NULL: of any. */
+ngx_pulse_model_t *ngx_pulse_models_find(const ngx_pulse_models_t *models,
+    const ngx_str_t *provider, const ngx_str_t *name);
+
+/* The model that a dated or tuned name is a version of ("gpt-4o-2024-08-06"
+ * of gpt-4o), for its limits; NULL if there is none. */
+ngx_pulse_model_t *ngx_pulse_models_base(const ngx_pulse_models_t *models,
+    const ngx_str_t *provider, const ngx_str_t *name);
+
+/* 1 if the name is matched; '*' stands for any run of characters. */
+ngx_uint_t ngx_pulse_models_glob(const ngx_str_t *glob, const ngx_str_t *name);
+
+
+#endif /* _NGX_PULSE_MODELS_H_INCLUDED_ */
