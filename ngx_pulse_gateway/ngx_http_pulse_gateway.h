@@ -12,8 +12,6 @@
 
 #define NGX_HTTP_PULSE_GATEWAY_CANDIDATES  (NGX_PULSE_CHAT_FALLBACKS + 8)
 
-#define NGX_HTTP_PULSE_GATEWAY_ERROR_MAX   65536
-
 
 /*
  * A provider as configured.  The three upstream configurations differ in
@@ -48,7 +46,7 @@ typedef struct {
 
 typedef struct {
     size_t                          answer_max;
-    ngx_uint_t                      default_max_tokens;
+    ngx_int_t                       default_max_tokens;
 } ngx_http_pulse_gateway_loc_conf_t;
 
 
@@ -118,6 +116,7 @@ typedef struct {
     ngx_buf_t                      *out;
     unsigned                        hold:1;      /* header is not sent yet */
     unsigned                        ended:1;     /* last event is out */
+    unsigned                        cut:1;       /* by us, at the grant */
     unsigned                        finalized:1;
     unsigned                        settled:1;
 } ngx_http_pulse_gateway_ctx_t;
@@ -168,7 +167,7 @@ ngx_int_t ngx_http_pulse_gateway_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 
 
-/* --- answer (ngx_http_pulse_gateway_response.c, _stream.c, _finish.c) --- */
+/* --- answer: the provider's (ngx_http_pulse_gateway_response.c) --- */
 
 /* Forgets what an earlier candidate said. */
 void ngx_http_pulse_gateway_reset(ngx_http_request_t *r,
@@ -177,30 +176,39 @@ void ngx_http_pulse_gateway_reset(ngx_http_request_t *r,
 ngx_int_t ngx_http_pulse_gateway_filter_init(void *data);
 ngx_int_t ngx_http_pulse_gateway_filter(void *data, ssize_t bytes);
 
-/* Takes a part of the body: 0 .. its end.  NGX_OK, NGX_DONE at its end,
- * NGX_AGAIN if more is to come, NGX_ERROR if it makes no sense. */
+/*
+ * Takes a part of the body.  NGX_DONE at its end, NGX_AGAIN if more is to
+ * come, NGX_ERROR if it makes no sense, NGX_ABORT without memory.
+ */
 ngx_int_t ngx_http_pulse_gateway_body(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_buf_t *b);
 
-/* Bytes of an event stream. */
-ngx_int_t ngx_http_pulse_gateway_feed(ngx_http_pulse_gateway_ctx_t *ctx,
-    u_char *p, size_t len);
+/* What an answer that was collected means, into ctx->code. */
+void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 
-/* Appends to what goes to the client. */
-ngx_int_t ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,
-    const u_char *p, size_t len);
 
-/* Starts a stream of events to the client: its headers. */
+/* --- answer: a stream (ngx_http_pulse_gateway_stream.c) --- */
+
 ngx_int_t ngx_http_pulse_gateway_stream_headers(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
-/* X-Pulse-* of an answer. */
-ngx_int_t ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx);
+/* Bytes of it; results as of ngx_http_pulse_gateway_body(). */
+ngx_int_t ngx_http_pulse_gateway_feed(ngx_http_pulse_gateway_ctx_t *ctx,
+    u_char *p, size_t len);
 
-/* Our verdict on an answer that is no success, into ctx->code. */
-void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx);
+ngx_int_t ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev);
+
+/* Ends it as the provider would have. */
+ngx_int_t ngx_http_pulse_gateway_finish(ngx_http_pulse_gateway_ctx_t *ctx,
+    const char *reason);
+
+/* Appends to what goes to the client; NGX_ABORT without memory. */
+ngx_int_t ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,
+    const u_char *p, size_t len);
+
+
+/* --- answer: its end (ngx_http_pulse_gateway_finish.c) --- */
 
 void ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc);
 
@@ -208,17 +216,31 @@ void ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc);
 void ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
+/* X-Pulse-*, X-Usage-* and the like. */
+ngx_int_t ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
 
 /* --- metrics (ngx_http_pulse_gateway_module.c) --- */
 
 typedef enum {
     NGX_HTTP_PULSE_GATEWAY_SERVED = 0,
-    NGX_HTTP_PULSE_GATEWAY_REFUSED,         /* by the provider, 4xx */
+    NGX_HTTP_PULSE_GATEWAY_REFUSED,         /* the request, by the provider */
     NGX_HTTP_PULSE_GATEWAY_FAILED,
     NGX_HTTP_PULSE_GATEWAY_CUT,             /* within the answer */
     NGX_HTTP_PULSE_GATEWAY_GONE,            /* the client was */
     NGX_HTTP_PULSE_GATEWAY_NOUTCOMES
 } ngx_http_pulse_gateway_outcome_e;
+
+
+void ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_http_pulse_gateway_outcome_e outcome);
+void ngx_http_pulse_gateway_count_tokens(ngx_http_pulse_record_t *record);
+void ngx_http_pulse_gateway_first_token(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* ms since the request came. */
+ngx_msec_t ngx_http_pulse_gateway_elapsed(ngx_http_request_t *r);
 
 
 extern ngx_module_t  ngx_http_pulse_gateway_module;

@@ -1,26 +1,102 @@
 
-#include "ngx_http_pulse.h"
+#include "ngx_http_pulse_gateway.h"
+
+
+#define NGX_HTTP_PULSE_GATEWAY_ANSWER_MAX   (16 * 1024 * 1024)
+#define NGX_HTTP_PULSE_GATEWAY_MAX_TOKENS   4096
+
+#define NGX_HTTP_PULSE_GATEWAY_NAMED        6
+
+
+static ngx_int_t ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_pulse_gateway_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_pulse_gateway_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf,
+    void *conf);
+static void *ngx_http_pulse_gateway_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_pulse_gateway_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_pulse_gateway(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_pulse_gateway_defaults(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+
+static ngx_conf_num_bounds_t  ngx_http_pulse_gateway_tokens_bounds = {
+    ngx_conf_check_num_bounds, 1, 10000000
+};
+
+
+static ngx_command_t  ngx_http_pulse_gateway_commands[] = {
+
+    { ngx_string("pulse_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_pulse_provider_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_models"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_pulse_models_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_route_default"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_pulse_gateway_defaults,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_gateway"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_pulse_gateway,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_answer_max"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_pulse_gateway_loc_conf_t, answer_max),
+      NULL },
+
+    { ngx_string("pulse_default_max_tokens"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_pulse_gateway_loc_conf_t, default_max_tokens),
+      &ngx_http_pulse_gateway_tokens_bounds },
+
+      ngx_null_command
+};
 
 
 static ngx_http_module_t  ngx_http_pulse_gateway_module_ctx = {
-    NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_pulse_gateway_preconfiguration,   /* preconfiguration */
+    ngx_http_pulse_gateway_postconfiguration,  /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_pulse_gateway_create_main_conf,   /* create main configuration */
+    ngx_http_pulse_gateway_init_main_conf,     /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_pulse_gateway_create_loc_conf,    /* create location
+                                                  configuration */
+    ngx_http_pulse_gateway_merge_loc_conf      /* merge location
+                                                  configuration */
 };
 
 
 ngx_module_t  ngx_http_pulse_gateway_module = {
     NGX_MODULE_V1,
-    &ngx_http_pulse_gateway_module_ctx,
-    NULL,                                  /* module directives */
+    &ngx_http_pulse_gateway_module_ctx,    /* module context */
+    ngx_http_pulse_gateway_commands,       /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
@@ -31,3 +107,338 @@ ngx_module_t  ngx_http_pulse_gateway_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+/* series are static, so providers by other names share one row */
+
+static ngx_str_t  ngx_http_pulse_gateway_named[] = {
+    ngx_string("openai"),
+    ngx_string("anthropic"),
+    ngx_string("google"),
+    ngx_string("replicate"),
+    ngx_string("demo"),
+    ngx_string("other")
+};
+
+
+#define ngx_http_pulse_gateway_request(provider, outcome)                     \
+    { "pulse_gateway_requests_total",                                         \
+      "provider=\"" provider "\",outcome=\"" outcome "\"",                    \
+      "Requests by the provider asked last and how they ended.",              \
+      NGX_PULSE_METRIC_COUNTER, 0 }
+
+#define ngx_http_pulse_gateway_requests(provider)                             \
+    ngx_http_pulse_gateway_request(provider, "served"),                       \
+    ngx_http_pulse_gateway_request(provider, "refused"),                      \
+    ngx_http_pulse_gateway_request(provider, "failed"),                       \
+    ngx_http_pulse_gateway_request(provider, "cut"),                          \
+    ngx_http_pulse_gateway_request(provider, "client_gone")
+
+
+static ngx_pulse_metric_t  ngx_http_pulse_gateway_outcomes[] = {
+    ngx_http_pulse_gateway_requests("openai"),
+    ngx_http_pulse_gateway_requests("anthropic"),
+    ngx_http_pulse_gateway_requests("google"),
+    ngx_http_pulse_gateway_requests("replicate"),
+    ngx_http_pulse_gateway_requests("demo"),
+    ngx_http_pulse_gateway_requests("other")
+};
+
+
+#define ngx_http_pulse_gateway_part(part)                                     \
+    { "pulse_gateway_tokens_total", "part=\"" part "\"",                      \
+      "Tokens settled, by part; cached is in input, reasoning in output.",    \
+      NGX_PULSE_METRIC_COUNTER, 0 }
+
+
+static ngx_pulse_metric_t  ngx_http_pulse_gateway_parts[] = {
+    ngx_http_pulse_gateway_part("input"),
+    ngx_http_pulse_gateway_part("cached"),
+    ngx_http_pulse_gateway_part("output"),
+    ngx_http_pulse_gateway_part("reasoning"),
+    ngx_http_pulse_gateway_part("estimated")
+};
+
+
+static ngx_pulse_metric_t  ngx_http_pulse_gateway_times[] = {
+
+    { "pulse_gateway_duration_seconds", NULL,
+      "Time from the request to the end of its answer.",
+      NGX_PULSE_METRIC_HISTOGRAM, 0 },
+
+    { "pulse_gateway_first_token_seconds", NULL,
+      "Time from the request to the first token of its answer.",
+      NGX_PULSE_METRIC_HISTOGRAM, 0 }
+};
+
+
+/*
+ * An answer that is no stream has its header made when its body is whole; the
+ * one that the upstream module sends before is held back here, ahead of all
+ * other filters.
+ */
+
+static ngx_int_t
+ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_pulse_gateway_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_pulse_gateway_module);
+
+    if (ctx && ctx->hold && r == r->main) {
+        return NGX_OK;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+void
+ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_http_pulse_gateway_outcome_e outcome)
+{
+    ngx_str_t   *name, *provider;
+    ngx_uint_t   i;
+
+    provider = &ctx->record->provider;
+
+    for (i = 0; i < NGX_HTTP_PULSE_GATEWAY_NAMED - 1; i++) {
+        name = &ngx_http_pulse_gateway_named[i];
+
+        if (name->len == provider->len
+            && ngx_strncmp(name->data, provider->data, name->len) == 0)
+        {
+            break;
+        }
+    }
+
+    i = i * NGX_HTTP_PULSE_GATEWAY_NOUTCOMES + outcome;
+
+    ngx_pulse_metric_add(&ngx_http_pulse_gateway_outcomes[i], 1);
+
+    ngx_pulse_metric_observe(&ngx_http_pulse_gateway_times[0],
+                             ngx_http_pulse_gateway_elapsed(ctx->request));
+}
+
+
+void
+ngx_http_pulse_gateway_count_tokens(ngx_http_pulse_record_t *record)
+{
+    ngx_pulse_metric_t  *parts;
+
+    parts = ngx_http_pulse_gateway_parts;
+
+    ngx_pulse_metric_add(&parts[0], record->input);
+    ngx_pulse_metric_add(&parts[1], record->cached);
+    ngx_pulse_metric_add(&parts[2], record->output);
+    ngx_pulse_metric_add(&parts[3], record->reasoning);
+
+    if (record->estimated) {
+        ngx_pulse_metric_add(&parts[4], record->input + record->output);
+    }
+}
+
+
+void
+ngx_http_pulse_gateway_first_token(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ctx->record->first_token = ngx_max(ngx_http_pulse_gateway_elapsed(r), 1);
+
+    ngx_pulse_metric_observe(&ngx_http_pulse_gateway_times[1],
+                             ctx->record->first_token);
+}
+
+
+ngx_msec_t
+ngx_http_pulse_gateway_elapsed(ngx_http_request_t *r)
+{
+    ngx_time_t      *tp;
+    ngx_msec_int_t   ms;
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
+
+    return (ngx_msec_t) ngx_max(ms, 0);
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_uint_t  n;
+
+    n = sizeof(ngx_http_pulse_gateway_outcomes) / sizeof(ngx_pulse_metric_t);
+
+    if (ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_outcomes, n)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    n = sizeof(ngx_http_pulse_gateway_parts) / sizeof(ngx_pulse_metric_t);
+
+    if (ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_parts, n)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    n = sizeof(ngx_http_pulse_gateway_times) / sizeof(ngx_pulse_metric_t);
+
+    return ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_times, n);
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_pulse_gateway_header_filter;
+
+    return ngx_http_pulse_routes(cf, ngx_http_pulse_models_routes);
+}
+
+
+static void *
+ngx_http_pulse_gateway_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_pulse_gateway_main_conf_t  *gmcf;
+
+    gmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_pulse_gateway_main_conf_t));
+    if (gmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&gmcf->providers, cf->pool, 4,
+                       sizeof(ngx_http_pulse_provider_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    ngx_str_set(&gmcf->balancer.host, "pulse_gateway");
+    gmcf->balancer.peer.init = ngx_http_pulse_gateway_init_peer;
+
+    return gmcf;
+}
+
+
+/* A default that nobody could ever serve is a mistake to be told now. */
+
+static char *
+ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_pulse_gateway_main_conf_t *gmcf = conf;
+
+    ngx_str_t                     *name;
+    ngx_uint_t                     i;
+    ngx_pulse_openai_request_t     chat;
+    ngx_http_pulse_route_list_t    route;
+
+    if (gmcf->defaults == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    name = gmcf->defaults->elts;
+
+    for (i = 0; i < gmcf->defaults->nelts; i++) {
+        ngx_memzero(&chat, sizeof(ngx_pulse_openai_request_t));
+        chat.model = name[i];
+
+        ngx_http_pulse_gateway_route(gmcf, &chat, &route);
+
+        if (!route.known) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "pulse gateway: no provider or catalogue has the"
+                          " model \"%V\" of \"pulse_route_default\"",
+                          &name[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_pulse_gateway_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_pulse_gateway_loc_conf_t  *glcf;
+
+    glcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_pulse_gateway_loc_conf_t));
+    if (glcf == NULL) {
+        return NULL;
+    }
+
+    glcf->answer_max = NGX_CONF_UNSET_SIZE;
+    glcf->default_max_tokens = NGX_CONF_UNSET;
+
+    return glcf;
+}
+
+
+static char *
+ngx_http_pulse_gateway_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_pulse_gateway_loc_conf_t *prev = parent;
+    ngx_http_pulse_gateway_loc_conf_t *conf = child;
+
+    ngx_conf_merge_size_value(conf->answer_max, prev->answer_max,
+                              NGX_HTTP_PULSE_GATEWAY_ANSWER_MAX);
+    ngx_conf_merge_value(conf->default_max_tokens, prev->default_max_tokens,
+                         NGX_HTTP_PULSE_GATEWAY_MAX_TOKENS);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_pulse_gateway(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_pulse_gateway_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_pulse_gateway_defaults(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_pulse_gateway_main_conf_t *gmcf = conf;
+
+    ngx_str_t   *value, *model;
+    ngx_uint_t   i;
+
+    if (gmcf->defaults) {
+        return "is duplicate";
+    }
+
+    gmcf->defaults = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+    if (gmcf->defaults == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        model = ngx_array_push(gmcf->defaults);
+        if (model == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *model = value[i];
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,487 @@
+
+#include "ngx_http_pulse_gateway.h"
+
+
+/*
+ * How an answer ends.  finalize() is called once by nginx, with 0 at the end
+ * of a body and a status or a negative code otherwise, and before nginx sends
+ * the last byte.  After 0 and a header that went out nginx sends that byte
+ * itself; after a status it only flushes.
+ */
+
+
+static ngx_uint_t ngx_http_pulse_gateway_gone(ngx_http_request_t *r,
+    ngx_int_t rc);
+static void ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static ngx_http_pulse_code_e ngx_http_pulse_gateway_failure(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_reply_failure(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_end(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static ngx_uint_t ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+static ngx_str_t  ngx_http_pulse_gateway_json =
+    ngx_string("application/json; charset=utf-8");
+
+
+void
+ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_upstream_t           *u;
+    ngx_http_pulse_gateway_ctx_t  *ctx;
+
+    u = r->upstream;
+
+    /* an internal redirect may have wiped the module's context */
+
+    ctx = u->input_filter_ctx;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "pulse gateway: finalize rc:%i, header sent:%d, hold:%d",
+                   rc, u->header_sent, ctx->hold);
+
+    /* also called from cleanups, on a request that has ended */
+
+    if (ctx->finalized) {
+        return;
+    }
+
+    ctx->finalized = 1;
+
+    if (ngx_http_pulse_gateway_gone(r, rc)) {
+        ngx_http_pulse_gateway_settle(r, ctx);
+        ngx_http_pulse_gateway_count(ctx, NGX_HTTP_PULSE_GATEWAY_GONE);
+        return;
+    }
+
+    if (u->header_sent && !ctx->hold) {
+        ngx_http_pulse_gateway_end(r, ctx, rc);
+        return;
+    }
+
+    ngx_http_pulse_gateway_reply(r, ctx, rc);
+}
+
+
+static ngx_uint_t
+ngx_http_pulse_gateway_gone(ngx_http_request_t *r, ngx_int_t rc)
+{
+    return rc < 0 || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+           || rc == NGX_HTTP_REQUEST_TIME_OUT || r->connection->error;
+}
+
+
+/* Nothing was sent yet: the whole answer, or an error. */
+
+static void
+ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_uint_t            outcome;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (rc == NGX_OK && !ctx->complete) {
+
+        /* a body that ended with its connection */
+
+        ctx->complete = 1;
+        ngx_http_pulse_gateway_verdict(r, ctx);
+    }
+
+    if (rc != NGX_OK) {
+        ctx->code = ngx_http_pulse_gateway_failure(ctx, rc);
+        ctx->pass = 0;
+
+        /* nginx closes the connection after this; let the header say so */
+
+        r->keepalive = 0;
+    }
+
+    ctx->hold = 0;
+
+    if (ctx->code == NGX_HTTP_PULSE_OK) {
+        outcome = NGX_HTTP_PULSE_GATEWAY_SERVED;
+        (void) ngx_http_pulse_gateway_reply_answer(r, ctx);
+
+    } else if (ctx->pass) {
+        outcome = NGX_HTTP_PULSE_GATEWAY_REFUSED;
+        (void) ngx_http_pulse_gateway_reply_refused(r, ctx);
+
+    } else {
+        outcome = NGX_HTTP_PULSE_GATEWAY_FAILED;
+        (void) ngx_http_pulse_gateway_reply_failure(r, ctx);
+    }
+
+    ngx_http_pulse_gateway_count(ctx, outcome);
+
+    /*
+     * The reply has its own last byte.  A second one must not follow: with
+     * rc 0 nginx leaves it out if it thinks that no header was sent, with a
+     * status it would make a page of its own then.
+     */
+
+    u->header_sent = (rc != NGX_OK);
+}
+
+
+static ngx_http_pulse_code_e
+ngx_http_pulse_gateway_failure(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        return NGX_HTTP_PULSE_GATEWAY_TIMEOUT;
+    }
+
+    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        return NGX_HTTP_PULSE_INTERNAL_ERROR;
+    }
+
+    return ctx->broken ? NGX_HTTP_PULSE_PROVIDER_ERROR
+                       : NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_int_t        rc;
+    ngx_str_t        text;
+    ngx_pulse_buf_t  data;
+
+    ngx_http_pulse_gateway_first_token(r, ctx);
+    ngx_http_pulse_gateway_settle(r, ctx);
+
+    if (ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    text.data = ctx->body.data;
+    text.len = ctx->body.len;
+
+    if (ctx->record->dialect != NGX_HTTP_PULSE_STUDIO) {
+        return ngx_http_pulse_reply_raw(r, NGX_HTTP_OK,
+                                        ctx->content_type.len
+                                        ? &ctx->content_type
+                                        : &ngx_http_pulse_gateway_json,
+                                        &text);
+    }
+
+    ngx_pulse_buf_init(&data, 0);
+
+    ngx_pulse_openai_studio(&ctx->answer, text.data, &ctx->record->provider,
+                            &data);
+
+    text.data = data.data;
+    text.len = data.len;
+
+    if (data.failed) {
+        rc = ngx_http_pulse_error(r, NGX_HTTP_PULSE_INTERNAL_ERROR, NULL);
+
+    } else {
+        rc = ngx_http_pulse_reply(r, NGX_HTTP_OK, &text);
+    }
+
+    ngx_pulse_buf_free(&data);
+
+    return rc;
+}
+
+
+/* The provider says what is wrong with the request: so it is passed on. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_int_t        rc;
+    ngx_str_t        text;
+    ngx_pulse_buf_t  details;
+
+    static ngx_str_t  no = ngx_string("false");
+
+    ngx_http_pulse_usage_cancel(r);
+    ctx->settled = 1;
+
+    ctx->record->code = ctx->code;
+
+    if (ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->record->dialect != NGX_HTTP_PULSE_STUDIO) {
+        text.data = ctx->body.data;
+        text.len = ctx->body.len;
+
+        if (ngx_http_pulse_set_header(r, "x-should-retry", &no) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_pulse_reply_raw(r, ctx->status.code,
+                                        &ngx_http_pulse_gateway_json, &text);
+    }
+
+    ngx_pulse_buf_init(&details, 0);
+    ngx_pulse_buf_literal(&details, "{\"provider\":");
+    ngx_pulse_buf_json(&details, ctx->record->provider.data,
+                       ctx->record->provider.len);
+    ngx_pulse_buf_literal(&details, ",\"reason\":");
+    ngx_pulse_buf_json(&details, ctx->error.message.data,
+                       ctx->error.message.len);
+    ngx_pulse_buf_char(&details, '}');
+
+    text.data = details.data;
+    text.len = details.len;
+
+    rc = ngx_http_pulse_error(r, ctx->code, details.failed ? NULL : &text);
+
+    ngx_pulse_buf_free(&details);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_reply_failure(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_str_t  value;
+
+    ngx_http_pulse_usage_cancel(r);
+    ctx->settled = 1;
+
+    if (ctx->retry_after && ctx->code == NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE) {
+        value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "%ui", ctx->retry_after)
+                    - value.data;
+
+        if (ngx_http_pulse_set_header(r, "Retry-After", &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_pulse_error(r, ctx->code, NULL);
+}
+
+
+/* The end of a stream, as good as it can be made. */
+
+static void
+ngx_http_pulse_gateway_end(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_uint_t            outcome;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    for (ctx->last_out = &u->out_bufs; *ctx->last_out; /* void */ ) {
+        ctx->last_out = &(*ctx->last_out)->next;
+    }
+
+    ctx->out = NULL;
+
+    if (!ctx->ended && !ctx->broken && rc == NGX_OK
+        && ngx_pulse_sse_finish(&ctx->splitter) == NGX_ABORT)
+    {
+        return;
+    }
+
+    outcome = NGX_HTTP_PULSE_GATEWAY_SERVED;
+
+    if (ctx->cut || (!ctx->ended && !ctx->answer.finished)
+        || ctx->answer.failed)
+    {
+        outcome = NGX_HTTP_PULSE_GATEWAY_CUT;
+    }
+
+    ngx_http_pulse_gateway_count(ctx, outcome);
+
+    ngx_http_pulse_gateway_settle(r, ctx);
+
+    if (!ctx->ended && ngx_http_pulse_gateway_end_event(r, ctx, rc) != NGX_OK)
+    {
+        return;
+    }
+
+    if (ctx->out) {
+        ctx->out->flush = 1;
+    }
+
+    if (u->out_bufs && ngx_http_output_filter(r, u->out_bufs) == NGX_ERROR) {
+        return;
+    }
+
+    if (rc != NGX_OK) {
+
+        /* a clean end of the message, which nginx would leave out */
+
+        (void) ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_str_t               data;
+    ngx_pulse_buf_t         text;
+    ngx_http_pulse_code_e   code;
+
+    if (ctx->answer.failed) {
+
+        /* the provider has told the client itself */
+
+        ctx->record->code = NGX_HTTP_PULSE_PROVIDER_ERROR;
+        return NGX_OK;
+    }
+
+    if (ctx->answer.finished) {
+        return ngx_http_pulse_gateway_finish(ctx, "stop");
+    }
+
+    code = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? NGX_HTTP_PULSE_GATEWAY_TIMEOUT
+                                             : NGX_HTTP_PULSE_PROVIDER_ERROR;
+
+    ctx->record->code = code;
+
+    ngx_pulse_buf_init(&text, 0);
+    ngx_http_pulse_error_text(r, code, NULL, &text);
+
+    data.data = text.data;
+    data.len = text.len;
+
+    ctx->edited.len = 0;
+
+    ngx_pulse_sse_write(&ctx->edited, NULL, &data);
+
+    if (text.failed || ctx->edited.failed) {
+        rc = NGX_ABORT;
+
+    } else {
+        rc = ngx_http_pulse_gateway_output(ctx, ctx->edited.data,
+                                           ctx->edited.len);
+    }
+
+    ngx_pulse_buf_free(&text);
+
+    return rc;
+}
+
+
+void
+ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t                  most;
+    ngx_http_pulse_record_t  *record;
+
+    if (ctx->settled) {
+        return;
+    }
+
+    ctx->settled = 1;
+    record = ctx->record;
+
+    if (!ngx_http_pulse_gateway_spent(r, ctx)) {
+        ngx_http_pulse_usage_cancel(r);
+        return;
+    }
+
+    if (ctx->answer.usage.known) {
+        record->input = ctx->answer.usage.input;
+        record->cached = ctx->answer.usage.cached;
+        record->output = ctx->answer.usage.output;
+        record->reasoning = ctx->answer.usage.reasoning;
+
+    } else {
+        most = ctx->max_tokens * ctx->chat.n;
+
+        record->input = ctx->likely;
+        record->output = ngx_pulse_tokens_likely(&ctx->answer.output);
+        record->output = ngx_min(record->output, most);
+        record->estimated = 1;
+    }
+
+    ngx_http_pulse_gateway_count_tokens(record);
+
+    ngx_http_pulse_usage_settle(r, record->input + record->output);
+}
+
+
+/*
+ * A provider charges from the moment it has the request; one that fails
+ * before it answers does not, and neither do we then.
+ */
+
+static ngx_uint_t
+ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (ctx->answer.usage.known || ctx->answer.deltas) {
+        return 1;
+    }
+
+    if (ctx->answer.failed) {
+        return 0;
+    }
+
+    return r->upstream->request_body_sent;
+}
+
+
+ngx_int_t
+ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", ctx->record->attempts)
+                - value.data;
+
+    if (ngx_http_pulse_set_header(r, "X-Pulse-Provider",
+                                  &ctx->record->provider)
+        != NGX_OK
+        || ngx_http_pulse_set_header(r, "X-Pulse-Model", &ctx->record->model)
+           != NGX_OK
+        || ngx_http_pulse_set_header(r, "X-Pulse-Attempts", &value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->record->dialect == NGX_HTTP_PULSE_OPENAI
+        && ngx_http_pulse_set_header(r, "x-request-id",
+                                     &ctx->record->trace_id)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_pulse_usage_headers(r);
+}

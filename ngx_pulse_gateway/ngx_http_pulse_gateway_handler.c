@@ -1,0 +1,319 @@
+
+#include "ngx_http_pulse_gateway.h"
+
+
+#define NGX_HTTP_PULSE_GATEWAY_OUTPUT_MAX  131072
+
+/* of a picture, where the catalogue does not say */
+
+#define NGX_HTTP_PULSE_GATEWAY_IMAGE_LOW   300
+#define NGX_HTTP_PULSE_GATEWAY_IMAGE_HIGH  3000
+
+
+static ngx_int_t ngx_http_pulse_gateway_check(ngx_http_request_t *r);
+static void ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_pulse_gateway_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
+static ngx_int_t ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
+static void ngx_http_pulse_gateway_estimate(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
+    ngx_int_t rc);
+static void ngx_http_pulse_gateway_cleanup(void *data);
+
+
+ngx_int_t
+ngx_http_pulse_gateway_handler(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_pulse_gateway_check(r);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_http_read_client_request_body(r,
+                                          ngx_http_pulse_gateway_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_check(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    static ngx_str_t  post = ngx_string("POST");
+
+    if (r->method != NGX_HTTP_POST) {
+
+        if (ngx_http_pulse_set_header(r, "Allow", &post) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_METHOD_NOT_ALLOWED,
+                                    NULL);
+    }
+
+    if (r->headers_in.content_type) {
+        type = &r->headers_in.content_type->value;
+
+        if (type->len < 16
+            || ngx_strncasecmp(type->data, (u_char *) "application/json", 16)
+               != 0)
+        {
+            return ngx_http_pulse_error(r,
+                                NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE, NULL);
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_pulse_gateway_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_pulse_gateway_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (ctx == NULL || cln == NULL) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    /* the splitter and the buffers are on the heap */
+
+    cln->handler = ngx_http_pulse_gateway_cleanup;
+    cln->data = ctx;
+
+    ngx_pulse_buf_init(&ctx->body, 0);
+    ngx_pulse_buf_init(&ctx->edited, 0);
+
+    ctx->request = r;
+    ctx->record = ngx_http_pulse_record(r);
+
+    ngx_http_set_ctx(r, ctx, ngx_http_pulse_gateway_module);
+
+    if (ctx->record == NULL) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (ngx_http_pulse_gateway_read(r, ctx, &rc) != NGX_OK
+        || ngx_http_pulse_gateway_choose(r, ctx, &rc) != NGX_OK)
+    {
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    ngx_http_pulse_gateway_estimate(r, ctx);
+    ngx_http_pulse_gateway_reserve(r, ctx);
+}
+
+
+/* NGX_DECLINED: "rc" is of the answer that was sent instead */
+
+static ngx_int_t
+ngx_http_pulse_gateway_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
+{
+    ngx_str_t                  body;
+    ngx_uint_t                 studio;
+    ngx_pulse_chat_refusal_t   refusal;
+
+    *rc = ngx_http_pulse_body(r, &body);
+
+    if (*rc != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    studio = (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO);
+
+    switch (ngx_pulse_openai_read(&ctx->chat, r->pool, &body, studio,
+                                  &refusal))
+    {
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        *rc = ngx_http_pulse_invalid(r, refusal.pointer, refusal.reason);
+        return NGX_DECLINED;
+
+    default: /* NGX_ERROR */
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DECLINED;
+    }
+
+    if (ctx->chat.locale.len == 2
+        && ngx_strncmp(ctx->chat.locale.data, "ar", 2) == 0)
+    {
+        ctx->record->locale = NGX_HTTP_PULSE_AR;
+
+    } else if (ctx->chat.locale.len == 2
+               && ngx_strncmp(ctx->chat.locale.data, "en", 2) == 0)
+    {
+        ctx->record->locale = NGX_HTTP_PULSE_EN;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
+{
+    ngx_str_t                            details;
+    ngx_pulse_buf_t                      b;
+    ngx_http_pulse_gateway_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
+
+    ngx_http_pulse_gateway_route(gmcf, &ctx->chat, &ctx->route);
+
+    if (ctx->route.n) {
+        return NGX_OK;
+    }
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_literal(&b, "{\"model\":");
+    ngx_pulse_buf_json(&b, ctx->chat.model.data, ctx->chat.model.len);
+    ngx_pulse_buf_char(&b, '}');
+
+    details.data = b.data;
+    details.len = b.len;
+
+    *rc = ngx_http_pulse_error(r,
+                               ctx->route.known
+                               ? NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE
+                               : NGX_HTTP_PULSE_MODEL_NOT_FOUND,
+                               b.failed ? NULL : &details);
+    ngx_pulse_buf_free(&b);
+
+    return NGX_DECLINED;
+}
+
+
+/* What the prompt may come to at the dearest of the candidates. */
+
+static void
+ngx_http_pulse_gateway_estimate(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t                     low, high, images, most;
+    ngx_uint_t                   i;
+    ngx_pulse_model_t           *model;
+    ngx_pulse_openai_request_t  *chat;
+
+    chat = &ctx->chat;
+    most = 0;
+
+    for (i = 0; i < ctx->route.n; i++) {
+        model = ctx->route.elts[i].model;
+
+        low = NGX_HTTP_PULSE_GATEWAY_IMAGE_LOW;
+        high = NGX_HTTP_PULSE_GATEWAY_IMAGE_HIGH;
+
+        if (model && model->image_low) {
+            low = model->image_low;
+        }
+
+        if (model && model->image_high) {
+            high = model->image_high;
+        }
+
+        images = low * chat->images_low + high * chat->images_high;
+        most = ngx_max(most, images);
+    }
+
+    ctx->prompt = ngx_pulse_tokens_bound(&chat->prompt) + most;
+    ctx->likely = ngx_pulse_tokens_likely(&chat->prompt) + most / 2;
+    ctx->likely = ngx_min(ctx->likely, ctx->prompt);
+}
+
+
+static void
+ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t                            most;
+    ngx_int_t                           rc;
+    ngx_pulse_model_t                  *model;
+    ngx_http_pulse_gateway_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_gateway_module);
+
+    model = ctx->route.elts[0].model;
+    most = NGX_HTTP_PULSE_GATEWAY_OUTPUT_MAX;
+
+    if (model && model->max_output_tokens) {
+        most = model->max_output_tokens;
+    }
+
+    ctx->max_tokens = ctx->chat.max_tokens ? ctx->chat.max_tokens
+                                           : glcf->default_max_tokens;
+    ctx->max_tokens = ngx_min(ctx->max_tokens, most);
+
+    rc = ngx_http_pulse_usage_reserve(r, NGX_HTTP_PULSE_TOKENS,
+                                      ctx->prompt
+                                      + ctx->max_tokens * ctx->chat.n,
+                                      ctx->prompt + ctx->chat.n,
+                                      ngx_http_pulse_gateway_reserved, ctx);
+
+    if (rc == NGX_AGAIN) {
+
+        /* body reading holds the request until reserved() is called */
+
+        return;
+    }
+
+    ngx_http_pulse_gateway_reserved(r, ctx, rc);
+}
+
+
+static void
+ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_pulse_gateway_ctx_t *ctx = data;
+
+    uint64_t  granted;
+
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, ngx_http_pulse_usage_refuse(r));
+        return;
+    }
+
+    granted = (ngx_http_pulse_usage_granted(r) - ctx->prompt) / ctx->chat.n;
+
+    if (granted < ctx->max_tokens) {
+        ctx->max_tokens = granted;
+        ctx->record->clamped = granted;
+    }
+
+    ngx_http_pulse_gateway_start(r, ctx);
+}
+
+
+static void
+ngx_http_pulse_gateway_cleanup(void *data)
+{
+    ngx_http_pulse_gateway_ctx_t *ctx = data;
+
+    ngx_pulse_buf_free(&ctx->body);
+    ngx_pulse_buf_free(&ctx->edited);
+    ngx_pulse_sse_free(&ctx->splitter);
+}
