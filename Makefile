@@ -68,11 +68,13 @@ test: deps
 	@$(MAKE) -s build sdk
 	@t/lib/run --unit "$(MAKE) -s unit" $(SUITES)
 
-sdk: t/sdk/node_modules/.package-lock.json
+# without a registry their suites are skipped, and say so
 
-t/sdk/node_modules/.package-lock.json: t/sdk/package.json
-	@npm install --prefix t/sdk --no-package-lock --no-audit --no-fund \
-	    --loglevel=error
+sdk: t/sdk/node_modules/.installed
+
+t/sdk/node_modules/.installed: t/sdk/package.json
+	@if npm install --prefix t/sdk --no-package-lock --no-audit --no-fund \
+	    --loglevel=error; then touch $@; else echo 'no SDKs'; fi
 
 asan:
 	@MAKE="$(MAKE)" conf/bin/test-asan $(SUITES)

@@ -13,8 +13,6 @@ __DATA__
 --- config
     location = /hello { return 200 "hello\n"; }
     location = /gone  { return 410 "gone\n"; }
-    location = /body  { client_body_in_single_buffer on; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/echo; }
-    location = /echo  { return 200 "$http_content_length $http_x_one\n"; }
 --- request
 GET /hello
 --- response_body
@@ -32,8 +30,6 @@ Content-Type: text/plain
 --- config
     location = /hello { return 200 "hello\n"; }
     location = /gone  { return 410 "gone\n"; }
-    location = /body  { client_body_in_single_buffer on; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/echo; }
-    location = /echo  { return 200 "$http_content_length $http_x_one\n"; }
 --- request eval
 ["GET /hello", "GET /gone"]
 --- error_code eval

@@ -316,6 +316,10 @@ END {
     if (defined $dir && $$ == $owner) {
         my $status = $?;
 
+        # an nginx that is left gives its leases back before the audit
+
+        Pulse::Process::stop_all('QUIT');
+
         if ($audited && defined $postgres && defined $postgres->{pid}
             || $audited && !$started{postgres} && defined $postgres)
         {

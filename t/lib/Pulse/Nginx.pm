@@ -168,7 +168,7 @@ sub start {
     }
 
     $self->{pid} = spawn(command => [$self->command($conf)], env => \%env,
-                         output => "$logs/stderr.log");
+                         ends => 'QUIT', output => "$logs/stderr.log");
 
     my $port = $self->{port};
     my $limit = $ENV{TEST_NGINX_USE_VALGRIND} ? 60 : 10;

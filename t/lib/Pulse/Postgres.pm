@@ -72,7 +72,7 @@ sub start {
                     '-c', 'max_connections=200', '-c', 'autovacuum=off',
                     '-c', 'timezone=UTC', '-c', 'log_min_messages=warning'],
         output => "$self->{dir}/postgres.log", user => $self->{as},
-        dir => '/');
+        dir => '/', ends => 'INT');
 
     my $up = wait_until {
         die "Postgres ended, see $self->{dir}/postgres.log\n"

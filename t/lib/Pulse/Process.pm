@@ -13,18 +13,26 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(free_port is_alive reap spawn stop_process wait_until);
 
+my $owner = $$;
+my %running;                    # pid => signal that ends it well
+
 
 # spawn(command => [...], output => file, env => {}, user => name,
-#     dir => path, closing => [handles]) returns the pid; the program is
-# killed with us.
+#     dir => path, ends => 'TERM') returns the pid.  It gets that signal when
+# we end, and from the kernel if we are killed.
 
 sub spawn {
     my %o = @_;
 
     my $parent = $$;
+    my $ends = $o{ends} // 'TERM';
+    my @command = ('setpriv', "--pdeathsig=$ends", @{ $o{command} });
     my $pid = fork() // die "fork() failed: $!\n";
 
-    return $pid if $pid;
+    if ($pid) {
+        $running{$pid} = $ends;
+        return $pid;
+    }
 
     $SIG{$_} = 'DEFAULT' for qw(INT TERM PIPE CHLD);
 
@@ -66,9 +74,9 @@ sub spawn {
 
     POSIX::_exit(124) if getppid() != $parent;
 
-    { no warnings 'exec'; exec { $o{command}[0] } @{ $o{command} }; }
+    { no warnings 'exec'; exec { $command[0] } @command; }
 
-    print STDERR "exec of $o{command}[0] failed: $!\n";
+    print STDERR "exec of $command[0] failed: $!\n";
     POSIX::_exit(127);
 }
 
@@ -107,6 +115,7 @@ sub reap {
     return () if $got == 0;
 
     $status{$pid} = $got == $pid ? $? : 0;
+    delete $running{$pid};
 
     return $status{$pid};
 }
@@ -138,6 +147,28 @@ sub stop_process {
     wait_until { !is_alive($pid) } 5;
 
     return undef;
+}
+
+
+# What a suite left running, those first that end by this signal.
+
+sub stop_all {
+    my ($signal) = @_;
+
+    for my $pid (sort { $b <=> $a } keys %running) {
+        next if defined $signal && $running{$pid} ne $signal;
+
+        stop_process($pid, $running{$pid}, 10);
+    }
+}
+
+
+END {
+    if ($$ == $owner) {
+        local $?;
+
+        stop_all();
+    }
 }
 
 
