@@ -228,11 +228,6 @@ ngx_pulse_pg_connect(ngx_pulse_pg_connection_t *pc)
 
     (void) PQsetNoticeProcessor(pc->conn, ngx_pulse_pg_notice, pc);
 
-    if (PQsetnonblocking(pc->conn, 1) == -1) {
-        ngx_pulse_pg_close(pc, PQerrorMessage(pc->conn));
-        return;
-    }
-
     c = ngx_get_connection(PQsocket(pc->conn), pc->pg->log);
 
     if (c == NULL) {
@@ -334,7 +329,10 @@ ngx_pulse_pg_setup(ngx_pulse_pg_connection_t *pc)
     ngx_queue_insert_tail(&pc->sent, &query->queue);
     pc->nsent++;
 
-    if (!PQenterPipelineMode(pc->conn)) {
+    /* not sooner: it would wipe the address from the message of a failure */
+
+    if (PQsetnonblocking(pc->conn, 1) == -1 || !PQenterPipelineMode(pc->conn))
+    {
         ngx_pulse_pg_close(pc, PQerrorMessage(pc->conn));
         return;
     }
