@@ -7,7 +7,7 @@
 #define PULSE_MAIL_TEMPLATE  65536
 #define PULSE_MAIL_ADDRESS   254            /* RFC 5321, 4.5.3.1.3 */
 #define PULSE_MAIL_LINE      57             /* bytes, 76 when encoded */
-#define PULSE_MAIL_WORD      45             /* bytes of an encoded word */
+#define PULSE_MAIL_WORD      39             /* bytes of an encoded word */
 #define PULSE_MAIL_NAME      64
 
 
@@ -330,7 +330,8 @@ pulse_mail_date(ngx_pulse_buf_t *b)
 }
 
 
-/* RFC 2047: words of at most 75 characters, none cut inside a letter */
+/* RFC 2047: no line of the field, with its name, is longer than 76, and no
+ * word is cut inside a letter */
 
 static void
 pulse_mail_subject(ngx_str_t *subject, ngx_pulse_buf_t *b)

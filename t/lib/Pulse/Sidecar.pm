@@ -10,7 +10,7 @@ use Pulse::Process qw(is_alive spawn stop_process wait_until);
 
 
 # start(options => ['--lease-ttl', '2 seconds']); its socket is
-# $TEST_NGINX_PULSE_SIDECAR then.
+# $TEST_NGINX_PULSE_SIDECAR then.  "name" tells a second one apart.
 
 sub start {
     my ($class, %o) = @_;
@@ -18,9 +18,11 @@ sub start {
     my $dir = $ENV{PULSE_SUITE_DIR}
         // die "Pulse::Env is to be loaded before Pulse::Sidecar\n";
 
+    my $name = $o{name} // 'sidecar';
+
     my $self = bless {
-        dir => $dir, socket => "$dir/sidecar.sock", mail => "$dir/mail",
-        log => "$dir/sidecar.log", options => $o{options} // [], owner => $$,
+        dir => $dir, socket => "$dir/$name.sock", mail => "$dir/mail",
+        log => "$dir/$name.log", options => $o{options} // [], owner => $$,
     }, $class;
 
     mkdir $self->{mail};
