@@ -1,0 +1,1101 @@
+
+#include "ngx_http_pulse_usage_module.h"
+
+
+#define NGX_HTTP_PULSE_RESERVE_TRIES    8       /* questions to the store */
+#define NGX_HTTP_PULSE_RESERVE_VERDICT  1000    /* ms a refusal is kept */
+#define NGX_HTTP_PULSE_RESERVE_BUSY     10000   /* asks again within: grow */
+#define NGX_HTTP_PULSE_RESERVE_GROWTH   64      /* most, times the need */
+
+#define NGX_HTTP_PULSE_RESERVE_ASK      NGX_AGAIN
+
+
+/* of a request; the slot in the zone is its own until it has ended */
+
+struct ngx_http_pulse_reservation_s {
+    ngx_http_request_t                 *request;
+    ngx_http_pulse_usage_main_conf_t   *conf;
+    ngx_pulse_meter_reservation_t      *slot;       /* NULL: holds none */
+    struct ngx_http_pulse_acquire_s    *acquire;    /* asked, or NULL */
+    ngx_http_pulse_usage_handler_pt     handler;
+    void                               *data;
+    ngx_event_t                         wait;
+    ngx_uint_t                          kind;
+    uint64_t                            want;
+    uint64_t                            min;
+    uint64_t                            granted;
+    uint64_t                            used;       /* for a refusal */
+    uint64_t                            limit;
+    int64_t                             period_end;
+    ngx_uint_t                          tries;
+    ngx_uint_t                          waits;
+    u_char                              user[16];
+    u_char                              id[16];
+};
+
+
+/* On the heap: the answer comes whether the request is still there or not,
+ * and what the store granted must not be forgotten with it. */
+
+typedef struct ngx_http_pulse_acquire_s {
+    ngx_http_pulse_reservation_t       *reservation;    /* NULL: gone */
+    ngx_http_pulse_usage_main_conf_t   *conf;
+    uint64_t                            need;
+    ngx_uint_t                          short_of;   /* less was given */
+    u_char                              user[16];
+    u_char                              lease_id[16];
+} ngx_http_pulse_acquire_t;
+
+
+static ngx_http_pulse_reservation_t *ngx_http_pulse_reserve_create(
+    ngx_http_request_t *r, ngx_http_pulse_record_t *record);
+static ngx_int_t ngx_http_pulse_reserve_try(ngx_http_pulse_reservation_t *rv);
+static ngx_int_t ngx_http_pulse_reserve_carve(
+    ngx_http_pulse_reservation_t *rv, ngx_pulse_meter_account_t *account);
+static ngx_pulse_meter_account_t *ngx_http_pulse_reserve_account(
+    ngx_http_pulse_reservation_t *rv);
+static ngx_int_t ngx_http_pulse_reserve_open(
+    ngx_http_pulse_reservation_t *rv);
+static void ngx_http_pulse_reserve_plan(ngx_http_pulse_reservation_t *rv,
+    ngx_pulse_meter_account_t *account);
+static void ngx_http_pulse_reserve_fill(ngx_http_pulse_reservation_t *rv);
+static ngx_int_t ngx_http_pulse_reserve_refuse(
+    ngx_http_pulse_reservation_t *rv, ngx_http_pulse_code_e code);
+static ngx_int_t ngx_http_pulse_reserve_ask(ngx_http_pulse_reservation_t *rv);
+static ngx_uint_t ngx_http_pulse_reserve_need(
+    ngx_http_pulse_reservation_t *rv, ngx_http_pulse_acquire_t *acquire,
+    uint64_t *want);
+static void ngx_http_pulse_reserve_handler(void *data,
+    ngx_pulse_pg_result_t *res);
+static void ngx_http_pulse_reserve_merge(ngx_http_pulse_acquire_t *acquire,
+    ngx_pulse_pg_result_t *res);
+static void ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
+    ngx_pulse_meter_account_t *account, ngx_pulse_pg_result_t *res);
+static void ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv,
+    ngx_uint_t elsewhere);
+static void ngx_http_pulse_reserve_wait(ngx_event_t *ev);
+static void ngx_http_pulse_reserve_hold(ngx_http_request_t *r);
+static void ngx_http_pulse_reserve_decided(ngx_http_pulse_reservation_t *rv,
+    ngx_int_t rc);
+static void ngx_http_pulse_reserve_cleanup(void *data);
+static void ngx_http_pulse_reserve_end(ngx_http_pulse_reservation_t *rv,
+    uint64_t amount, ngx_uint_t cancel);
+static ngx_int_t ngx_http_pulse_usage_header(ngx_http_request_t *r,
+    ngx_pulse_meter_account_t *account, ngx_str_t *warning);
+
+
+/* lease_reply: status, taken, elsewhere, granted, returned, settled, used,
+ * limit_amount, period_start, period_end, plan */
+
+ngx_pulse_pg_statement_t  ngx_http_pulse_reserve_statements[] = {
+
+    { "lease_acquire",
+      "SELECT * FROM lease_acquire($1, $2, $3, $4, $5, $6, $7)", 7 },
+
+    { NULL, NULL, 0 }
+};
+
+
+static const char *ngx_http_pulse_usage_kinds[] = {
+    "tokens", "images", "videos"
+};
+
+
+/* Where other nodes hold what is missing here they are asked to give back
+ * what is idle: within a second they hear of it.  After these the refusal
+ * stands. */
+
+static const ngx_msec_t  ngx_http_pulse_reserve_waits[] = { 300, 700, 1500 };
+
+
+ngx_int_t
+ngx_http_pulse_usage_reserve(ngx_http_request_t *r, ngx_uint_t kind,
+    uint64_t want, uint64_t min, ngx_http_pulse_usage_handler_pt handler,
+    void *data)
+{
+    ngx_int_t                      rc;
+    ngx_http_pulse_record_t       *record;
+    ngx_http_pulse_reservation_t  *rv;
+
+    record = ngx_http_pulse_record(r);
+    if (record == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rv = record->reservation;
+
+    if (rv == NULL) {
+        rv = ngx_http_pulse_reserve_create(r, record);
+
+        if (rv == NULL) {
+            record->code = NGX_HTTP_PULSE_STORE_UNAVAILABLE;
+            return NGX_DECLINED;
+        }
+    }
+
+    if (rv->slot) {
+        return NGX_OK;
+    }
+
+    if (record->user_id.len != NGX_HTTP_PULSE_UUID_LEN) {
+        return ngx_http_pulse_reserve_refuse(rv, NGX_HTTP_PULSE_UNAUTHORIZED);
+    }
+
+    rv->min = ngx_max(min, 1);
+    rv->want = ngx_max(ngx_min(want, NGX_PULSE_METER_MAX_AMOUNT), rv->min);
+    rv->kind = kind;
+    rv->tries = 0;
+    rv->waits = 0;
+    rv->handler = handler;
+    rv->data = data;
+
+    ngx_pulse_uuid_bytes(rv->user, record->user_id.data);
+
+    rc = ngx_http_pulse_reserve_try(rv);
+
+    if (rc != NGX_HTTP_PULSE_RESERVE_ASK) {
+        return rc;
+    }
+
+    rc = ngx_http_pulse_reserve_ask(rv);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_pulse_reserve_hold(r);
+    }
+
+    return rc;
+}
+
+
+static ngx_http_pulse_reservation_t *
+ngx_http_pulse_reserve_create(ngx_http_request_t *r,
+    ngx_http_pulse_record_t *record)
+{
+    u_char                         id[NGX_HTTP_PULSE_UUID_LEN];
+    ngx_http_cleanup_t            *cln;
+    ngx_http_pulse_reservation_t  *rv;
+
+    rv = ngx_pcalloc(r->pool, sizeof(ngx_http_pulse_reservation_t));
+    if (rv == NULL) {
+        return NULL;
+    }
+
+    /*
+     * Of the request and not of its pool: it runs before the log phase, and
+     * after the upstream's own, which settles.
+     */
+
+    cln = ngx_http_cleanup_add(r->main, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_pulse_reserve_cleanup;
+    cln->data = rv;
+
+    rv->request = r;
+    rv->conf = ngx_http_get_module_main_conf(r, ngx_http_pulse_usage_module);
+
+    rv->wait.handler = ngx_http_pulse_reserve_wait;
+    rv->wait.data = rv;
+    rv->wait.log = r->connection->log;
+
+    ngx_pulse_uuid7(id);
+    ngx_pulse_uuid_bytes(rv->id, id);
+
+    record->reservation = rv;
+
+    return rv;
+}
+
+
+/* NGX_OK, NGX_DECLINED, or NGX_HTTP_PULSE_RESERVE_ASK if the store is to be
+ * asked. */
+
+static ngx_int_t
+ngx_http_pulse_reserve_try(ngx_http_pulse_reservation_t *rv)
+{
+    ngx_int_t                          rc;
+    ngx_pulse_meter_account_t         *account;
+    ngx_http_pulse_usage_shared_t     *shared;
+    ngx_http_pulse_usage_main_conf_t  *umcf;
+
+    umcf = rv->conf;
+    shared = umcf->shared;
+
+    if (shared == NULL
+        || ngx_http_pulse_usage_worker == 0
+        || (ngx_msec_int_t) (ngx_current_msec - shared->seen)
+           > (ngx_msec_int_t) umcf->lease_ttl
+        || (off_t) (shared->written - shared->flushed) > umcf->max)
+    {
+        /* no meter, a store unseen for so long that it may have given the
+         * leases to others, or a journal that is full */
+
+        return ngx_http_pulse_reserve_refuse(rv,
+                                            NGX_HTTP_PULSE_STORE_UNAVAILABLE);
+    }
+
+    ngx_http_pulse_usage_lock(umcf);
+
+    account = ngx_http_pulse_reserve_account(rv);
+
+    rc = account ? ngx_http_pulse_reserve_carve(rv, account) : NGX_ERROR;
+
+    ngx_http_pulse_usage_unlock(umcf);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return ngx_http_pulse_reserve_open(rv);
+
+    case NGX_HTTP_PULSE_RESERVE_ASK:
+        return rc;
+
+    case NGX_ERROR:
+        return ngx_http_pulse_reserve_refuse(rv,
+                                            NGX_HTTP_PULSE_STORE_UNAVAILABLE);
+
+    default:
+        return ngx_http_pulse_reserve_refuse(rv, rc);
+    }
+}
+
+
+/* Under the lock: NGX_OK, NGX_HTTP_PULSE_RESERVE_ASK, NGX_ERROR without
+ * memory, or a code. */
+
+static ngx_int_t
+ngx_http_pulse_reserve_carve(ngx_http_pulse_reservation_t *rv,
+    ngx_pulse_meter_account_t *account)
+{
+    ngx_uint_t                      holds;
+    ngx_pulse_meter_t              *m;
+    ngx_pulse_meter_reservation_t  *res;
+
+    m = &rv->conf->shared->meter;
+    holds = (ngx_msec_int_t) (account->until - ngx_current_msec) > 0;
+
+    rv->used = ngx_pulse_meter_used(account);
+    rv->limit = account->limit;
+    rv->period_end = account->period_end;
+
+    if (holds && account->verdict == NGX_PULSE_METER_INACTIVE) {
+        return NGX_HTTP_PULSE_FORBIDDEN;
+    }
+
+    if (holds && account->verdict == NGX_PULSE_METER_NO_PLAN) {
+        return NGX_HTTP_PULSE_NO_SUBSCRIPTION;
+    }
+
+    /* all that is asked for, or, if the store has no more, what is left */
+
+    res = ngx_pulse_meter_reserve(m, account, rv->want,
+                                  holds ? rv->min : rv->want, rv->id,
+                                  ngx_http_pulse_usage_worker,
+                                  ngx_current_msec);
+    if (res) {
+        res->record.estimate = ngx_min(rv->min, res->record.reserved);
+        res->floor = rv->conf->shared->flushed;
+
+        rv->slot = res;
+        rv->granted = res->record.reserved;
+
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_lease_free(&account->lease)
+        >= (holds ? rv->min : rv->want))
+    {
+        return NGX_ERROR;
+    }
+
+    return holds ? NGX_HTTP_PULSE_QUOTA_EXCEEDED : NGX_HTTP_PULSE_RESERVE_ASK;
+}
+
+
+/* The account in use, made if there is none; one whose period is over is
+ * used no more.  Under the lock. */
+
+static ngx_pulse_meter_account_t *
+ngx_http_pulse_reserve_account(ngx_http_pulse_reservation_t *rv)
+{
+    u_char                      text[NGX_HTTP_PULSE_UUID_LEN], id[16];
+    ngx_pulse_meter_t          *m;
+    ngx_pulse_meter_account_t  *account;
+
+    m = &rv->conf->shared->meter;
+
+    account = ngx_pulse_meter_account(m, rv->user, rv->kind, NULL,
+                                      ngx_current_msec);
+
+    if (account && account->period_end
+        && ngx_pulse_now() >= account->period_end / 1000)
+    {
+        account->retired = 1;
+        account = NULL;
+    }
+
+    if (account == NULL) {
+        ngx_pulse_uuid7(text);
+        ngx_pulse_uuid_bytes(id, text);
+
+        account = ngx_pulse_meter_account(m, rv->user, rv->kind, id,
+                                          ngx_current_msec);
+    }
+
+    return account;
+}
+
+
+/* What is carved out is admitted once the journal has it. */
+
+static ngx_int_t
+ngx_http_pulse_reserve_open(ngx_http_pulse_reservation_t *rv)
+{
+    ngx_pulse_meter_account_t      *account;
+    ngx_pulse_meter_reservation_t  *res;
+
+    res = rv->slot;
+
+    /* an account with something open stays where it is */
+
+    account = &rv->conf->shared->meter.accounts[res->account];
+    ngx_http_pulse_reserve_plan(rv, account);
+
+    ngx_http_pulse_reserve_fill(rv);
+    res->record.created = ngx_pulse_now();
+
+    if (ngx_http_pulse_journal_append(rv->conf, &res->record) == NGX_OK) {
+        res->state = NGX_PULSE_METER_OPEN;
+
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_OPEN, 1);
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_ADMITTED, 1);
+
+        return NGX_OK;
+    }
+
+    /* no reader will find it, so there is nothing to close */
+
+    ngx_http_pulse_usage_lock(rv->conf);
+    ngx_pulse_meter_cancel(&rv->conf->shared->meter, res);
+    ngx_pulse_meter_release(&rv->conf->shared->meter, res);
+    ngx_http_pulse_usage_unlock(rv->conf);
+
+    rv->slot = NULL;
+    rv->granted = 0;
+
+    return ngx_http_pulse_reserve_refuse(rv, NGX_HTTP_PULSE_STORE_UNAVAILABLE);
+}
+
+
+static void
+ngx_http_pulse_reserve_plan(ngx_http_pulse_reservation_t *rv,
+    ngx_pulse_meter_account_t *account)
+{
+    u_char                   *p;
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(rv->request);
+
+    if (record == NULL || record->plan.len) {
+        return;
+    }
+
+    p = ngx_pnalloc(rv->request->pool, account->plan_len);
+
+    if (p) {
+        ngx_memcpy(p, account->plan, account->plan_len);
+        record->plan.data = p;
+        record->plan.len = account->plan_len;
+    }
+}
+
+
+static void
+ngx_http_pulse_reserve_fill(ngx_http_pulse_reservation_t *rv)
+{
+    ngx_http_pulse_record_t     *record;
+    ngx_pulse_journal_record_t  *jr;
+
+    record = ngx_http_pulse_record_find(rv->request);
+    jr = &rv->slot->record;
+
+    if (record == NULL) {
+        return;
+    }
+
+    jr->model_len = ngx_pulse_journal_string(jr->model,
+                                             NGX_PULSE_JOURNAL_MODEL,
+                                             &record->model);
+    jr->provider_len = ngx_pulse_journal_string(jr->provider,
+                                                NGX_PULSE_JOURNAL_PROVIDER,
+                                                &record->provider);
+    jr->trace_len = ngx_pulse_journal_string(jr->trace,
+                                             NGX_PULSE_JOURNAL_TRACE,
+                                             &record->trace_id);
+
+    jr->input = ngx_min(record->input, NGX_PULSE_METER_MAX_AMOUNT);
+    jr->cached = ngx_min(record->cached, NGX_PULSE_METER_MAX_AMOUNT);
+    jr->output = ngx_min(record->output, NGX_PULSE_METER_MAX_AMOUNT);
+    jr->reasoning = ngx_min(record->reasoning, NGX_PULSE_METER_MAX_AMOUNT);
+    jr->estimated = record->estimated ? 1 : 0;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_reserve_refuse(ngx_http_pulse_reservation_t *rv,
+    ngx_http_pulse_code_e code)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(rv->request);
+
+    if (record) {
+        record->code = code;
+    }
+
+    switch (code) {
+
+    case NGX_HTTP_PULSE_QUOTA_EXCEEDED:
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_EXHAUSTED, 1);
+        break;
+
+    case NGX_HTTP_PULSE_NO_SUBSCRIPTION:
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_NO_PLAN, 1);
+        break;
+
+    case NGX_HTTP_PULSE_FORBIDDEN:
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_INACTIVE, 1);
+        break;
+
+    case NGX_HTTP_PULSE_STORE_UNAVAILABLE:
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_NO_STORE, 1);
+        break;
+
+    default:
+        break;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* NGX_AGAIN if the store was asked, else NGX_DECLINED. */
+
+static ngx_int_t
+ngx_http_pulse_reserve_ask(ngx_http_pulse_reservation_t *rv)
+{
+    u_char                       lease[NGX_HTTP_PULSE_UUID_LEN];
+    u_char                       user[NGX_HTTP_PULSE_UUID_LEN];
+    u_char                       kind, need[NGX_INT64_LEN];
+    u_char                       more[NGX_INT64_LEN];
+    uint64_t                     want;
+    ngx_str_t                    params[7];
+    ngx_http_pulse_acquire_t    *acquire;
+    ngx_http_pulse_main_conf_t  *pmcf;
+
+    acquire = ngx_calloc(sizeof(ngx_http_pulse_acquire_t), ngx_cycle->log);
+
+    if (acquire == NULL
+        || ngx_http_pulse_pg_pool == NULL
+        || rv->tries++ == NGX_HTTP_PULSE_RESERVE_TRIES
+        || !ngx_http_pulse_reserve_need(rv, acquire, &want))
+    {
+        goto failed;
+    }
+
+    acquire->reservation = rv;
+    acquire->conf = rv->conf;
+    ngx_memcpy(acquire->user, rv->user, 16);
+
+    pmcf = ngx_http_get_module_main_conf(rv->request, ngx_http_pulse_module);
+
+    ngx_pulse_uuid_text(lease, acquire->lease_id);
+    ngx_pulse_uuid_text(user, rv->user);
+    kind = '0' + rv->kind;
+
+    params[0].data = rv->conf->shared->incarnation;
+    params[0].len = NGX_HTTP_PULSE_UUID_LEN;
+
+    params[1] = pmcf->node;
+
+    if (params[1].data == NULL) {
+        ngx_str_set(&params[1], "");
+    }
+
+    params[2].data = lease;
+    params[2].len = NGX_HTTP_PULSE_UUID_LEN;
+    params[3].data = user;
+    params[3].len = NGX_HTTP_PULSE_UUID_LEN;
+    params[4].data = &kind;
+    params[4].len = 1;
+    params[5].data = need;
+    params[5].len = ngx_sprintf(need, "%uL", acquire->need) - need;
+    params[6].data = more;
+    params[6].len = ngx_sprintf(more, "%uL", want) - more;
+
+    if (ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
+                           &ngx_http_pulse_reserve_statements[0], params, 0,
+                           ngx_http_pulse_reserve_handler, acquire)
+        != NGX_OK)
+    {
+        goto failed;
+    }
+
+    ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_ACQUIRES, 1);
+
+    rv->acquire = acquire;
+
+    return NGX_AGAIN;
+
+failed:
+
+    if (acquire) {
+        ngx_free(acquire);
+    }
+
+    return ngx_http_pulse_reserve_refuse(rv, NGX_HTTP_PULSE_STORE_UNAVAILABLE);
+}
+
+
+/*
+ * What to ask for: "need" is what is missing here, "want" doubles while a
+ * user keeps asking, so that a busy one asks seldom.  0 without an account.
+ */
+
+static ngx_uint_t
+ngx_http_pulse_reserve_need(ngx_http_pulse_reservation_t *rv,
+    ngx_http_pulse_acquire_t *acquire, uint64_t *want)
+{
+    uint64_t                    free;
+    ngx_pulse_meter_account_t  *account;
+
+    ngx_http_pulse_usage_lock(rv->conf);
+
+    account = ngx_http_pulse_reserve_account(rv);
+
+    if (account == NULL) {
+        ngx_http_pulse_usage_unlock(rv->conf);
+        return 0;
+    }
+
+    free = ngx_pulse_lease_free(&account->lease);
+
+    acquire->need = (free < rv->want) ? rv->want - free : 1;
+    *want = acquire->need;
+
+    if (rv->kind == NGX_HTTP_PULSE_TOKENS) {
+
+        account->chunk = (account->asked
+                          && ngx_current_msec - account->asked
+                             < NGX_HTTP_PULSE_RESERVE_BUSY)
+                         ? account->chunk * 2 : rv->want * 4;
+
+        account->chunk = ngx_min(account->chunk,
+                                 rv->want * NGX_HTTP_PULSE_RESERVE_GROWTH);
+        *want = ngx_max(*want, account->chunk);
+    }
+
+    account->asked = ngx_current_msec;
+    account->last = ngx_current_msec;
+
+    ngx_memcpy(acquire->lease_id, account->lease_id, 16);
+
+    ngx_http_pulse_usage_unlock(rv->conf);
+
+    return 1;
+}
+
+
+static void
+ngx_http_pulse_reserve_handler(void *data, ngx_pulse_pg_result_t *res)
+{
+    ngx_http_pulse_acquire_t *acquire = data;
+
+    ngx_uint_t                     elsewhere;
+    ngx_http_pulse_reservation_t  *rv;
+
+    rv = acquire->reservation;
+    elsewhere = 0;
+
+    if (res->status == NGX_PULSE_PG_OK) {
+        ngx_http_pulse_reserve_merge(acquire, res);
+        elsewhere = acquire->short_of && ngx_pulse_pg_int(res, 0, 2) > 0;
+
+    } else if (res->status == NGX_PULSE_PG_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "pulse usage: lease_acquire: %s: %s",
+                      res->sqlstate, res->message);
+    }
+
+    ngx_free(acquire);
+
+    if (rv == NULL) {
+        return;
+    }
+
+    rv->acquire = NULL;
+    ngx_http_set_log_request(rv->request->connection->log, rv->request);
+
+    if (res->status != NGX_PULSE_PG_OK) {
+        (void) ngx_http_pulse_reserve_refuse(rv,
+                                            NGX_HTTP_PULSE_STORE_UNAVAILABLE);
+        ngx_http_pulse_reserve_decided(rv, NGX_DECLINED);
+        return;
+    }
+
+    ngx_http_pulse_reserve_again(rv, elsewhere);
+}
+
+
+static void
+ngx_http_pulse_reserve_merge(ngx_http_pulse_acquire_t *acquire,
+    ngx_pulse_pg_result_t *res)
+{
+    ngx_str_t                   status;
+    ngx_pulse_meter_account_t  *account;
+
+    status = ngx_pulse_pg_value(res, 0, 0);
+
+    ngx_http_pulse_usage_lock(acquire->conf);
+
+    account = ngx_pulse_meter_lease(&acquire->conf->shared->meter,
+                                    acquire->user, acquire->lease_id);
+
+    if (account == NULL) {
+
+        /* dropped meanwhile; the comparison with the store finds the lease */
+
+        ngx_http_pulse_usage_unlock(acquire->conf);
+        return;
+    }
+
+    if (status.len == 2) {
+        ngx_http_pulse_reserve_granted(acquire, account, res);
+
+    } else if (status.len == sizeof("retired") - 1) {
+        account->retired = 1;
+
+    } else {
+        account->verdict = (status.len == sizeof("inactive") - 1)
+                           ? NGX_PULSE_METER_INACTIVE
+                           : NGX_PULSE_METER_NO_PLAN;
+        account->until = ngx_current_msec + NGX_HTTP_PULSE_RESERVE_VERDICT;
+    }
+
+    ngx_http_pulse_usage_unlock(acquire->conf);
+}
+
+
+static void
+ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
+    ngx_pulse_meter_account_t *account, ngx_pulse_pg_result_t *res)
+{
+    ngx_str_t          plan;
+    ngx_pulse_lease_t  totals;
+
+    ngx_memzero(&totals, sizeof(ngx_pulse_lease_t));
+
+    totals.granted = ngx_pulse_pg_int(res, 0, 3);
+    totals.returned = ngx_pulse_pg_int(res, 0, 4);
+    totals.settled = ngx_pulse_pg_int(res, 0, 5);
+
+    ngx_pulse_meter_merge(account, &totals, ngx_pulse_pg_int(res, 0, 6),
+                          ngx_pulse_pg_int(res, 0, 7), 0);
+
+    account->period = ngx_pulse_pg_int(res, 0, 8);
+    account->period_end = ngx_pulse_pg_int(res, 0, 9);
+
+    plan = ngx_pulse_pg_value(res, 0, 10);
+    account->plan_len = ngx_min(plan.len, NGX_PULSE_METER_PLAN);
+    ngx_memcpy(account->plan, plan.data, account->plan_len);
+
+    acquire->short_of = (uint64_t) ngx_pulse_pg_int(res, 0, 1)
+                        < acquire->need;
+
+    if (acquire->short_of) {
+        account->verdict = NGX_PULSE_METER_EXHAUSTED;
+        account->until = ngx_current_msec + NGX_HTTP_PULSE_RESERVE_VERDICT;
+
+    } else {
+        account->verdict = NGX_PULSE_METER_UNKNOWN;
+        account->until = ngx_current_msec;
+    }
+}
+
+
+/* The tables know more now. */
+
+static void
+ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv,
+    ngx_uint_t elsewhere)
+{
+    ngx_int_t                 rc;
+    ngx_http_pulse_record_t  *record;
+
+    rc = ngx_http_pulse_reserve_try(rv);
+
+    if (rc == NGX_HTTP_PULSE_RESERVE_ASK) {
+        rc = ngx_http_pulse_reserve_ask(rv);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+    }
+
+    record = ngx_http_pulse_record_find(rv->request);
+
+    if (rc == NGX_DECLINED && elsewhere && record
+        && record->code == NGX_HTTP_PULSE_QUOTA_EXCEEDED
+        && rv->waits < sizeof(ngx_http_pulse_reserve_waits)
+                       / sizeof(ngx_msec_t))
+    {
+        record->code = NGX_HTTP_PULSE_OK;
+        ngx_add_timer(&rv->wait, ngx_http_pulse_reserve_waits[rv->waits++]);
+        return;
+    }
+
+    ngx_http_pulse_reserve_decided(rv, rc);
+}
+
+
+static void
+ngx_http_pulse_reserve_wait(ngx_event_t *ev)
+{
+    ngx_http_pulse_reservation_t *rv = ev->data;
+
+    ngx_int_t  rc;
+
+    ngx_http_set_log_request(rv->request->connection->log, rv->request);
+
+    rc = ngx_http_pulse_reserve_ask(rv);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_pulse_reserve_decided(rv, rc);
+    }
+}
+
+
+/* As the core does for its waiters: a client that goes away is noticed, one
+ * that becomes writable does not run the phases. */
+
+static void
+ngx_http_pulse_reserve_hold(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+static void
+ngx_http_pulse_reserve_decided(ngx_http_pulse_reservation_t *rv, ngx_int_t rc)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = rv->request;
+    c = r->connection;
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    rv->handler(r, rv->data, rc);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* The request ends: an answer still to come finds nobody, and what nobody
+ * settled ends at what was counted. */
+
+static void
+ngx_http_pulse_reserve_cleanup(void *data)
+{
+    ngx_http_pulse_reservation_t *rv = data;
+
+    ngx_http_pulse_record_t  *record;
+
+    if (rv->acquire) {
+        rv->acquire->reservation = NULL;
+        rv->acquire = NULL;
+    }
+
+    if (rv->wait.timer_set) {
+        ngx_del_timer(&rv->wait);
+    }
+
+    if (rv->slot == NULL) {
+        return;
+    }
+
+    record = ngx_http_pulse_record_find(rv->request);
+
+    if (record) {
+        record->estimated = 1;
+    }
+
+    ngx_http_pulse_reserve_end(rv, rv->slot->progress,
+                               rv->slot->progress == 0);
+}
+
+
+static void
+ngx_http_pulse_reserve_end(ngx_http_pulse_reservation_t *rv, uint64_t amount,
+    ngx_uint_t cancel)
+{
+    ngx_pulse_meter_t              *m;
+    ngx_pulse_meter_reservation_t  *res;
+
+    res = rv->slot;
+    m = &rv->conf->shared->meter;
+
+    ngx_http_pulse_reserve_fill(rv);
+
+    ngx_http_pulse_usage_lock(rv->conf);
+
+    if (cancel) {
+        ngx_pulse_meter_cancel(m, res);
+
+    } else {
+        ngx_pulse_meter_settle(m, res, amount);
+    }
+
+    m->accounts[res->account].last = ngx_current_msec;
+
+    ngx_http_pulse_usage_unlock(rv->conf);
+
+    ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_OPEN, -1);
+
+    /* the slot may be another's as soon as it is released */
+
+    rv->slot = NULL;
+
+    ngx_http_pulse_journal_close(rv->conf, res);
+}
+
+
+ngx_int_t
+ngx_http_pulse_usage_refuse(ngx_http_request_t *r)
+{
+    ngx_str_t                      details, after;
+    ngx_pulse_buf_t                b;
+    ngx_http_pulse_record_t       *record;
+    ngx_http_pulse_main_conf_t    *pmcf;
+    ngx_http_pulse_reservation_t  *rv;
+    u_char                         reset[24];
+
+    record = ngx_http_pulse_record(r);
+
+    if (record == NULL || record->reservation == NULL) {
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_STORE_UNAVAILABLE, NULL);
+    }
+
+    rv = record->reservation;
+
+    if (record->code == NGX_HTTP_PULSE_STORE_UNAVAILABLE) {
+        ngx_str_set(&after, "1");
+        (void) ngx_http_pulse_set_header(r, "Retry-After", &after);
+        return ngx_http_pulse_error(r, record->code, NULL);
+    }
+
+    if (record->code != NGX_HTTP_PULSE_QUOTA_EXCEEDED
+        && record->code != NGX_HTTP_PULSE_NO_SUBSCRIPTION)
+    {
+        return ngx_http_pulse_error(r, record->code, NULL);
+    }
+
+    if (ngx_pulse_buf_init_pool(&b, 0, r->pool) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_module);
+
+    ngx_pulse_buf_literal(&b, "{");
+
+    if (record->code == NGX_HTTP_PULSE_QUOTA_EXCEEDED) {
+        ngx_pulse_rfc3339(reset, rv->period_end / 1000);
+
+        ngx_pulse_buf_literal(&b, "\"resource\":\"");
+        ngx_pulse_buf_append(&b, (u_char *)
+                             ngx_http_pulse_usage_kinds[rv->kind], 6);
+        ngx_pulse_buf_literal(&b, "\",\"used\":");
+        ngx_pulse_buf_int(&b, rv->used);
+        ngx_pulse_buf_literal(&b, ",\"limit\":");
+        ngx_pulse_buf_int(&b, rv->limit);
+        ngx_pulse_buf_literal(&b, ",\"reset_at\":\"");
+        ngx_pulse_buf_append(&b, reset, sizeof(reset));
+        ngx_pulse_buf_literal(&b, "\",");
+    }
+
+    ngx_pulse_buf_literal(&b, "\"upgrade_url\":");
+    ngx_pulse_buf_json(&b, pmcf->upgrade_url.data, pmcf->upgrade_url.len);
+    ngx_pulse_buf_literal(&b, "}");
+
+    if (b.failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    details.data = b.data;
+    details.len = b.len;
+
+    return ngx_http_pulse_error(r, record->code, &details);
+}
+
+
+uint64_t
+ngx_http_pulse_usage_granted(ngx_http_request_t *r)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(r);
+
+    return (record && record->reservation && record->reservation->slot)
+           ? record->reservation->granted : 0;
+}
+
+
+void
+ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record && record->reservation && record->reservation->slot) {
+        record->reservation->slot->progress = amount;
+    }
+}
+
+
+void
+ngx_http_pulse_usage_settle(ngx_http_request_t *r, uint64_t amount)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record && record->reservation && record->reservation->slot) {
+        ngx_http_pulse_reserve_end(record->reservation, amount, 0);
+    }
+}
+
+
+void
+ngx_http_pulse_usage_cancel(ngx_http_request_t *r)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record && record->reservation && record->reservation->slot) {
+        ngx_http_pulse_reserve_end(record->reservation, 0, 1);
+    }
+}
+
+
+ngx_int_t
+ngx_http_pulse_usage_headers(ngx_http_request_t *r)
+{
+    u_char                        *p;
+    ngx_str_t                      value, warning;
+    ngx_uint_t                     kind;
+    ngx_http_pulse_record_t       *record;
+    ngx_pulse_meter_account_t     *account, copy;
+    ngx_http_pulse_reservation_t  *rv;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record == NULL
+        || record->reservation == NULL
+        || record->reservation->conf->shared == NULL)
+    {
+        return ngx_http_pulse_rate_headers(r);
+    }
+
+    rv = record->reservation;
+
+    warning.len = 0;
+    warning.data = ngx_pnalloc(r->pool, sizeof("tokens, images, videos") - 1);
+    if (warning.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (kind = 0; kind < 3; kind++) {
+
+        ngx_http_pulse_usage_lock(rv->conf);
+
+        account = ngx_pulse_meter_account(&rv->conf->shared->meter, rv->user,
+                                          kind, NULL, ngx_current_msec);
+        if (account) {
+            copy = *account;
+        }
+
+        ngx_http_pulse_usage_unlock(rv->conf);
+
+        if (account
+            && copy.limit
+            && ngx_http_pulse_usage_header(r, &copy, &warning) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (warning.len
+        && ngx_http_pulse_set_header(r, "X-Usage-Warning", &warning)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (record->clamped) {
+        p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.data = p;
+        value.len = ngx_sprintf(p, "%uL", record->clamped) - p;
+
+        if (ngx_http_pulse_set_header(r, "X-Usage-Clamped", &value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_pulse_rate_headers(r);
+}
+
+
+/* used/limit of a kind, and its name among the warnings at 80 % */
+
+static ngx_int_t
+ngx_http_pulse_usage_header(ngx_http_request_t *r,
+    ngx_pulse_meter_account_t *account, ngx_str_t *warning)
+{
+    u_char              *p;
+    uint64_t             used;
+    ngx_str_t            value;
+    static const char   *names[] = {
+        "X-Usage-Tokens", "X-Usage-Images", "X-Usage-Videos"
+    };
+
+    p = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    used = ngx_pulse_meter_used(account);
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "%uL/%uL", used, account->limit) - p;
+
+    if (used * 5 >= account->limit * 4) {
+        p = warning->data + warning->len;
+        warning->len = ngx_sprintf(p, "%s%s", warning->len ? ", " : "",
+                                   ngx_http_pulse_usage_kinds[account->kind])
+                       - warning->data;
+    }
+
+    return ngx_http_pulse_set_header(r, names[account->kind], &value);
+}
