@@ -196,18 +196,20 @@ ngx_http_pulse_usage_leases(ngx_http_request_t *r,
     u_char                             user[16];
     u_char                             id[NGX_HTTP_PULSE_UUID_LEN];
     ngx_uint_t                         kind, found;
-    ngx_pulse_buf_t                    b;
+    ngx_pulse_buf_t                   *b;
     ngx_pulse_meter_account_t         *account, copy;
     ngx_http_pulse_usage_main_conf_t  *umcf;
 
     umcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_usage_module);
 
-    if (ngx_pulse_buf_init_pool(&b, 0, r->pool) != NGX_OK) {
+    b = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
+
+    if (b == NULL || ngx_pulse_buf_init_pool(b, 0, r->pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
     ngx_pulse_uuid_bytes(user, record->user_id.data);
-    ngx_pulse_buf_char(&b, '[');
+    ngx_pulse_buf_char(b, '[');
 
     for (kind = 0, found = 0; umcf->shared && kind < 3; kind++) {
 
@@ -227,24 +229,24 @@ ngx_http_pulse_usage_leases(ngx_http_request_t *r,
 
         ngx_pulse_uuid_text(id, copy.lease_id);
 
-        ngx_pulse_buf_append(&b, (u_char *) ",", found);
-        ngx_pulse_buf_literal(&b, "{\"id\":");
-        ngx_pulse_buf_json(&b, id, NGX_HTTP_PULSE_UUID_LEN);
-        ngx_pulse_buf_literal(&b, ",\"settled\":");
-        ngx_pulse_buf_int(&b, copy.lease.settled);
-        ngx_pulse_buf_literal(&b, ",\"free\":");
-        ngx_pulse_buf_int(&b, ngx_pulse_lease_free(&copy.lease));
-        ngx_pulse_buf_char(&b, '}');
+        ngx_pulse_buf_append(b, (u_char *) ",", found);
+        ngx_pulse_buf_literal(b, "{\"id\":");
+        ngx_pulse_buf_json(b, id, NGX_HTTP_PULSE_UUID_LEN);
+        ngx_pulse_buf_literal(b, ",\"settled\":");
+        ngx_pulse_buf_int(b, copy.lease.settled);
+        ngx_pulse_buf_literal(b, ",\"free\":");
+        ngx_pulse_buf_int(b, ngx_pulse_lease_free(&copy.lease));
+        ngx_pulse_buf_char(b, '}');
 
         found = 1;
     }
 
-    ngx_pulse_buf_char(&b, ']');
+    ngx_pulse_buf_char(b, ']');
 
-    leases->data = b.data;
-    leases->len = b.len;
+    leases->data = b->data;
+    leases->len = b->len;
 
-    return b.failed ? NGX_ERROR : NGX_OK;
+    return b->failed ? NGX_ERROR : NGX_OK;
 }
 
 

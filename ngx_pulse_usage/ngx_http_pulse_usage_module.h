@@ -62,6 +62,32 @@ typedef struct {
 } ngx_http_pulse_usage_ctx_t;
 
 
+typedef struct ngx_http_pulse_acquire_s  ngx_http_pulse_acquire_t;
+
+/* of a request; the slot in the zone is its own until it has ended */
+
+struct ngx_http_pulse_reservation_s {
+    ngx_http_request_t                 *request;
+    ngx_http_pulse_usage_main_conf_t   *conf;
+    ngx_pulse_meter_reservation_t      *slot;       /* NULL: holds none */
+    ngx_http_pulse_acquire_t           *acquire;    /* asked, or NULL */
+    ngx_http_pulse_usage_handler_pt     handler;
+    void                               *data;
+    ngx_event_t                         wait;
+    ngx_uint_t                          kind;
+    uint64_t                            want;
+    uint64_t                            min;
+    uint64_t                            granted;
+    uint64_t                            used;       /* for a refusal */
+    uint64_t                            limit;
+    int64_t                             period_end;
+    ngx_uint_t                          tries;
+    ngx_uint_t                          waits;
+    u_char                              user[16];
+    u_char                              id[16];
+};
+
+
 /* A reader of a journal that sends what it closes to the store, in batches;
  * the live one of the keeper, and one for each dead node's. */
 
@@ -134,6 +160,16 @@ uint64_t ngx_http_pulse_journal_floor(ngx_http_pulse_usage_main_conf_t *umcf,
  * NGX_MAX_PATH bytes. */
 void ngx_http_pulse_journal_path(ngx_http_pulse_usage_main_conf_t *umcf,
     u_char *path, const u_char *incarnation, const char *suffix);
+
+
+/* --- end of a reservation (ngx_http_pulse_settle.c) --- */
+
+/* Copies what the request's record says of itself into the slot. */
+void ngx_http_pulse_settle_fill(ngx_http_pulse_reservation_t *rv);
+
+/* Ends the reservation, at "amount" or as a cancel. */
+void ngx_http_pulse_settle_end(ngx_http_pulse_reservation_t *rv,
+    uint64_t amount, ngx_uint_t cancel);
 
 
 /* --- drain (ngx_http_pulse_drain.c) --- */

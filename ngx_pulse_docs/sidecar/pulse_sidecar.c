@@ -56,7 +56,7 @@ main(int argc, char **argv)
     memset(&conf, 0, sizeof(pulse_sidecar_conf_t));
 
     conf.work.conninfo = getenv("PULSE_DATABASE");
-    conf.work.lease_ttl = "1 minute";
+    conf.work.lease_ttl = "15 minutes";
     conf.work.outbox.templates = "conf/mail";
     conf.work.outbox.from = "no-reply@studio.example";
 
