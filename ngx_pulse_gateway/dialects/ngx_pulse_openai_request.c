@@ -14,6 +14,7 @@
 #define NGX_PULSE_OPENAI_PER_MESSAGE   5
 #define NGX_PULSE_OPENAI_PER_CALL      10
 #define NGX_PULSE_OPENAI_PER_TOOL      12
+#define NGX_PULSE_OPENAI_FIRST_TOOL    100     /* newer models, at most */
 #define NGX_PULSE_OPENAI_PER_FILE      600
 #define NGX_PULSE_OPENAI_FILE_BYTES    16
 #define NGX_PULSE_OPENAI_AUDIO_BYTES   200
@@ -424,6 +425,10 @@ ngx_pulse_openai_inner(ngx_pulse_openai_reader_t *reader,
 
         if (ev->depth == 2 && ev->type == NGX_PULSE_JSON_OBJECT) {
             ngx_pulse_tokens_extra(prompt, NGX_PULSE_OPENAI_PER_TOOL);
+
+            if (ev->index == 0) {
+                prompt->bound += NGX_PULSE_OPENAI_FIRST_TOOL;
+            }
         }
 
         break;
