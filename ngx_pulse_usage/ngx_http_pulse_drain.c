@@ -49,15 +49,26 @@ ngx_http_pulse_drain_init(ngx_http_pulse_drain_t *drain,
 ngx_int_t
 ngx_http_pulse_drain_step(ngx_http_pulse_drain_t *drain)
 {
+    ngx_int_t  rc;
+
+    if (drain->busy) {
+        return NGX_AGAIN;
+    }
+
+    rc = ngx_http_pulse_drain_read(drain);
+
+    return (rc == NGX_AGAIN) ? ngx_http_pulse_drain_send(drain) : rc;
+}
+
+
+ngx_int_t
+ngx_http_pulse_drain_read(ngx_http_pulse_drain_t *drain)
+{
     u_char                      *p;
     size_t                       used, garbage, left;
     ssize_t                      n;
     ngx_int_t                    rc;
     ngx_pulse_journal_record_t   record;
-
-    if (drain->busy) {
-        return NGX_AGAIN;
-    }
 
     if (ngx_http_pulse_drain_buffer == NULL) {
         ngx_http_pulse_drain_buffer = ngx_alloc(NGX_HTTP_PULSE_DRAIN_BUFFER,
@@ -103,7 +114,8 @@ ngx_http_pulse_drain_step(ngx_http_pulse_drain_t *drain)
     }
 
     if (drain->nsent) {
-        return ngx_http_pulse_drain_send(drain);
+        ngx_pulse_buf_char(&drain->json, ']');
+        return NGX_AGAIN;
     }
 
     if (drain->next == drain->pos) {
@@ -151,8 +163,6 @@ ngx_http_pulse_drain_send(ngx_http_pulse_drain_t *drain)
 {
     ngx_int_t  rc;
     ngx_str_t  params[2];
-
-    ngx_pulse_buf_char(&drain->json, ']');
 
     params[0].data = drain->incarnation;
     params[0].len = NGX_HTTP_PULSE_UUID_LEN;

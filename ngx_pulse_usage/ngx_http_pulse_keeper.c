@@ -21,11 +21,6 @@
 #define NGX_HTTP_PULSE_KEEPER_CHUNKS    64      /* in one tick */
 #define NGX_HTTP_PULSE_KEEPER_RETURNS   200     /* in one statement */
 
-#define NGX_HTTP_PULSE_KEEPER_SEEN      0       /* statements */
-#define NGX_HTTP_PULSE_KEEPER_RETURN    1
-#define NGX_HTTP_PULSE_KEEPER_LEASES    2
-#define NGX_HTTP_PULSE_KEEPER_DROP      3
-
 
 typedef struct {
     ngx_http_pulse_usage_main_conf_t  *conf;
@@ -65,8 +60,9 @@ static void ngx_http_pulse_keeper_note(ngx_http_pulse_keeper_t *k,
 static void ngx_http_pulse_keeper_end(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_meter_reservation_t *res);
 static void ngx_http_pulse_keeper_return(ngx_http_pulse_keeper_t *k);
-static ngx_uint_t ngx_http_pulse_keeper_idle(ngx_http_pulse_keeper_t *k,
-    ngx_pulse_meter_account_t *account, ngx_uint_t *close);
+static ngx_uint_t ngx_http_pulse_keeper_idle(
+    ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_uint_t *close);
 static void ngx_http_pulse_keeper_return_handler(void *data,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_keeper_compare(ngx_http_pulse_keeper_t *k);
@@ -613,14 +609,8 @@ ngx_http_pulse_keeper_note(ngx_http_pulse_keeper_t *k,
 static void
 ngx_http_pulse_keeper_return(ngx_http_pulse_keeper_t *k)
 {
-    u_char                      id[NGX_HTTP_PULSE_UUID_LEN];
-    uint32_t                    i;
-    ngx_int_t                   rc;
-    ngx_str_t                   params[2];
-    ngx_uint_t                  n, sent, close;
-    ngx_pulse_buf_t             b;
-    ngx_pulse_meter_t          *m;
-    ngx_pulse_meter_account_t  *account;
+    ngx_str_t        params[2];
+    ngx_pulse_buf_t  b;
 
     if (k->returning
         || ngx_http_pulse_pg_pool == NULL
@@ -629,46 +619,77 @@ ngx_http_pulse_keeper_return(ngx_http_pulse_keeper_t *k)
         return;
     }
 
-    m = &k->conf->shared->meter;
-    sent = 0;
-
     ngx_pulse_buf_init(&b, 0);
 
-    ngx_http_pulse_usage_lock(k->conf);
+    if (ngx_http_pulse_keeper_collect(k->conf, 0, &k->account, &b) == 0) {
+        return;
+    }
+
+    params[0].data = k->conf->shared->incarnation;
+    params[0].len = NGX_HTTP_PULSE_UUID_LEN;
+    params[1].data = b.data;
+    params[1].len = b.len;
+
+    if (!b.failed
+        && ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
+                              &ngx_http_pulse_keeper_statements[
+                                               NGX_HTTP_PULSE_KEEPER_RETURN],
+                              params, NGX_HTTP_PULSE_KEEPER_TIMEOUT,
+                              ngx_http_pulse_keeper_return_handler, k)
+           == NGX_OK)
+    {
+        k->returning = 1;
+    }
+
+    ngx_pulse_buf_free(&b);
+}
+
+
+ngx_uint_t
+ngx_http_pulse_keeper_collect(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_uint_t all, uint32_t *from, ngx_pulse_buf_t *b)
+{
+    u_char                      id[NGX_HTTP_PULSE_UUID_LEN];
+    ngx_uint_t                  n, sent, close;
+    ngx_pulse_meter_t          *m;
+    ngx_pulse_meter_account_t  *account;
+
+    m = &umcf->shared->meter;
+    sent = 0;
+
+    ngx_http_pulse_usage_lock(umcf);
 
     for (n = 1; n <= ngx_min(m->accounts_top, NGX_HTTP_PULSE_KEEPER_CHUNK
                                               * NGX_HTTP_PULSE_KEEPER_CHUNKS);
          n++)
     {
         if (n % NGX_HTTP_PULSE_KEEPER_CHUNK == 0) {
-            ngx_http_pulse_usage_unlock(k->conf);
-            ngx_http_pulse_usage_lock(k->conf);
+            ngx_http_pulse_usage_unlock(umcf);
+            ngx_http_pulse_usage_lock(umcf);
         }
 
-        i = k->account % m->accounts_top + 1;
-        account = &m->accounts[i];
-
-        k->account = i;
+        *from = *from % m->accounts_top + 1;
+        account = &m->accounts[*from];
 
         if (!account->present
-            || !ngx_http_pulse_keeper_idle(k, account, &close))
+            || !ngx_http_pulse_keeper_idle(umcf, account, all, &close))
         {
             continue;
         }
 
         ngx_pulse_uuid_text(id, account->lease_id);
 
-        ngx_pulse_buf_char(&b, sent ? ',' : '[');
-        ngx_pulse_buf_literal(&b, "{\"id\":");
-        ngx_pulse_buf_json(&b, id, NGX_HTTP_PULSE_UUID_LEN);
-        ngx_pulse_buf_literal(&b, ",\"returned\":");
-        ngx_pulse_buf_int(&b, account->lease.returned);
+        ngx_pulse_buf_char(b, sent ? ',' : '[');
+        ngx_pulse_buf_literal(b, "{\"id\":");
+        ngx_pulse_buf_json(b, id, NGX_HTTP_PULSE_UUID_LEN);
+        ngx_pulse_buf_literal(b, ",\"returned\":");
+        ngx_pulse_buf_int(b, account->lease.returned);
 
         if (close) {
-            ngx_pulse_buf_literal(&b, ",\"close\":true}");
+            ngx_pulse_buf_literal(b, ",\"close\":true}");
 
         } else {
-            ngx_pulse_buf_literal(&b, ",\"close\":false}");
+            ngx_pulse_buf_literal(b, ",\"close\":false}");
         }
 
         if (++sent == NGX_HTTP_PULSE_KEEPER_RETURNS) {
@@ -676,29 +697,11 @@ ngx_http_pulse_keeper_return(ngx_http_pulse_keeper_t *k)
         }
     }
 
-    ngx_http_pulse_usage_unlock(k->conf);
+    ngx_http_pulse_usage_unlock(umcf);
 
-    if (sent == 0) {
-        return;
-    }
+    ngx_pulse_buf_append(b, (u_char *) "]", sent ? 1 : 0);
 
-    ngx_pulse_buf_char(&b, ']');
-
-    params[0].data = k->conf->shared->incarnation;
-    params[0].len = NGX_HTTP_PULSE_UUID_LEN;
-    params[1].data = b.data;
-    params[1].len = b.len;
-
-    rc = b.failed ? NGX_ERROR
-         : ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
-                              &ngx_http_pulse_keeper_statements[
-                                               NGX_HTTP_PULSE_KEEPER_RETURN],
-                              params, NGX_HTTP_PULSE_KEEPER_TIMEOUT,
-                              ngx_http_pulse_keeper_return_handler, k);
-
-    k->returning = (rc == NGX_OK);
-
-    ngx_pulse_buf_free(&b);
+    return sent;
 }
 
 
@@ -708,8 +711,8 @@ ngx_http_pulse_keeper_return(ngx_http_pulse_keeper_t *k)
  */
 
 static ngx_uint_t
-ngx_http_pulse_keeper_idle(ngx_http_pulse_keeper_t *k,
-    ngx_pulse_meter_account_t *account, ngx_uint_t *close)
+ngx_http_pulse_keeper_idle(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_uint_t *close)
 {
     uint64_t        returned;
     ngx_msec_int_t  idle;
@@ -721,7 +724,8 @@ ngx_http_pulse_keeper_idle(ngx_http_pulse_keeper_t *k,
     idle = (ngx_msec_int_t) (ngx_current_msec - account->last);
     returned = account->lease.returned;
 
-    if (idle >= (ngx_msec_int_t) k->conf->lease_idle
+    if (all
+        || idle >= (ngx_msec_int_t) umcf->lease_idle
         || account->retired
         || account->recalled)
     {
@@ -738,7 +742,7 @@ ngx_http_pulse_keeper_idle(ngx_http_pulse_keeper_t *k,
                 && ngx_pulse_meter_clean(account))))
     {
         if (account->lease.granted == 0) {
-            ngx_pulse_meter_drop(&k->conf->shared->meter, account);
+            ngx_pulse_meter_drop(&umcf->shared->meter, account);
             return 0;
         }
 
@@ -751,7 +755,7 @@ ngx_http_pulse_keeper_idle(ngx_http_pulse_keeper_t *k,
         return 0;
     }
 
-    if (account->sent
+    if (!all && account->sent
         && ngx_current_msec - account->sent < NGX_HTTP_PULSE_KEEPER_RESEND)
     {
         return 0;

@@ -357,6 +357,8 @@ ngx_http_pulse_replay_end(ngx_http_pulse_replay_t *rp)
         return NGX_DONE;
     }
 
+    ngx_pulse_buf_char(&rp->drain.json, ']');
+
     rc = ngx_http_pulse_drain_send(&rp->drain);
 
     if (rc == NGX_ERROR) {

@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_pulse_usage_init_process(ngx_cycle_t *cycle);
 static void ngx_http_pulse_usage_exit_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_pulse_usage_take_slot(
     ngx_http_pulse_usage_main_conf_t *umcf);
+static ngx_uint_t ngx_http_pulse_usage_leave_slot(
+    ngx_http_pulse_usage_main_conf_t *umcf);
 static ngx_http_pulse_usage_main_conf_t *ngx_http_pulse_usage_conf(
     ngx_cycle_t *cycle);
 static void *ngx_http_pulse_usage_create_main_conf(ngx_conf_t *cf);
@@ -401,6 +403,10 @@ ngx_http_pulse_usage_exit_process(ngx_cycle_t *cycle)
      */
 
     ngx_http_pulse_keeper_orphans(umcf, ngx_http_pulse_usage_worker);
+
+    if (ngx_http_pulse_usage_leave_slot(umcf)) {
+        ngx_http_pulse_leave(cycle, umcf);
+    }
 }
 
 
@@ -431,6 +437,38 @@ ngx_http_pulse_usage_take_slot(ngx_http_pulse_usage_main_conf_t *umcf)
     ngx_http_pulse_usage_unlock(umcf);
 
     return ngx_http_pulse_usage_worker ? NGX_OK : NGX_ERROR;
+}
+
+
+/* 1 if this was the last worker alive on the zone */
+
+static ngx_uint_t
+ngx_http_pulse_usage_leave_slot(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    ngx_uint_t                 i;
+    ngx_pulse_meter_worker_t  *workers;
+
+    workers = umcf->shared->meter.workers;
+
+    ngx_http_pulse_usage_lock(umcf);
+
+    workers[ngx_http_pulse_usage_worker].pid = 0;
+
+    for (i = 1; i < NGX_PULSE_METER_WORKERS; i++) {
+
+        if (workers[i].pid
+            && ngx_http_pulse_keeper_started(workers[i].pid)
+               == workers[i].started)
+        {
+            break;
+        }
+    }
+
+    ngx_http_pulse_usage_unlock(umcf);
+
+    ngx_http_pulse_usage_worker = 0;
+
+    return i == NGX_PULSE_METER_WORKERS;
 }
 
 

@@ -185,11 +185,14 @@ void ngx_http_pulse_drain_init(ngx_http_pulse_drain_t *drain,
  */
 ngx_int_t ngx_http_pulse_drain_step(ngx_http_pulse_drain_t *drain);
 
-/* Adds a record to the batch that is being made, and sends it: what is known
- * only at the end of a journal.  As ngx_http_pulse_drain_step(). */
+/* Its two halves.  The first says NGX_AGAIN when drain->json holds a batch
+ * to be sent, whose end is drain->next. */
+ngx_int_t ngx_http_pulse_drain_read(ngx_http_pulse_drain_t *drain);
+ngx_int_t ngx_http_pulse_drain_send(ngx_http_pulse_drain_t *drain);
+
+/* Adds a record to the batch that is being made. */
 void ngx_http_pulse_drain_add(ngx_http_pulse_drain_t *drain,
     ngx_pulse_journal_record_t *record);
-ngx_int_t ngx_http_pulse_drain_send(ngx_http_pulse_drain_t *drain);
 
 /* Takes rows of type lease_totals into the tables. */
 void ngx_http_pulse_drain_merge(ngx_http_pulse_usage_main_conf_t *umcf,
@@ -206,12 +209,26 @@ void ngx_http_pulse_keeper_stop(void);
 void ngx_http_pulse_keeper_orphans(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_uint_t worker);
 
+/* Gives back what is idle, or "all" that is free, in up to as many accounts
+ * as one statement takes: the parameter of lease_return() in "b".  Starts
+ * after the account "*from" and leaves there where to go on; returns how
+ * many. */
+ngx_uint_t ngx_http_pulse_keeper_collect(
+    ngx_http_pulse_usage_main_conf_t *umcf, ngx_uint_t all, uint32_t *from,
+    ngx_pulse_buf_t *b);
+
 /* When the process started, in its kernel's ticks; 0 if there is none. */
 uint64_t ngx_http_pulse_keeper_started(ngx_pid_t pid);
 
 /* Takes up journals of nodes that are dead; at most one at a time. */
 void ngx_http_pulse_replay(ngx_http_pulse_usage_main_conf_t *umcf);
 void ngx_http_pulse_replay_stop(void);
+
+
+/* The last worker goes: what the journal holds is recorded and every lease
+ * given back, if the store answers within two seconds. */
+void ngx_http_pulse_leave(ngx_cycle_t *cycle,
+    ngx_http_pulse_usage_main_conf_t *umcf);
 
 
 /* --- rate windows (ngx_http_pulse_rate.c) --- */
@@ -266,6 +283,12 @@ extern ngx_module_t  ngx_http_pulse_usage_module;
 
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_reserve_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_keeper_statements[];
+
+#define NGX_HTTP_PULSE_KEEPER_SEEN      0
+#define NGX_HTTP_PULSE_KEEPER_RETURN    1
+#define NGX_HTTP_PULSE_KEEPER_LEASES    2
+#define NGX_HTTP_PULSE_KEEPER_DROP      3
+
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_drain_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_replay_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_usage_api_statements[];

@@ -1,0 +1,279 @@
+
+#include "ngx_http_pulse_usage_module.h"
+#include <poll.h>
+
+
+/*
+ * The last worker of a node has no event loop any more when it exits and
+ * nobody left to serve, so it may wait: for two seconds in all.  What it
+ * cannot do is done by the next start, or by the sweep.
+ */
+
+#define NGX_HTTP_PULSE_LEAVE_TIME  2000
+
+
+static PGconn *ngx_http_pulse_leave_connect(ngx_cycle_t *cycle,
+    ngx_msec_t deadline);
+static void ngx_http_pulse_leave_drain(ngx_http_pulse_usage_main_conf_t *umcf,
+    PGconn *conn, ngx_msec_t deadline);
+static void ngx_http_pulse_leave_return(
+    ngx_http_pulse_usage_main_conf_t *umcf, PGconn *conn,
+    ngx_msec_t deadline);
+static PGresult *ngx_http_pulse_leave_query(PGconn *conn, const char *sql,
+    const u_char *incarnation, ngx_pulse_buf_t *json, ngx_msec_t deadline);
+static ngx_int_t ngx_http_pulse_leave_wait(PGconn *conn,
+    ngx_msec_t deadline);
+static ngx_int_t ngx_http_pulse_leave_poll(PGconn *conn, short events,
+    ngx_msec_t deadline);
+
+
+void
+ngx_http_pulse_leave(ngx_cycle_t *cycle,
+    ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    PGconn      *conn;
+    ngx_msec_t   deadline;
+
+    ngx_time_update();
+    deadline = ngx_current_msec + NGX_HTTP_PULSE_LEAVE_TIME;
+
+    conn = ngx_http_pulse_leave_connect(cycle, deadline);
+
+    if (conn == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "pulse usage: leases are kept until the next start: "
+                      "the store does not answer");
+        return;
+    }
+
+    ngx_http_pulse_leave_drain(umcf, conn, deadline);
+    ngx_http_pulse_leave_return(umcf, conn, deadline);
+
+    PQfinish(conn);
+}
+
+
+static PGconn *
+ngx_http_pulse_leave_connect(ngx_cycle_t *cycle, ngx_msec_t deadline)
+{
+    PGconn                      *conn;
+    PostgresPollingStatusType    status;
+    ngx_http_pulse_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_pulse_module);
+
+    if (pmcf->pg.conninfo.len == 0) {
+        return NULL;
+    }
+
+    conn = PQconnectStart((char *) pmcf->pg.conninfo.data);
+
+    if (conn == NULL) {
+        return NULL;
+    }
+
+    status = (PQstatus(conn) == CONNECTION_BAD) ? PGRES_POLLING_FAILED
+                                                : PGRES_POLLING_WRITING;
+
+    while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING)
+    {
+        if (ngx_http_pulse_leave_poll(conn, status == PGRES_POLLING_READING
+                                            ? POLLIN : POLLOUT, deadline)
+            != NGX_OK)
+        {
+            break;
+        }
+
+        status = PQconnectPoll(conn);
+    }
+
+    if (status == PGRES_POLLING_OK && PQsetnonblocking(conn, 1) == 0) {
+        return conn;
+    }
+
+    PQfinish(conn);
+
+    return NULL;
+}
+
+
+static void
+ngx_http_pulse_leave_drain(ngx_http_pulse_usage_main_conf_t *umcf,
+    PGconn *conn, ngx_msec_t deadline)
+{
+    PGresult                       *rows;
+    ngx_int_t                       rc;
+    ngx_pulse_pg_result_t           res;
+    ngx_http_pulse_drain_t          drain;
+    ngx_http_pulse_usage_shared_t  *shared;
+
+    shared = umcf->shared;
+
+    ngx_http_pulse_drain_init(&drain, umcf, shared->journal,
+                              shared->incarnation, shared->flushed);
+
+    for ( ;; ) {
+        rc = ngx_http_pulse_drain_read(&drain);
+
+        if (rc == NGX_OK) {
+            continue;
+        }
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+
+        rows = ngx_http_pulse_leave_query(conn,
+                                      ngx_http_pulse_drain_statements[0].sql,
+                                      shared->incarnation, &drain.json,
+                                      deadline);
+        ngx_pulse_buf_free(&drain.json);
+
+        if (rows == NULL) {
+            break;
+        }
+
+        ngx_memzero(&res, sizeof(ngx_pulse_pg_result_t));
+        res.rows = rows;
+
+        ngx_http_pulse_drain_merge(umcf, &res);
+        PQclear(rows);
+
+        drain.pos = drain.next;
+        shared->flushed = drain.pos;
+    }
+}
+
+
+static void
+ngx_http_pulse_leave_return(ngx_http_pulse_usage_main_conf_t *umcf,
+    PGconn *conn, ngx_msec_t deadline)
+{
+    PGresult                       *rows;
+    uint32_t                        from;
+    ngx_uint_t                      n, left;
+    ngx_pulse_buf_t                 b;
+    ngx_http_pulse_usage_shared_t  *shared;
+
+    shared = umcf->shared;
+    from = 0;
+
+    for (left = shared->meter.accounts_top; left; left -= ngx_min(n, left)) {
+
+        ngx_pulse_buf_init(&b, 0);
+
+        n = ngx_http_pulse_keeper_collect(umcf, 1, &from, &b);
+
+        if (n == 0) {
+            break;
+        }
+
+        rows = ngx_http_pulse_leave_query(conn,
+                         ngx_http_pulse_keeper_statements[
+                                         NGX_HTTP_PULSE_KEEPER_RETURN].sql,
+                         shared->incarnation, &b, deadline);
+        ngx_pulse_buf_free(&b);
+
+        if (rows == NULL) {
+            break;
+        }
+
+        PQclear(rows);
+    }
+}
+
+
+/* NULL if the store refused it or the time is over. */
+
+static PGresult *
+ngx_http_pulse_leave_query(PGconn *conn, const char *sql,
+    const u_char *incarnation, ngx_pulse_buf_t *json, ngx_msec_t deadline)
+{
+    u_char       id[NGX_HTTP_PULSE_UUID_LEN + 1];
+    PGresult    *res, *last;
+    const char  *params[2];
+
+    /* libpq takes strings */
+
+    ngx_pulse_buf_char(json, '\0');
+
+    (void) ngx_cpystrn(id, (u_char *) incarnation, sizeof(id));
+
+    params[0] = (char *) id;
+    params[1] = (char *) json->data;
+
+    if (json->failed
+        || PQsendQueryParams(conn, sql, 2, NULL, params, NULL, NULL, 0) != 1)
+    {
+        return NULL;
+    }
+
+    for (last = NULL; /* void */ ; last = res) {
+
+        if (ngx_http_pulse_leave_wait(conn, deadline) != NGX_OK) {
+            PQclear(last);
+            return NULL;
+        }
+
+        res = PQgetResult(conn);
+
+        if (res == NULL) {
+            break;
+        }
+
+        PQclear(last);
+    }
+
+    if (PQresultStatus(last) != PGRES_TUPLES_OK) {
+        PQclear(last);
+        return NULL;
+    }
+
+    return last;
+}
+
+
+/* Until PQgetResult() would not block. */
+
+static ngx_int_t
+ngx_http_pulse_leave_wait(PGconn *conn, ngx_msec_t deadline)
+{
+    int  rc;
+
+    for ( ;; ) {
+        rc = PQflush(conn);
+
+        if (rc == -1) {
+            return NGX_ERROR;
+        }
+
+        if (rc == 0 && !PQisBusy(conn)) {
+            return NGX_OK;
+        }
+
+        if (ngx_http_pulse_leave_poll(conn, rc ? POLLIN|POLLOUT : POLLIN,
+                                      deadline)
+            != NGX_OK
+            || PQconsumeInput(conn) != 1)
+        {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_pulse_leave_poll(PGconn *conn, short events, ngx_msec_t deadline)
+{
+    struct pollfd   pfd;
+    ngx_msec_int_t  left;
+
+    ngx_time_update();
+
+    left = (ngx_msec_int_t) (deadline - ngx_current_msec);
+
+    pfd.fd = PQsocket(conn);
+    pfd.events = events;
+
+    return (left > 0 && poll(&pfd, 1, left) > 0) ? NGX_OK : NGX_ERROR;
+}
