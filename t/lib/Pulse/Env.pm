@@ -278,7 +278,7 @@ sub make_session {
 
 
 # What the meter must say after every suite that used it; each string is a
-# complaint.  Leases of nodes that ended are given back by the node itself.
+# complaint.
 
 sub audit {
     return () if !defined $postgres || !defined $database;
@@ -290,13 +290,30 @@ sub audit {
                         sql('SELECT * FROM usage_audit()');
     }
 
-    push @problems, map { "left open: $_" }
-        sql("SELECT 'lease ' || id || ' of ' || user_id || ' kind ' || kind
-                    || ': ' || (granted - returned - settled)
-             FROM leases WHERE closed_at IS NULL
-                 AND granted - returned - settled <> 0");
+    return (@problems, map { "left open: $_" } open_leases());
+}
 
-    return @problems;
+
+# A node gives back and writes what it had left when it is started again.
+
+sub settle {
+    return () if !$INC{'Pulse/Nginx.pm'} || !defined $postgres;
+
+    if ($started{postgres}) {
+        defined $postgres->pid ? $postgres->resume : $postgres->start;
+    }
+
+    return () if !open_leases();
+
+    return Pulse::Nginx::settle_all(sub { !open_leases() });
+}
+
+
+sub open_leases {
+    return sql("SELECT 'lease ' || id || ' of ' || user_id || ' kind ' || kind
+                       || ': ' || (granted - returned - settled)
+                FROM leases WHERE closed_at IS NULL
+                    AND granted - returned - settled <> 0");
 }
 
 
@@ -320,10 +337,8 @@ END {
 
         Pulse::Process::stop_all('QUIT');
 
-        if ($audited && defined $postgres && defined $postgres->{pid}
-            || $audited && !$started{postgres} && defined $postgres)
-        {
-            my @problems = eval { audit() };
+        if ($audited) {
+            my @problems = eval { settle(), audit() };
 
             push @problems, "audit failed: $@" if $@;
 

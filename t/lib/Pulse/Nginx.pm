@@ -11,6 +11,8 @@ use File::Path qw(make_path remove_tree);
 use IO::Socket::INET;
 use Pulse::Process qw(free_port is_alive reap spawn stop_process wait_until);
 
+my %journals;                   # directory => who wrote it last
+
 
 # new(prefix => dir, port => n, main => text, http => text, config => text,
 #     events => text, workers => n, log_level => name, env => {})
@@ -122,12 +124,18 @@ CONF
 sub write_configuration {
     my ($self) = @_;
 
-    my $file = "$self->{prefix}/conf/nginx.conf";
+    my $file = $self->{file} // "$self->{prefix}/conf/nginx.conf";
 
     open my $out, '>', $file or die "$file: $!\n";
     binmode $out, ':utf8' if utf8::is_utf8($self->configuration);
     print $out $self->configuration;
     close $out;
+
+    if ($self->configuration =~ /^\s*pulse_journal\s+"?([^\s";]+)/m) {
+        my $dir = $1 =~ m{^/} ? $1 : "$self->{prefix}/$1";
+
+        $journals{$dir} = $self;
+    }
 
     return $file;
 }
@@ -376,6 +384,30 @@ sub problems {
     }
 
     return grep { defined } @problems;
+}
+
+
+# What a node had not yet written when it ended it writes when it comes back:
+# each starts once more until the condition holds.  Returns complaints.
+
+sub settle_all {
+    my ($settled) = @_;
+
+    my @problems;
+
+    for my $self (values %journals) {
+        next if defined $self->{pid};
+
+        if (!$self->start) {
+            push @problems, "nginx does not start again in $self->{prefix}";
+            next;
+        }
+
+        wait_until { $settled->() } 10;
+        push @problems, $self->stop;
+    }
+
+    return @problems;
 }
 
 

@@ -30,6 +30,8 @@ sub new {
         port => free_port(), prefix => "$dir/studio", %o,
         env => { %env, %{ $o{env} // {} } });
 
+    $self->{file} = "$self->{prefix}/nginx.conf";
+
     mkdir "$self->{prefix}/$_" for qw(run tmp journal);
 
     Pulse::Env::keys_file("$self->{prefix}/keys.json");
