@@ -9,6 +9,10 @@
 
 #define NGX_PULSE_PG_MAX_SENT  1024
 
+/* times the time-out of the pool, for an answer that is late already */
+
+#define NGX_PULSE_PG_LATE      2
+
 
 static ngx_uint_t ngx_pulse_pg_may_wait(ngx_pulse_pg_t *pg);
 static ngx_pulse_pg_connection_t *ngx_pulse_pg_pick(ngx_pulse_pg_t *pg);
@@ -363,7 +367,7 @@ ngx_pulse_pg_query_timer_handler(ngx_event_t *ev)
 
     if (query->late) {
 
-        /* twice its time, and the ones behind it wait as well */
+        /* the server would have ended it: it does not work at all */
 
         ngx_pulse_pg_close(query->connection, "no answer in time");
         return;
@@ -379,7 +383,7 @@ ngx_pulse_pg_query_timer_handler(ngx_event_t *ev)
     /* nobody waits any more: an exiting worker need not either */
 
     query->timer.cancelable = 1;
-    ngx_add_timer(&query->timer, query->timeout);
+    ngx_add_timer(&query->timer, NGX_PULSE_PG_LATE * query->pg->conf->timeout);
 
     ngx_pulse_metric_add(&ngx_pulse_pg_metric[NGX_PULSE_PG_TIMEOUT], 1);
 

@@ -104,8 +104,9 @@ void ngx_pulse_pg_destroy(ngx_pulse_pg_t *pg);
  * handler is then never called); but in a new worker, until the first attempt
  * to connect has succeeded or failed, queries wait for it.  A connection is
  * not ready either while it owes an answer past its time, or has 1024 queries
- * under way; it is closed after twice that time.  The server ends a statement
- * of any time-out after twice the pool's (57014).
+ * under way.  The server ends a statement, whatever "timeout" says, after
+ * twice the pool's (57014); a connection whose answer is late by as much is
+ * closed.
  */
 ngx_int_t ngx_pulse_pg_query(ngx_pulse_pg_t *pg,
     ngx_pulse_pg_statement_t *statement, ngx_str_t *params,

@@ -6,9 +6,6 @@
 #define NGX_PULSE_PG_BACKOFF_MIN  100
 #define NGX_PULSE_PG_BACKOFF_MAX  5000
 
-#define NGX_PULSE_PG_MAX_CAUSE    256
-
-
 static void ngx_pulse_pg_connect(ngx_pulse_pg_connection_t *pc);
 static void ngx_pulse_pg_poll(ngx_pulse_pg_connection_t *pc);
 static void ngx_pulse_pg_setup(ngx_pulse_pg_connection_t *pc);
@@ -528,7 +525,10 @@ ngx_pulse_pg_connecting(ngx_pulse_pg_t *pg)
 }
 
 
-/* Two lines for an outage, one for a connection lost while others serve. */
+/*
+ * Two lines for an outage, and one whenever its cause becomes another; one for
+ * a connection lost while others serve.
+ */
 
 static void
 ngx_pulse_pg_log_loss(ngx_pulse_pg_connection_t *pc, ngx_uint_t ready,
@@ -538,21 +538,28 @@ ngx_pulse_pg_log_loss(ngx_pulse_pg_connection_t *pc, ngx_uint_t ready,
 
     pg = pc->pg;
 
-    if (pg->down) {
+    if (pg->nready) {
+
+        if (ready || pc->backoff == NGX_PULSE_PG_BACKOFF_MIN) {
+            ngx_log_error(NGX_LOG_NOTICE, pg->log, 0,
+                          "pulse postgres: connection lost: %s", cause);
+        }
+
         return;
     }
 
-    if (pg->nready == 0) {
+    if (!pg->down) {
         pg->down = 1;
         ngx_log_error(NGX_LOG_ERR, pg->log, 0,
                       "pulse postgres: unavailable: %s", cause);
-        return;
+
+    } else if (ngx_strcmp(cause, pg->cause) != 0) {
+        ngx_log_error(NGX_LOG_NOTICE, pg->log, 0,
+                      "pulse postgres: still unavailable: %s", cause);
     }
 
-    if (ready || pc->backoff == NGX_PULSE_PG_BACKOFF_MIN) {
-        ngx_log_error(NGX_LOG_NOTICE, pg->log, 0,
-                      "pulse postgres: connection lost: %s", cause);
-    }
+    (void) ngx_cpystrn((u_char *) pg->cause, (u_char *) cause,
+                       NGX_PULSE_PG_MAX_CAUSE);
 }
 
 

@@ -14,10 +14,12 @@
 
 /* of queries by what became of them: NGX_PULSE_PG_*, then these */
 
-#define NGX_PULSE_PG_REFUSED     4
-#define NGX_PULSE_PG_CONNECTIONS 5
-#define NGX_PULSE_PG_LOST        6
-#define NGX_PULSE_PG_SECONDS     7
+#define NGX_PULSE_PG_REFUSED      4
+#define NGX_PULSE_PG_CONNECTIONS  5
+#define NGX_PULSE_PG_LOST         6
+#define NGX_PULSE_PG_SECONDS      7
+
+#define NGX_PULSE_PG_MAX_CAUSE    256
 
 
 typedef struct ngx_pulse_pg_connection_s  ngx_pulse_pg_connection_t;
@@ -69,6 +71,7 @@ struct ngx_pulse_pg_s {
     ngx_queue_t                 waiting;     /* for the first connection */
     ngx_uint_t                  nwaiting;
     ngx_uint_t                  nready;
+    char                        cause[NGX_PULSE_PG_MAX_CAUSE];
     unsigned                    fresh:1;     /* first attempts under way */
     unsigned                    down:1;
     unsigned                    closing:1;

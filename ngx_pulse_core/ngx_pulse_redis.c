@@ -67,6 +67,7 @@ struct ngx_pulse_redis_s {
     ngx_pulse_redis_subscription_t  subscriptions
                                         [NGX_PULSE_REDIS_MAX_CHANNELS];
     ngx_uint_t                      nsubscriptions;
+    u_char                          cause[NGX_PULSE_REDIS_MAX_CAUSE];
     unsigned                        fresh:1;    /* first attempt under way */
     unsigned                        down:1;
     unsigned                        closing:1;
@@ -100,6 +101,8 @@ static void ngx_pulse_redis_on_disconnect(const redisAsyncContext *ac,
 static void ngx_pulse_redis_close(ngx_pulse_redis_link_t *link,
     const char *cause);
 static void ngx_pulse_redis_lost(ngx_pulse_redis_link_t *link,
+    const char *cause);
+static void ngx_pulse_redis_log_loss(ngx_pulse_redis_t *rd,
     const char *cause);
 static void ngx_pulse_redis_read_handler(ngx_event_t *rev);
 static void ngx_pulse_redis_write_handler(ngx_event_t *wev);
@@ -772,7 +775,6 @@ ngx_pulse_redis_close(ngx_pulse_redis_link_t *link, const char *cause)
 static void
 ngx_pulse_redis_lost(ngx_pulse_redis_link_t *link, const char *cause)
 {
-    char                text[NGX_PULSE_REDIS_MAX_CAUSE];
     ngx_pulse_redis_t  *rd;
 
     rd = link->redis;
@@ -794,20 +796,36 @@ ngx_pulse_redis_lost(ngx_pulse_redis_link_t *link, const char *cause)
     ngx_pulse_metric_set(&ngx_pulse_redis_metric[NGX_PULSE_REDIS_LINKS],
                          rd->commands.ready + rd->messages.ready);
 
-    if (!rd->down) {
-        rd->down = 1;
-
-        (void) ngx_cpystrn((u_char *) text, (u_char *) cause,
-                           ngx_min(strcspn(cause, "\r\n") + 1, sizeof(text)));
-
-        ngx_log_error(NGX_LOG_ERR, rd->log, 0,
-                      "pulse redis: unavailable: %s", text);
-    }
+    ngx_pulse_redis_log_loss(rd, cause);
 
     ngx_add_timer(&link->timer,
                   link->backoff + ngx_random() % (link->backoff / 2));
 
     link->backoff = ngx_min(link->backoff * 2, NGX_PULSE_REDIS_BACKOFF_MAX);
+}
+
+
+/* Two lines for an outage, and one whenever its cause becomes another. */
+
+static void
+ngx_pulse_redis_log_loss(ngx_pulse_redis_t *rd, const char *cause)
+{
+    u_char  text[NGX_PULSE_REDIS_MAX_CAUSE];
+
+    (void) ngx_cpystrn(text, (u_char *) cause,
+                       ngx_min(strcspn(cause, "\r\n") + 1, sizeof(text)));
+
+    if (!rd->down) {
+        rd->down = 1;
+        ngx_log_error(NGX_LOG_ERR, rd->log, 0,
+                      "pulse redis: unavailable: %s", text);
+
+    } else if (ngx_strcmp(text, rd->cause) != 0) {
+        ngx_log_error(NGX_LOG_NOTICE, rd->log, 0,
+                      "pulse redis: still unavailable: %s", text);
+    }
+
+    (void) ngx_cpystrn(rd->cause, text, sizeof(text));
 }
 
 

@@ -15,7 +15,10 @@ my $nginx = Pulse::Nginx->new(workers => $workers, http => <<"HTTP",
     pulse_redis $ENV{TEST_NGINX_PULSE_REDIS} timeout=1s;
     pulse_sidecar unix:$socket;
 HTTP
-    config => 'location = /ready { pulse_api; }')->run;
+    config => <<'CONFIG')->run;
+    location = /ready { pulse_api; }
+    location = /v1/plans { pulse_api; }
+CONFIG
 
 
 # Until both workers say the same: which one answers is the kernel's choice,
@@ -178,6 +181,62 @@ comes { lines(qr/pulse postgres: unavailable: no answer in time/) >= 1 }
 postgres->resume;
 becomes(200, \%up, 'Postgres goes on');
 told_once('postgres', 'Postgres hangs');
+
+
+# a statement that waits for a lock
+
+sub lock_plans {
+    my $pid = spawn(output => suite_dir() . '/lock.log', command => [
+        'psql', '-XAtq', '-d', $ENV{TEST_NGINX_PULSE_PG}, '-c',
+        'BEGIN; LOCK TABLE plans; SELECT pg_sleep(600)']);
+
+    wait_until { sql("SELECT count(*) FROM pg_locks WHERE granted AND relation
+                      = 'plans'::regclass AND mode LIKE 'AccessExcl%'") } 5;
+
+    return $pid;
+}
+
+my $waits = "$mine AND wait_event_type = 'Lock'";
+my $lock = lock_plans();
+
+is(http(GET => '/v1/plans', port => $nginx->port)->{json}{error}{code},
+   'STORE_UNAVAILABLE', 'no answer in time');
+
+comes { sql("SELECT count(*) FROM pg_stat_activity WHERE $waits") == 0 }
+    'the server ends what nobody waits for';
+
+becomes(200, \%up, 'the connection serves on');
+is(lines(qr/pulse postgres: (?:unavailable|connection lost)/), 0,
+   'as the one it was');
+
+stop_process($lock, 'TERM', 5);
+sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()");
+
+is(http(GET => '/v1/plans', port => $nginx->port)->{status}, 200,
+   'no lock, no wait');
+
+
+# a schema that the module does not fit
+
+my $new = "ALTER FUNCTION usage_plan RENAME TO usage_plan_of_another_version";
+my $old = "ALTER FUNCTION usage_plan_of_another_version RENAME TO usage_plan";
+
+sql($new);
+sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $mine");
+
+becomes(503, { %up, postgres => 'down' }, 'a function is missing');
+comes { lines(qr/unavailable: statement "usage_plan": function usage_plan/) }
+    'the log names the statement';
+
+sql($old);
+becomes(200, \%up, 'it is there');
+
+comes { sql("SELECT count(*) FROM pg_stat_activity WHERE $mine")
+            == 2 * $workers }
+    'and all connections are';
+
+$nginx->mark;
 
 
 # clients that leave while their requests are suspended
