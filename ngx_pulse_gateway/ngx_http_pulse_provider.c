@@ -561,6 +561,7 @@ ngx_http_pulse_provider_url(ngx_conf_t *cf,
     ngx_http_pulse_provider_conf_t *pc, ngx_url_t *u)
 {
     size_t      add;
+    u_char     *end;
     in_port_t   port;
     ngx_str_t  *url;
 
@@ -590,7 +591,13 @@ ngx_http_pulse_provider_url(ngx_conf_t *cf,
         return "must begin with https:// or http://";
     }
 
-    if (ngx_strlchr(url->data, url->data + url->len, '@')) {
+    end = ngx_strlchr(url->data + add, url->data + url->len, '/');
+
+    if (end == NULL) {
+        end = url->data + url->len;
+    }
+
+    if (ngx_strlchr(url->data + add, end, '@')) {
         return "must not name a user";
     }
 
