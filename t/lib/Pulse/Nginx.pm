@@ -132,8 +132,9 @@ sub write_configuration {
     close $out;
 
     if ($self->configuration =~ /^\s*pulse_journal\s+"?([^\s";]+)/m) {
-        my $dir = $1 =~ m{^/} ? $1 : "$self->{prefix}/$1";
+        my $dir = $1;
 
+        $dir = "$self->{prefix}/$dir" if $dir !~ m{^/};
         $journals{$dir} = $self;
     }
 

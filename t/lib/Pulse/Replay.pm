@@ -531,8 +531,8 @@ sub serve {
                           keys %{ $answer->{headers} // {} });
 
     my $framing = $answer->{framing}
-        // ($headers{'content-type'} =~ /event-stream/ ? 'chunked'
-                                                       : 'length');
+        // (($headers{'content-type'} // '') =~ /event-stream/ ? 'chunked'
+                                                               : 'length');
 
     if ($framing eq 'chunked') {
         $headers{'transfer-encoding'} = 'chunked';
