@@ -468,12 +468,17 @@ pulse_ctl_text(pulse_ctl_t *ctl, const char *text)
 static int
 pulse_ctl_flush(pulse_ctl_t *ctl)
 {
-    if (ctl->out.failed
-        || fwrite(ctl->out.data, 1, ctl->out.len, stdout) != ctl->out.len
-        || fflush(stdout) != 0)
+    if (ctl->out.failed) {
+        return NGX_ERROR;
+    }
+
+    /* no data at all is no address, which fwrite() must not be given */
+
+    if (ctl->out.len
+        && fwrite(ctl->out.data, 1, ctl->out.len, stdout) != ctl->out.len)
     {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return fflush(stdout) == 0 ? NGX_OK : NGX_ERROR;
 }

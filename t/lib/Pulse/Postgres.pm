@@ -78,9 +78,10 @@ sub start {
         die "Postgres ended, see $self->{dir}/postgres.log\n"
             if !is_alive($self->{pid});
 
-        system('psql', '-XAtq', '-d', $self->conninfo('postgres'),
-               '-o', '/dev/null', '-c', 'SELECT 1') == 0
-            if -S "$self->{dir}/.s.PGSQL.5432";
+        my $conninfo = $self->conninfo('postgres');
+
+        -S "$self->{dir}/.s.PGSQL.5432"
+            && qx{psql -XAtq -d '$conninfo' -c 'SELECT 1' 2>&1} eq "1\n";
     } 20;
 
     die "Postgres did not start, see $self->{dir}/postgres.log\n" if !$up;
