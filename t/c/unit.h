@@ -17,7 +17,7 @@
 #define check(cond)                                                           \
     unit_check(!!(cond), __FILE__, __LINE__, #cond)
 
-/* Two numbers, two byte strings (pointer and length), a C string. */
+/* Two numbers; two byte strings; an ngx_str_t, or a C string, and a literal */
 
 #define check_int(a, b)                                                       \
     unit_check_int((int64_t) (a), (int64_t) (b), __FILE__, __LINE__, #a)
@@ -28,6 +28,10 @@
 #define check_str(s, literal)                                                 \
     unit_check_mem((s)->data, (s)->len, literal, sizeof(literal) - 1,         \
                    __FILE__, __LINE__, #s)
+
+#define check_text(p, literal)                                                \
+    unit_check_mem(p, strlen(p), literal, sizeof(literal) - 1, __FILE__,      \
+                   __LINE__, #p)
 
 
 /* Said with each failed check that follows, as the name of a case; NULL:
