@@ -52,6 +52,7 @@ include t/c/unit.mk
 # the whole studio: up to Ctrl-C, or in the background
 
 run up: deps
+	@echo '  building'
 	@$(MAKE) -s build
 	@conf/bin/studio $@
 

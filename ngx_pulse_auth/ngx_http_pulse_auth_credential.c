@@ -1,4 +1,6 @@
 
+#include <ngx_config.h>
+#include <ngx_core.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>

@@ -4,7 +4,7 @@
 SIDECAR = ngx_pulse_docs/sidecar
 SIDECAR_OBJS = $(BUILD)/sidecar
 
-NGX_HEADERS = /usr/share/nginx/src/src
+NGX_HEADERS = $(SRC_DIR)/src
 
 SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
