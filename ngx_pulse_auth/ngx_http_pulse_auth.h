@@ -124,7 +124,6 @@ ngx_int_t ngx_http_pulse_auth_handler(ngx_http_request_t *r);
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_auth_access_statements[];
 extern ngx_pulse_metric_t        ngx_http_pulse_auth_metrics[];
 extern ngx_uint_t                ngx_http_pulse_auth_nmetrics;
-extern ngx_msec_t                ngx_http_pulse_auth_started;
 
 
 /* --- ngx_http_pulse_auth_zone.c --- */

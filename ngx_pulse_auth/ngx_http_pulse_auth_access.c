@@ -4,8 +4,6 @@
 
 #define NGX_HTTP_PULSE_AUTH_KEY_TIME       60000    /* ms, of an answer */
 #define NGX_HTTP_PULSE_AUTH_MAX_FAILURES   30       /* of one network */
-#define NGX_HTTP_PULSE_AUTH_START_TIME     2000     /* ms, of a worker */
-#define NGX_HTTP_PULSE_AUTH_WAIT           20       /* ms */
 #define NGX_HTTP_PULSE_AUTH_MAX_TIME       253402300799     /* year 9999 */
 
 
@@ -17,7 +15,6 @@ typedef struct {
     ngx_pulse_pg_statement_t          *statement;
     ngx_str_t                          params[2];
     ngx_str_t                          details;
-    ngx_event_t                        timer;
     u_char                             hash[NGX_HTTP_PULSE_AUTH_HASH_LEN];
     u_char                             network[NGX_HTTP_PULSE_AUTH_HASH_LEN];
 } ngx_http_pulse_auth_ctx_t;
@@ -42,10 +39,6 @@ static void ngx_http_pulse_auth_session_check(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_http_pulse_auth_ctx_t *ctx);
 static void ngx_http_pulse_auth_ask(ngx_http_request_t *r,
     ngx_http_pulse_auth_ctx_t *ctx);
-static ngx_int_t ngx_http_pulse_auth_wait(ngx_http_request_t *r,
-    ngx_http_pulse_auth_ctx_t *ctx);
-static void ngx_http_pulse_auth_wait_handler(ngx_event_t *ev);
-static void ngx_http_pulse_auth_wait_cleanup(void *data);
 static void ngx_http_pulse_auth_answer(ngx_http_request_t *r, void *data,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_auth_session_row(ngx_http_pulse_auth_ctx_t *ctx,
@@ -117,11 +110,6 @@ ngx_pulse_metric_t  ngx_http_pulse_auth_metrics[] = {
 
 ngx_uint_t  ngx_http_pulse_auth_nmetrics =
     sizeof(ngx_http_pulse_auth_metrics) / sizeof(ngx_pulse_metric_t);
-
-
-/* of this worker; set in init_process */
-
-ngx_msec_t  ngx_http_pulse_auth_started;
 
 
 #define NGX_HTTP_PULSE_AUTH_LET_IN    (&ngx_http_pulse_auth_metrics[0])
@@ -475,89 +463,7 @@ ngx_http_pulse_auth_ask(ngx_http_request_t *r, ngx_http_pulse_auth_ctx_t *ctx)
         return;
     }
 
-    /* in a new worker the connections take a moment to come up */
-
-    if (ngx_current_msec - ngx_http_pulse_auth_started
-        < NGX_HTTP_PULSE_AUTH_START_TIME
-        && ngx_http_pulse_pg_pool != NULL
-        && ngx_http_pulse_auth_wait(r, ctx) == NGX_OK)
-    {
-        ctx->waiting = 1;
-        return;
-    }
-
-    ctx->waiting = 0;
     ctx->code = NGX_HTTP_PULSE_STORE_UNAVAILABLE;
-}
-
-
-static ngx_int_t
-ngx_http_pulse_auth_wait(ngx_http_request_t *r,
-    ngx_http_pulse_auth_ctx_t *ctx)
-{
-    ngx_http_cleanup_t  *cln;
-
-    if (ctx->timer.handler == NULL) {
-        cln = ngx_http_cleanup_add(r, 0);
-        if (cln == NULL) {
-            return NGX_ERROR;
-        }
-
-        cln->handler = ngx_http_pulse_auth_wait_cleanup;
-        cln->data = ctx;
-
-        ctx->timer.handler = ngx_http_pulse_auth_wait_handler;
-        ctx->timer.data = r;
-        ctx->timer.log = r->connection->log;
-    }
-
-    /* a client that leaves meanwhile is noticed, and nothing runs the phases
-     * but the timer */
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_add_timer(&ctx->timer, NGX_HTTP_PULSE_AUTH_WAIT);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_pulse_auth_wait_handler(ngx_event_t *ev)
-{
-    ngx_connection_t           *c;
-    ngx_http_request_t         *r;
-    ngx_http_pulse_auth_ctx_t  *ctx;
-
-    r = ev->data;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_pulse_auth_module);
-
-    ngx_http_pulse_auth_ask(r, ctx);
-
-    if (!ctx->waiting) {
-        r->read_event_handler = ngx_http_block_reading;
-        ngx_http_pulse_resume(r);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/* The request ends while it waits: the timer must not find it gone. */
-
-static void
-ngx_http_pulse_auth_wait_cleanup(void *data)
-{
-    ngx_http_pulse_auth_ctx_t *ctx = data;
-
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
-    }
 }
 
 

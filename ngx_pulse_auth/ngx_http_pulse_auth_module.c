@@ -201,8 +201,6 @@ ngx_http_pulse_auth_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_pulse_auth_started = ngx_current_msec;
-
     return ngx_http_pulse_auth_follow(cycle, amcf->zone);
 }
 

@@ -427,7 +427,8 @@ is(call(GET => '/v1/keys', bearer => $stranger)->{json}{data}{keys}[0]{name},
    'x' x 100, 'nor listed');
 
 $reply = call(POST => '/v1/keys', bearer => $huda,
-              json => { name => 'short', expires_at => '2099-01-01T00:00:00Z' });
+              json => { name => 'short',
+                        expires_at => '2099-01-01T00:00:00Z' });
 $key = $reply->{json}{data}{key};
 sql("UPDATE api_keys SET expires_at = now() + interval '300 ms'
      WHERE id = '$reply->{json}{data}{id}'");
