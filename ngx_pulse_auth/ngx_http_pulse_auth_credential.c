@@ -320,14 +320,6 @@ ngx_http_pulse_auth_same_origin(ngx_http_request_t *r, ngx_str_t *origin)
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_module);
     url = pmcf->public_url;
-
-    if (url.len >= origin->len
-        && ngx_strncasecmp(url.data, origin->data, origin->len) == 0
-        && (url.len == origin->len || url.data[origin->len] == '/'))
-    {
-        return 1;
-    }
-
     host = *origin;
 
     if (host.len > 8
@@ -346,6 +338,13 @@ ngx_http_pulse_auth_same_origin(ngx_http_request_t *r, ngx_str_t *origin)
 
     } else {
         return 0;
+    }
+
+    if (url.len >= origin->len
+        && ngx_strncasecmp(url.data, origin->data, origin->len) == 0
+        && (url.len == origin->len || url.data[origin->len] == '/'))
+    {
+        return 1;
     }
 
     return r->headers_in.host != NULL

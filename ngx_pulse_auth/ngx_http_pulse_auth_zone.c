@@ -650,7 +650,8 @@ ngx_http_pulse_auth_zone_snapshot(ngx_shm_zone_t *zone, u_char *text)
     ngx_shmtx_lock(&shpool->mutex);
 
     if (sh->overflow
-        && ngx_current_msec - sh->began > NGX_HTTP_PULSE_AUTH_AGAIN)
+        && (ngx_msec_int_t) (ngx_current_msec - sh->began)
+           > NGX_HTTP_PULSE_AUTH_AGAIN)
     {
         ngx_memcpy(sh->snapshot, "0", sizeof("0"));
     }
@@ -769,7 +770,8 @@ ngx_http_pulse_auth_zone_elect(ngx_shm_zone_t *zone)
 
     if (sh->owner != ngx_pid
         && (sh->owner == 0
-            || ngx_current_msec - sh->seen > NGX_HTTP_PULSE_AUTH_SILENCE
+            || (ngx_msec_int_t) (ngx_current_msec - sh->seen)
+               > NGX_HTTP_PULSE_AUTH_SILENCE
             || (kill(sh->owner, 0) == -1 && ngx_errno == NGX_ESRCH)))
     {
         sh->owner = ngx_pid;

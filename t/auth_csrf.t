@@ -79,6 +79,8 @@ my @cases = (
     ['null', $no, Origin => 'null'],
     ['an empty Origin', $no, Origin => ''],
     ['a scheme alone', $no, Origin => 'https://'],
+    ['less than a scheme', $no, Origin => 'https:'],
+    ['nearly a scheme', $no, Origin => 'https:/'],
     ['another scheme', $no, Origin => "ftp://127.0.0.1:$port"],
 );
 

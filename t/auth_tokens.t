@@ -57,8 +57,11 @@ sub ed25519 {
 
     my $der = qx{openssl pkey -in '$pem' -pubout -outform DER};
 
+    my $private = qx{openssl pkey -in '$pem' -outform DER};
+
     return ({ kty => 'OKP', crv => 'Ed25519', kid => $kid,
               x => base64url(substr $der, -32) },
+            base64url(substr $private, -32),
             sub {
                 spew("$dir/input", $_[0]);
 
@@ -85,7 +88,7 @@ my $two = '2' x 32;
 
 ring("$dir/ring.json", secret_key('one', $one));
 
-my ($public, $sign) = ed25519('f1');
+my ($public, undef, $sign) = ed25519('f1');
 
 # what the issuer also publishes, for other purposes, is passed over
 
@@ -96,6 +99,7 @@ ring("$dir/foreign.json", $public,
 
 my $nginx = Pulse::Nginx->new(http => <<"HTTP",
     pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
+    pulse_public_url http://studio.test;
     pulse_auth_keys $dir/ring.json;
     pulse_auth_jwks $dir/foreign.json issuer=https://id.test
                     audience=studio-api;
@@ -103,6 +107,7 @@ my $nginx = Pulse::Nginx->new(http => <<"HTTP",
     pulse_auth_audience studio;
 HTTP
     config => <<'CONFIG')->run;
+    location /v1/auth/magic-link { pulse_auth off; pulse_api; }
     location /v1/ { pulse_auth on; pulse_api; }
     location = /metrics { pulse_api; }
 CONFIG
@@ -279,6 +284,32 @@ reloaded();
 
 is(me($old), 401, 'and refused when the first has gone, cached or not');
 is(me($new), 200, 'while the second stays');
+
+my ($own, $private) = ed25519('three');
+
+ring("$dir/ring.json", secret_key('two', $two),
+     { %$own, d => $private, status => 'active' });
+reloaded();
+
+is(me($new), 200, 'a key of another kind comes');
+
+my $email = sql("SELECT email FROM users WHERE id = '$user'");
+
+http(POST => '/v1/auth/magic-link', port => $nginx->port,
+     json => { email => $email });
+
+my ($link) = sql("SELECT payload ->> 'link' FROM outbox") =~ /token=(.*)/;
+
+$reply = http(POST => '/v1/auth/magic-link/verify', port => $nginx->port,
+              json => { token => $link });
+
+my ($cookie) = $reply->{headers}{'set-cookie'} =~ /\Asession=([^;]+)/;
+my ($head) = $cookie =~ /\A([\w-]+)\./;
+
+is_deeply($json->decode(MIME::Base64::decode_base64($head =~ tr{-_}{+/}r)),
+          { alg => 'EdDSA', typ => 'JWT', kid => 'three' },
+          'and signs from now on');
+is(me($cookie), 200, 'its tokens are good');
 
 is($nginx->stop, undef, 'it ends');
 is_deeply([$nginx->problems], [], 'and its log is clean');
