@@ -19,8 +19,6 @@
 #define NGX_HTTP_PULSE_AUTH_HASH_LEN   32
 #define NGX_HTTP_PULSE_AUTH_SECRET     32       /* random bytes of a secret */
 #define NGX_HTTP_PULSE_AUTH_TEXT       43       /* the same in base64url */
-#define NGX_HTTP_PULSE_AUTH_KEY_LEN    (sizeof("pk_") - 1                     \
-                                        + NGX_HTTP_PULSE_AUTH_TEXT)
 #define NGX_HTTP_PULSE_AUTH_NETWORK    64       /* room for its text */
 
 #define NGX_HTTP_PULSE_AUTH_NONE       0        /* kinds of what is known */

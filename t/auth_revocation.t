@@ -294,11 +294,38 @@ is(in($a, $again), 401, 'a bad one that is remembered is refused for itself');
 my $text = http(GET => '/metrics', port => $a->port)->{body};
 like($text, qr/^pulse_auth_refused_total [1-9]/m, 'it is counted');
 
-for my $node ($a, $b) {
+# --- more revocations than the zone has room for: the store is asked
+
+sql("INSERT INTO revocations (kind, id, expires_at)
+     SELECT 'session', gen_random_uuid(), now() + interval '1 hour'
+     FROM generate_series(1, 3000)");
+
+my $d = Pulse::Nginx->new(http => <<"HTTP", config => $a->{config})->run;
+    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}" timeout=2s;
+    pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
+    pulse_auth_zone 128k;
+HTTP
+
+$d->excuse('"pulse_auth_zone" is too small');
+
+$token = session($user);
+
+ok(wait_until(sub {
+    grep { /"pulse_auth_zone" is too small/ } @{ $d->error_log };
+}, 10), 'a zone that is too small is told of');
+
+is(in($d, $token), 200, 'a session that is good') for 1 .. 2;
+is(in($d, $known), 200, 'and a key') for 1 .. 2;
+is(in($d, $revoked), 401, 'one that was revoked');
+
+sql("SELECT revoke('session', '" . sid($token) . "')");
+is(in($d, $token), 401, 'and one that is now');
+
+for my $node ($a, $b, $d) {
     is($node->stop, undef, 'a node ends');
 }
 
-for my $node ($a, $b, $c) {
+for my $node ($a, $b, $c, $d) {
     is_deeply([$node->problems], [], 'and its log is clean');
 }
 
