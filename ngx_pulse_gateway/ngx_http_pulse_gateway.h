@@ -117,6 +117,7 @@ typedef struct {
     unsigned                        hold:1;      /* header is not sent yet */
     unsigned                        ended:1;     /* last event is out */
     unsigned                        cut:1;       /* by us, at the grant */
+    unsigned                        gone:1;      /* the client is */
     unsigned                        finalized:1;
     unsigned                        settled:1;
 } ngx_http_pulse_gateway_ctx_t;

@@ -59,6 +59,7 @@ ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
     ctx->finalized = 1;
 
     if (ngx_http_pulse_gateway_gone(r, rc)) {
+        ctx->gone = 1;
         ngx_http_pulse_gateway_settle(r, ctx);
         ngx_http_pulse_gateway_count(ctx, NGX_HTTP_PULSE_GATEWAY_GONE);
         return;
@@ -431,23 +432,22 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
 
 
 /*
- * A provider charges from the moment it has the request; one that fails
- * before it answers does not, and neither do we then.
+ * A provider charges from the moment it has the request, so a client that
+ * leaves owes the prompt.  A provider that fails before it says anything is
+ * owed nothing.
  */
 
 static ngx_uint_t
 ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    if (ctx->answer.usage.known || ctx->answer.deltas) {
+    if (ctx->answer.usage.known
+        || ngx_pulse_tokens_likely(&ctx->answer.output))
+    {
         return 1;
     }
 
-    if (ctx->answer.failed) {
-        return 0;
-    }
-
-    return r->upstream->request_body_sent;
+    return ctx->gone && r->upstream->request_body_sent;
 }
 
 

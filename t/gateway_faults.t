@@ -373,6 +373,7 @@ sub broken_stream {
     cmp_ok($row->{output}, '<', 10, "$name: and not more");
 }
 
+my $row;
 my $begin = delta('hello') . delta(' there');
 
 broken_stream(stream($begin . delta('never'), cut => length($begin) + 40,
@@ -389,6 +390,16 @@ broken_stream(stream($begin), 'PROVIDER_ERROR', 'no end');
 broken_stream(stream($begin), 'PROVIDER_ERROR', 'no end, studio',
               path => '/v1/chat/complete');
 
+$replay->play(stream(delta('never'), cut => 30));
+is((sse_events(ask({ stream => \1 })->{body}))[-1]{json}{error}{code},
+   'PROVIDER_ERROR', 'cut before the first event');
+
+$replay->play({ json => { id => 'c', model => 'm', choices => [{ index => 0,
+    finish_reason => 'stop', message => { content => 'eight letters' } }] } });
+is(ask({})->{status}, 200, 'an answer without figures');
+$row = row('without figures, and nothing for what was cut');
+is("$row->{output} $row->{estimated}", '4 t', 'without figures: estimated');
+
 $replay->play(stream($begin . "data: " . JSON::PP::encode_json(
     { error => { message => 'busy', code => 'server_error' } }) . "\n\n"));
 $reply = ask({ stream => \1 });
@@ -401,7 +412,7 @@ is(row('error event')->{estimated}, 't', 'error event: estimated');
 $replay->play(stream($begin . $finish . $figures));
 $reply = ask({ stream => \1 });
 is((sse_events($reply->{body}))[-1]{data}, '[DONE]', 'a forgotten [DONE]');
-my $row = row('[DONE]');
+$row = row('[DONE]');
 is("$row->{amount} $row->{estimated}", '11 f', '[DONE]: exact');
 
 $replay->play(stream($begin . $finish . 'data: [DONE]'));
