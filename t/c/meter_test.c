@@ -1,18 +1,27 @@
 
 /*
  * The tables of a node: by example, by random use, and with the process
- * killed at a random instruction of them and repaired by another.
+ * killed at each instruction of a change and repaired by another.
  */
 
 #include "unit.h"
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include "ngx_pulse_meter.h"
 
 
 #define TEST_SIZE   (256 * 1024)
 #define TEST_KILLS  150
+#define TEST_STEPS  80          /* of each change, evenly over it */
+
+#define TEST_RESERVE  0
+#define TEST_SETTLE   1
+#define TEST_RELEASE  2
+#define TEST_ACCOUNT  3
+#define TEST_DROP     4
+#define TEST_CHANGES  5
 
 
 typedef struct {
@@ -28,6 +37,11 @@ static void test_merge(void);
 static void test_full(void);
 static void test_random(void);
 static void test_killed(void);
+static void test_stepped(void);
+static ngx_uint_t step(ngx_uint_t change, ngx_uint_t n);
+static void step_prepare(ngx_pulse_meter_t *m, ngx_uint_t change);
+static void step_change(ngx_pulse_meter_t *m, ngx_uint_t change);
+static void step_check(ngx_pulse_meter_t *m, ngx_uint_t change);
 static void use(test_zone_t *zone);
 static void grant(ngx_pulse_meter_account_t *account, uint64_t amount);
 static const char *wrong(ngx_pulse_meter_t *m);
@@ -49,6 +63,7 @@ main(void)
     test_full();
     test_random();
     test_killed();
+    test_stepped();
 
     return unit_done();
 }
@@ -300,6 +315,200 @@ test_killed(void)
     check(zone->ops > TEST_KILLS);
 
     munmap(zone, sizeof(test_zone_t));
+}
+
+
+/* A sanitizer's own instructions are so many more that they are skipped. */
+
+static void
+test_stepped(void)
+{
+    ngx_uint_t  change, n, total;
+
+#if defined(__SANITIZE_ADDRESS__)
+    fprintf(stderr, "# skipped: the plain build steps\n");
+    return;
+#endif
+
+    for (change = 0; change < TEST_CHANGES; change++) {
+        total = step(change, 0);
+
+        if (total == 0) {
+            fprintf(stderr, "# skipped: ptrace() is not allowed\n");
+            return;
+        }
+
+        for (n = 1; n < total; n += total / TEST_STEPS + 1) {
+            unit_case("change %u, instruction %u", (unsigned) change,
+                      (unsigned) n);
+            (void) step(change, n);
+        }
+    }
+
+    unit_case(NULL);
+}
+
+
+/* Kills the process after "n" instructions of a change, 0: never.  Returns
+ * how many it ran. */
+
+static ngx_uint_t
+step(ngx_uint_t change, ngx_uint_t n)
+{
+    int                 status;
+    pid_t               pid;
+    ngx_uint_t          ran;
+    test_zone_t        *zone;
+
+    zone = zone_new();
+    step_prepare(&zone->meter, change);
+
+    pid = fork();
+
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1) {
+            _exit(1);
+        }
+
+        raise(SIGSTOP);
+        step_change(&zone->meter, change);
+        _exit(0);
+    }
+
+    for (ran = 0; /* void */ ; ran++) {
+        waitpid(pid, &status, 0);
+
+        if (!WIFSTOPPED(status)) {
+            break;
+        }
+
+        if (n && ran == n) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            break;
+        }
+
+        ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+    }
+
+    ngx_pulse_meter_repair(&zone->meter);
+
+    step_check(&zone->meter, change);
+    sound(&zone->meter);
+
+    munmap(zone, sizeof(test_zone_t));
+
+    return ran;
+}
+
+
+/* one account with 20 of 100 settled, and what the change needs */
+
+static void
+step_prepare(ngx_pulse_meter_t *m, ngx_uint_t change)
+{
+    ngx_pulse_meter_account_t      *a;
+    ngx_pulse_meter_reservation_t  *r;
+
+    a = ngx_pulse_meter_account(m, id_of(1), 0, id_of(100), 0);
+    grant(a, 100);
+    a->lease.settled = 20;
+
+    if (change == TEST_RESERVE || change == TEST_ACCOUNT) {
+        return;
+    }
+
+    if (change == TEST_DROP) {
+        (void) ngx_pulse_lease_return(&a->lease, 0);
+        a->store = a->lease;
+        return;
+    }
+
+    r = ngx_pulse_meter_reserve(m, a, 50, 50, id_of(5), 1, 0);
+    r->state = NGX_PULSE_METER_OPEN;
+
+    if (change == TEST_RELEASE) {
+        ngx_pulse_meter_settle(m, r, 30);
+        ngx_pulse_meter_unwritten(m, r);
+    }
+}
+
+
+static void
+step_change(ngx_pulse_meter_t *m, ngx_uint_t change)
+{
+    ngx_pulse_meter_account_t  *a;
+
+    a = &m->accounts[1];
+
+    switch (change) {
+
+    case TEST_RESERVE:
+        (void) ngx_pulse_meter_reserve(m, a, 50, 50, id_of(5), 1, 0);
+        return;
+
+    case TEST_SETTLE:
+        ngx_pulse_meter_settle(m, &m->reservations[1], 30);
+        return;
+
+    case TEST_RELEASE:
+        ngx_pulse_meter_release(m, &m->reservations[1]);
+        return;
+
+    case TEST_ACCOUNT:
+        (void) ngx_pulse_meter_account(m, id_of(2), 0, id_of(101), 0);
+        return;
+
+    case TEST_DROP:
+        ngx_pulse_meter_drop(m, a);
+    }
+}
+
+
+/* it happened, or it did not; nothing in between is left */
+
+static void
+step_check(ngx_pulse_meter_t *m, ngx_uint_t change)
+{
+    ngx_pulse_lease_t              *lease;
+    ngx_pulse_meter_reservation_t  *r;
+
+    lease = &m->accounts[1].lease;
+    r = &m->reservations[1];
+
+    switch (change) {
+
+    case TEST_RESERVE:
+        check_int(lease->settled, 20);
+        check_int(lease->reserved,
+                  r->state == NGX_PULSE_METER_OPENING ? 50 : 0);
+        return;
+
+    case TEST_SETTLE:
+
+        if (r->state == NGX_PULSE_METER_OPEN) {
+            check_int(lease->reserved, 50);
+            check_int(lease->settled, 20);
+            return;
+        }
+
+        check_int(r->state, NGX_PULSE_METER_SETTLED);
+        check_int(r->record.type, NGX_PULSE_JOURNAL_CLOSE);
+        check_int(r->record.settled, 30);
+        check_int(lease->reserved, 0);
+        check_int(lease->settled, 50);
+        return;
+
+    case TEST_RELEASE:
+        check_int(lease->settled, 50);
+        check(r->state == NGX_PULSE_METER_FREE
+              || r->state == NGX_PULSE_METER_UNWRITTEN);
+        check_int(m->unwritten, r->state == NGX_PULSE_METER_UNWRITTEN);
+        return;
+
+    default:
+        check_int(lease->settled, 20);
+    }
 }
 
 
