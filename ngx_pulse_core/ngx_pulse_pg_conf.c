@@ -313,12 +313,13 @@ ngx_pulse_pg_write(ngx_conf_t *cf, ngx_pulse_pg_conf_t *conf,
     }
 
     /*
-     * The server ends a statement that nobody waits for any more.  GSSAPI
-     * would look for credentials in files, and for realms in the DNS.
+     * The server ends a statement that nobody waits for any more; options
+     * that were given come later and so win.  GSSAPI would look for
+     * credentials in files, and for realms in the DNS.
      */
 
-    *ngx_sprintf(extra, "%s -c statement_timeout=%M", given ? given : "",
-                 2 * conf->timeout) = '\0';
+    *ngx_sprintf(extra, "-c statement_timeout=%M %s", 2 * conf->timeout,
+                 given ? given : "") = '\0';
 
     p = ngx_pulse_pg_keyword(p, "options", (char *) extra);
 
