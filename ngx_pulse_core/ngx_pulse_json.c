@@ -1184,24 +1184,18 @@ ngx_pulse_utf8_check(const u_char *p, size_t len, size_t *bad)
 
     while (p < last) {
 
-        while ((size_t) (last - p) >= sizeof(word)) {
-            ngx_memcpy(&word, p, sizeof(word));
-
-            if (word & 0x8080808080808080) {
-                break;
-            }
-
-            p += sizeof(word);
-        }
-
-        if (p == last) {
-            break;
-        }
-
         ch = *p;
 
         if (ch < 0x80) {
-            p++;
+
+            for (p++; (size_t) (last - p) >= sizeof(word); p += sizeof(word)) {
+                ngx_memcpy(&word, p, sizeof(word));
+
+                if (word & 0x8080808080808080) {
+                    break;
+                }
+            }
+
             continue;
         }
 
