@@ -5,7 +5,8 @@
 #include "ngx_http_pulse.h"
 
 
-#define NGX_HTTP_PULSE_ID_MAX  64
+#define NGX_HTTP_PULSE_ID_MAX    64
+#define NGX_HTTP_PULSE_BODY_MAX  (1024 * 1024)
 
 
 typedef struct {
@@ -77,10 +78,6 @@ static ngx_http_pulse_page_t  ngx_http_pulse_error_pages[] = {
     { 415, 0,   NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE },
     { 429, 0,   NGX_HTTP_PULSE_RATE_LIMIT_EXCEEDED },
     { 431, 431, NGX_HTTP_PULSE_REQUEST_TOO_LARGE },
-    { 494, 431, NGX_HTTP_PULSE_REQUEST_TOO_LARGE },
-    { 495, 400, NGX_HTTP_PULSE_INVALID_REQUEST },
-    { 496, 400, NGX_HTTP_PULSE_INVALID_REQUEST },
-    { 497, 400, NGX_HTTP_PULSE_INVALID_REQUEST },
     { 502, 0,   NGX_HTTP_PULSE_PROVIDER_ERROR },
     { 503, 0,   NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE },
     { 504, 0,   NGX_HTTP_PULSE_GATEWAY_TIMEOUT },
@@ -371,6 +368,11 @@ ngx_http_pulse_api_parse(ngx_http_request_t *r, ngx_http_pulse_call_t *call)
 
     if (call->text.len == 0) {
         return ngx_http_pulse_invalid(r, "", "a JSON object is missing");
+    }
+
+    if (call->text.len > NGX_HTTP_PULSE_BODY_MAX) {
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_REQUEST_TOO_LARGE,
+                                    NULL);
     }
 
     if (!ngx_http_pulse_api_is_json(r)) {
