@@ -141,8 +141,17 @@ subtest 'a person signs in by mail' => sub {
     ok($token, 'the log names the link');
     is(scalar(my @mails = glob quotemeta($studio->home) . '/mail/*.eml'), 1);
 
-    my $reply = http(POST => '/v1/auth/magic-link/verify', port => $port,
-                     json => { token => $token });
+    my $reply = http(GET => "/verify?token=$token", port => $port);
+
+    is($reply->{status}, 200, 'the link leads somewhere');
+    like($reply->{headers}{'content-type'}, qr{^text/html});
+    like($reply->{headers}{'cache-control'}, qr/no-store/);
+    is($reply->{headers}{'referrer-policy'}, 'no-referrer');
+    like(http(GET => '/verify.js', port => $port)->{headers}{'content-type'},
+         qr{^text/javascript}, 'with its script');
+
+    $reply = http(POST => '/v1/auth/magic-link/verify', port => $port,
+                  json => { token => $token });
 
     is($reply->{status}, 200);
     like($reply->{headers}{'set-cookie'}, qr/^session=.*HttpOnly/);

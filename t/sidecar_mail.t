@@ -187,12 +187,22 @@ subtest 'a link that has expired is not sent' => sub {
 subtest 'each is sent by one sidecar' => sub {
     $sidecar->stop;
 
+    my $old = queue('magic_link', 'old@studio.example', 'en', '{}');
+    my $due = queue('magic_link', 'due@studio.example', 'en', '{}');
+
+    sql("UPDATE outbox SET created_at = now() - interval '31 days',"
+        . " sent_at = CASE id WHEN $old THEN now() END"
+        . " WHERE id IN ($old, $due)");
+
     my @ids = map { queue('magic_link', "p$_\@studio.example", 'en',
                           qq({"link": "$link"})) } 1 .. 50;
     my $first = Pulse::Sidecar->start;
     my $second = Pulse::Sidecar->start(name => 'second');
 
     ok(sent($_)) for @ids;
+    ok(wait_until { sql("SELECT count(*) FROM outbox WHERE id = $old") == 0 });
+    is(sql("SELECT count(*) FROM outbox WHERE id = $due"), 1,
+       'what is old and sent is forgotten');
     is(sql('SELECT max(tries) FROM outbox WHERE id IN ('
            . join(',', @ids) . ')'), 1, 'and once');
 

@@ -35,6 +35,16 @@ CREATE TRIGGER outbox_notify AFTER INSERT ON outbox
     FOR EACH STATEMENT EXECUTE FUNCTION outbox_notify();
 
 
+-- What was sent, or given up, is of interest for a while.
+
+CREATE FUNCTION outbox_sweep() RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM outbox
+     WHERE created_at < now() - interval '30 days'
+       AND (sent_at IS NOT NULL OR next_try_at = 'infinity')
+$$;
+
+
 CREATE FUNCTION admin_user(p_email text) RETURNS users
 LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -49,7 +49,7 @@ static pulse_work_t  pulse_work;
 static pulse_work_task_t  pulse_work_tasks[] = {
     { "outbox", PULSE_WORK_POLL, pulse_work_outbox, 0 },
     { "leases", 5000, pulse_work_leases, 0 },
-    { "tidy", 60000, pulse_work_tidy, 0 },
+    { "tidy", 600000, pulse_work_tidy, 0 },
     { NULL, 0, NULL, 0 }
 };
 
@@ -297,7 +297,7 @@ pulse_work_leases(pulse_work_t *w)
 static ngx_int_t
 pulse_work_tidy(pulse_work_t *w)
 {
-    return pulse_store_run(&w->store, "SELECT auth_sweep()");
+    return pulse_store_run(&w->store, "SELECT outbox_sweep()");
 }
 
 

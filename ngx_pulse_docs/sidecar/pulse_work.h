@@ -15,7 +15,7 @@ typedef struct {
 
 /*
  * The sidecar's regular work, in one thread with one connection: mail as it
- * comes, leases of nodes that are gone, what has expired.  0, or an errno;
+ * comes, leases of nodes that are gone, mail long sent.  0, or an errno;
  * "conf" must live until pulse_work_stop().
  */
 int pulse_work_start(pulse_work_conf_t *conf);
