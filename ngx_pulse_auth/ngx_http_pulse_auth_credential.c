@@ -441,11 +441,20 @@ ngx_http_pulse_auth_hash(u_char *hash, const u_char *one, size_t one_len,
     ngx_int_t    rc;
     EVP_MD_CTX  *ctx;
 
+    /* for the life of the process: EVP_sha256() would search the providers
+     * for it at each request */
+
+    static EVP_MD  *md;
+
+    if (md == NULL) {
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
+
     rc = NGX_ERROR;
     ctx = EVP_MD_CTX_new();
 
     if (ctx != NULL
-        && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
+        && EVP_DigestInit_ex(ctx, md, NULL) == 1
         && EVP_DigestUpdate(ctx, one, one_len) == 1
         && EVP_DigestUpdate(ctx, two, two_len) == 1
         && EVP_DigestFinal_ex(ctx, hash, NULL) == 1)
