@@ -91,7 +91,8 @@ sub without_usage {
 }
 
 
-my @framings = ([whole => {}], [chunked => { framing => 'chunked', chunk => 7 }],
+my @framings = ([whole => {}],
+                [chunked => { framing => 'chunked', chunk => 7 }],
                 [closed => { framing => 'close' }]);
 
 for my $file (@files) {

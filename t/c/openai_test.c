@@ -766,7 +766,8 @@ test_recordings(void)
         return;
     }
 
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/expected.json", dir);
+    (void) snprintf(name, sizeof(name), "%s/data/recordings/expected.json",
+                    dir);
     text = unit_file(name);
     check(text.data != NULL);
 
@@ -785,11 +786,14 @@ test_recordings(void)
 
     n = 0;
 
-    for (record = list ? list->children : NULL; record; record = record->next)
-    {
+    record = list ? list->children : NULL;
+
+    for ( /* void */ ; record; record = record->next) {
         file = test_string(record, "file");
 
-        if (file.len > 12 && ngx_strncmp(file.data, "openai-chat/", 12) == 0) {
+        if (file.len > 12
+            && ngx_strncmp(file.data, "openai-chat/", 12) == 0)
+        {
             test_recording(dir, record);
             n++;
         }
