@@ -111,7 +111,7 @@ ngx_pulse_metrics_zone(ngx_conf_t *cf, void *tag)
 
     ngx_str_set(&name, "pulse_metrics");
 
-    /* pages of slots that no worker has are never touched */
+    /* the slots, and what the slab allocator keeps for itself */
 
     size = NGX_PULSE_METRICS_SLOTS * sizeof(ngx_pulse_metrics_slot_t)
            + 16 * ngx_pagesize;

@@ -35,7 +35,8 @@ $(BUILD)/$(1)/pure.a: $$(patsubst %.c,$(BUILD)/$(1)/%.o, \
                                   $$(notdir $$(PURE_SOURCES)))
 	@rm -f $$@ && ar crs $$@ $$^
 
-$$(foreach s,$$(PURE_SOURCES) t/c/unit.c,$$(eval $$(call pure_object,$(1),$(2),$(3),$$s)))
+$$(foreach s,$$(PURE_SOURCES) t/c/unit.c,\
+    $$(eval $$(call pure_object,$(1),$(2),$(3),$$s)))
 endef
 
 define pure_object
