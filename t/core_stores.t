@@ -8,11 +8,15 @@ use Pulse::Process qw(spawn stop_process);
 use Test::More;
 
 my $workers = 2;
+
+# long enough that what is stopped for a moment is not given up on
+
+my $timeout = 2 * ($ENV{PULSE_TEST_PATIENCE} // 1) . 's';
 my $socket = suite_dir() . '/sidecar.sock';
 
 my $nginx = Pulse::Nginx->new(workers => $workers, http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}" connections=2 timeout=1s;
-    pulse_redis $ENV{TEST_NGINX_PULSE_REDIS} timeout=1s;
+    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}" connections=2 timeout=$timeout;
+    pulse_redis $ENV{TEST_NGINX_PULSE_REDIS} timeout=$timeout;
     pulse_sidecar unix:$socket;
 HTTP
     config => <<'CONFIG')->run;
