@@ -28,7 +28,7 @@ static void pulse_ctl_object(pulse_ctl_t *ctl, PGresult *res, int row);
 static void pulse_ctl_value(pulse_ctl_t *ctl, PGresult *res, int row,
     int column);
 static void pulse_ctl_text(pulse_ctl_t *ctl, const char *text);
-static int pulse_ctl_flush(pulse_ctl_t *ctl);
+static ngx_int_t pulse_ctl_flush(pulse_ctl_t *ctl);
 
 
 static pulse_ctl_command_t  pulse_ctl_commands[] = {
@@ -465,7 +465,7 @@ pulse_ctl_text(pulse_ctl_t *ctl, const char *text)
 }
 
 
-static int
+static ngx_int_t
 pulse_ctl_flush(pulse_ctl_t *ctl)
 {
     if (ctl->out.failed) {

@@ -226,7 +226,7 @@ pulse_migrate_apply(pulse_ctl_t *ctl, pulse_migration_t *m)
 {
     PGresult    *res;
     ngx_uint_t   line;
-    const char  *params[3];
+    const char  *reason, *params[3];
 
     if (pulse_store_run(&ctl->store, "BEGIN") != NGX_OK) {
         (void) pulse_ctl_store_failed(ctl);
@@ -241,10 +241,11 @@ pulse_migrate_apply(pulse_ctl_t *ctl, pulse_migration_t *m)
         && PQresultStatus(res) != PGRES_TUPLES_OK)
     {
         line = pulse_migrate_line(res, (char *) m->text.data);
+        reason = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
         (void) pulse_ctl_fail(ctl, PULSE_CTL_REFUSED, "%s:%u: %s", m->name,
                               (unsigned) line,
-                              PQresultErrorField(res,
-                                                 PG_DIAG_MESSAGE_PRIMARY));
+                              reason ? reason : "the connection was closed");
         PQclear(res);
         return NGX_ERROR;
     }

@@ -40,8 +40,8 @@ pulse_pacer_start(unsigned tick)
 void
 pulse_pacer_wait(struct MHD_Connection *connection)
 {
-    size_t           size;
-    pulse_pacer_t   *p;
+    size_t                   size;
+    pulse_pacer_t           *p;
     struct MHD_Connection  **waiting;
 
     p = &pulse_pacer;
