@@ -1,0 +1,261 @@
+# What dies, and what the ledger says after it: every request that was
+# admitted is there once, and the audit finds no difference.
+
+use v5.30;
+use warnings;
+
+use lib 't/lib';
+
+use Pulse::Env 'own';
+use Pulse::Client qw(http);
+use Pulse::Spend;
+use Test::More;
+
+sub events {
+    my ($user, $n) = @_;
+
+    my $count = 0;
+    wait_until {
+        $count = sql("SELECT count(*) FROM usage_events
+                      WHERE user_id = '$user'");
+        $count >= $n;
+    } 15;
+
+    return $count;
+}
+
+# ten requests that hold 1000 each; the odd ones have counted their number
+
+sub ten {
+    my ($node, $user, $key) = @_;
+
+    my @clients = map {
+        my $client = Pulse::Client->connect(port => $node->port);
+        my $progress = $_ % 2 ? "&progress=$_" : '';
+        $client->request(GET => "/spend?want=1000&min=11&hold=60000$progress",
+                         bearer => $key);
+        $client;
+    } 1 .. 10;
+
+    wait_until {
+        my $text = http(GET => '/metrics', port => $node->port)->{body};
+        $text =~ /^pulse_reservations_open 10$/m;
+    } 10;
+
+    return @clients;
+}
+
+sub ends {
+    my ($node, @excuses) = @_;
+
+    $node->excuse($_) for @excuses;
+    is($node->stop, undef, 'it ends');
+    is_deeply([$node->problems], [], 'and its log is clean');
+    is_deeply(audit(), [], 'the audit finds no difference');
+}
+
+subtest 'workers are killed' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $node = node(name => 'workers');
+    my @clients = ten($node, $user, $key);
+
+    kill KILL => $node->workers;
+
+    is(events($user, 10), 10, 'each ends');
+    is_deeply([sql("SELECT amount FROM usage_events WHERE estimated
+                    AND user_id = '$user' ORDER BY amount")],
+              [1, 3, 5, 7, 9, (11) x 5],
+              'at what was counted, or at the least it was admitted for');
+    wait_until { spend($node, $key, 'want=10')->[0] == 200 } 10;
+    is(events($user, 11), 11, 'and the next is served');
+    ends($node, 'exited on signal 9');
+};
+
+subtest 'the whole node is killed' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $node = node(name => 'dead');
+    my @clients = ten($node, $user, $key);
+
+    # the keeper notes how far streams are once a second
+
+    sleep 2;
+    spend($node, $key, 'want=10') for 1 .. 5;
+
+    kill KILL => $node->pid, $node->workers;
+    $node->stop('KILL');
+
+    my $next = node(name => 'alive', journal => journal('dead'));
+
+    is(events($user, 15), 15, 'its journal is replayed by the next');
+    is(sql("SELECT sum(amount) FROM usage_events
+            WHERE estimated AND user_id = '$user'"), 1 + 3 + 5 + 7 + 9 + 55,
+       'at what was noted, or at the least');
+    wait_until { account($user) eq '130|0|0' } 10;
+    is(account($user), '130|0|0', 'and its leases are given back');
+    wait_until { 1 == (() = glob(journal('dead') . '/*.journal')) } 10;
+    is(scalar(() = glob(journal('dead') . '/*.journal')), 1,
+       'and the file is gone');
+    ends($next);
+};
+
+subtest 'a journal is cut and full of garbage' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $node = node(name => 'cut');
+    my @clients = ten($node, $user, $key);
+
+    postgres->pause;
+    is(spend($node, $key, 'want=10')->[0], 200, 'one ends unrecorded');
+    kill KILL => $node->pid, $node->workers;
+    $node->stop('KILL');
+    postgres->resume;
+
+    my ($file) = glob(journal('cut') . '/*.journal');
+    open my $fh, '>>', $file or die "$file: $!\n";
+    print $fh "PUJ1\x90\x01\x03", "\0" x 300, 'PUJ1';
+    close $fh;
+
+    my $next = node(name => 'cut');
+
+    is(events($user, 11), 11, 'what is whole is replayed');
+    wait_until { account($user) =~ /\|0\|0$/ } 10;
+    ends($next);
+};
+
+subtest 'Postgres goes and comes' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $other = make_key(make_user(plan => 'pro'));
+    my $node = node(name => 'pg');
+
+    is(spend($node, $key, 'want=100&amount=10')->[0], 200, 'a lease is had');
+    is(events($user, 1), 1, 'and recorded');
+
+    postgres->stop('INT');
+
+    is(scalar(grep { spend($node, $key, 'want=10')->[0] == 200 } 1 .. 5), 5,
+       'who has a lease goes on');
+
+    my $reply = spend($node, $other, 'want=10')->[2];
+    is($reply->{status}, 503, 'who has none is refused');
+    is($reply->{json}{error}{code}, 'STORE_UNAVAILABLE', 'with its code');
+
+    postgres->start;
+
+    is(events($user, 6), 6, 'the journal drains');
+    wait_until { spend($node, $other, 'want=10')->[0] == 200 } 10;
+    ends($node);
+};
+
+subtest 'Redis goes' => sub {
+    my $user = make_user(plan => 'pro', tokens => 1000);
+    my $key = make_key($user);
+    my $node = node(name => 'redis', rate => 'pulse_rate 3r/d;');
+
+    redis->stop('KILL');
+
+    is(join(' ', map { spend($node, $key, 'want=1')->[0] } 1 .. 4),
+       '200 200 200 429', 'the windows are those of the node');
+    redis->start;
+    is(events($user, 3), 3, 'the meter does not care');
+    ends($node);
+};
+
+subtest 'a reload with requests in flight' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $node = node(name => 'reload');
+    my $client = Pulse::Client->connect(port => $node->port);
+
+    $client->request(GET => '/spend?want=1000&amount=77&hold=2000',
+                     bearer => $key);
+    wait_until { account($user) && account($user) =~ /^0\|[1-9]/ } 10;
+    $node->reload;
+
+    spend($node, $key, 'want=10') for 1 .. 5;
+
+    is($client->response->{status}, 200, 'the old worker answers');
+    is(events($user, 6), 6, 'all are recorded');
+    is(sql("SELECT used FROM accounts WHERE kind = 0
+            AND user_id = '$user'"), 127, 'as they were');
+    is(scalar(() = glob(journal('reload') . '/*.journal')), 1,
+       'it is the same journal');
+    ends($node);
+};
+
+subtest 'the disk is full' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+
+    # a limit of the size of files stands for it
+
+    my $node = node(name => 'full', log_level => 'crit',
+                    directives => 'access_log off;');
+
+    is(spend($node, $key, 'want=10')->[0], 200, 'there is room');
+
+    my $client = Pulse::Client->connect(port => $node->port);
+    $client->request(GET => '/spend?want=50&hold=3000', bearer => $key);
+    wait_until {
+        http(GET => '/metrics', port => $node->port)->{body}
+            =~ /^pulse_reservations_open 1$/m;
+    } 10;
+
+    my ($file) = glob(journal('full') . '/*.journal');
+    my $limit = -s $file;
+    limit($limit + 100, $node->workers);
+
+    my $reply = spend($node, $key, 'want=10')->[2];
+    is($reply->{status}, 503, 'nothing is admitted');
+    is($reply->{json}{error}{code}, 'STORE_UNAVAILABLE', 'with its code');
+    is($client->response->{status}, 200, 'what is admitted ends');
+    is(events($user, 1), 1, 'and waits to be written');
+
+    limit('unlimited', $node->workers);
+
+    is(events($user, 2), 2, 'until there is room again');
+    wait_until { spend($node, $key, 'want=10')->[0] == 200 } 10;
+    is(events($user, 3), 3, 'and all goes on');
+    ends($node, 'write failed, nothing is admitted');
+};
+
+sub limit {
+    my ($size, @pids) = @_;
+
+    for my $pid (@pids) {
+        system('prlimit', "--pid=$pid", "--fsize=$size:unlimited") == 0
+            or die "prlimit failed\n";
+    }
+}
+
+subtest 'a node that the store gave up comes back' => sub {
+    my $user = make_user(plan => 'pro', tokens => 1000);
+    my $key = make_key($user);
+    my $node = node(name => 'swept');
+    my $client = Pulse::Client->connect(port => $node->port);
+
+    $client->request(GET => '/spend?want=100&amount=60&hold=4000',
+                     bearer => $key);
+    wait_until { account($user) && account($user) =~ /^0\|[1-9]/ } 10;
+
+    # as the sweep does to one that is not seen
+
+    sql("SELECT node_close(incarnation) FROM leases
+         WHERE user_id = '$user' AND closed_at IS NULL");
+    is(account($user), '0|0|0', 'its leases are taken');
+
+    wait_until { spend($node, $key, 'want=10&amount=1')->[0] == 200 } 10;
+    is($client->response->{status}, 200, 'what ran ends');
+    events($user, 2);
+    like(sql("SELECT count(*) FROM usage_events WHERE user_id = '$user'
+              AND amount = 60"), qr/^1$/, 'and is recorded');
+    is(sql("SELECT used + debt - coalesce((SELECT sum(amount)
+                FROM usage_events WHERE user_id = '$user'), 0)
+            FROM accounts WHERE user_id = '$user' AND kind = 0"), 0,
+       'and used');
+    ends($node);
+};
+
+done_testing();
