@@ -68,7 +68,7 @@ GET /v1/plans/none
 --- error_code: 404
 --- response_body_like: NOT_FOUND
 --- response_headers
-! Cache-Control
+Cache-Control: no-store
 
 
 
@@ -194,7 +194,7 @@ GET /v1/usage/events?cursor=x
 qq{POST /v1/usage/log
 {"user_id": "$::user", "resource_type": "tokens", "amount": 1, "event_id": "$::event"}}
 --- more_headers eval: $::json
---- error_code: 403
+--- error_code: 404
 
 
 
