@@ -48,7 +48,7 @@ void ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount);
  * with model, provider, token parts and "estimated" of the record, and gives
  * the rest back.  Call it before the last byte of the answer is sent; a
  * second call does nothing.  A request that ends without it is settled at
- * its progress by the pool's cleanup.
+ * its progress by its cleanup, before the log phase; at none it is canceled.
  */
 void ngx_http_pulse_usage_settle(ngx_http_request_t *r, uint64_t amount);
 
