@@ -73,6 +73,7 @@ sub configuration {
     my ($database) = $ENV{TEST_NGINX_PULSE_PG} =~ /dbname=(\S+)/;
 
     s/dbname=pulse\b/dbname=$database/;
+    s{^load_module .*;}{}m if !$ENV{TEST_NGINX_LOAD_MODULES};   # static
     s{^pid .*;}{pid logs/nginx.pid;}m;
     s{^worker_processes .*;}{worker_processes $self->{workers};}m;
 
