@@ -49,30 +49,38 @@ sub stream {
 }
 
 
-# each event by itself: the provider waits between them
+# an event goes on when it comes: the provider says one, and then no more
 
 my $body = join '', map { delta("e$_") } 1 .. 3;
+my $chunk = length delta('e1');
 
-$replay->play(stream($body, chunk => length delta('e1'), delay => 0.3,
-                     step => 6 + length delta('e1')));
+$replay->play(stream($body, chunk => $chunk, cut => 6 + $chunk, hang => 1));
 
 my $client = Pulse::Client->connect(port => $port);
 $client->request(POST => '/v1/chat/completions', bearer => $key,
                  json => $request);
 
-ok($client->read_until(qr/e1/), 'the first event');
-unlike($client->{buffer}, qr/e3/, 'before the last is there');
+ok($client->read_until(qr/e1/), 'the first event, while there is no other');
 like($client->{buffer}, qr{^content-type: text/event-stream; charset=utf-8}mi,
      'its content type');
-my $reply = $client->response;
+$client->leave;
+ok(wait_until { grep { $_->{event} eq 'aborted' } $replay->events },
+   'the provider is left when the client leaves');
+
+$replay->play(stream($body, chunk => $chunk, step => 6 + $chunk,
+                     delay => 0.05));
+
+my $reply = http(POST => '/v1/chat/completions', port => $port,
+                 bearer => $key, json => $request);
+
 is($reply->{body}, "${body}data: [DONE]\n\n", 'all of it');
 ok($reply->{complete}, 'and its end');
 
 
 # compressed, and still each by itself
 
-$replay->play(stream($body, chunk => length delta('e1'), delay => 0.3,
-                     step => 6 + length delta('e1')));
+$replay->play(stream($body, chunk => $chunk, step => 6 + $chunk,
+                     delay => 0.05));
 $client = Pulse::Client->connect(port => $port);
 $client->request(POST => '/v1/chat/completions', bearer => $key,
                  json => $request, headers => { 'Accept-Encoding' => 'gzip' });
@@ -132,14 +140,18 @@ wait_until {
     return $sent || ++$stuck > 20;
 } 5;
 
-cmp_ok(resident() - $before, '<', 8192, 'a slow client holds no memory');
+# a sanitizer keeps what was freed
+
+my $most = $ENV{PULSE_TEST_PRELOAD} ? 262_144 : 8192;
+
+cmp_ok(resident() - $before, '<', $most, 'a slow client holds no memory');
 ok(!(grep { $_->{event} eq 'done' } $replay->events),
    'the provider waits for the client');
 
 $reply = $client->response(60);
 is(length $reply->{body}, length($large) + length "data: [DONE]\n\n",
    'nothing is lost');
-cmp_ok(resident() - $before, '<', 8192, 'nor afterwards');
+cmp_ok(resident() - $before, '<', $most, 'nor afterwards');
 
 
 # a request larger than its buffer, and an event of a megabyte
