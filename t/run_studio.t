@@ -113,7 +113,14 @@ subtest 'the access log' => sub {
          bearer => $key);
     chat($key);
 
-    my $text = Pulse::Home::slurp($studio->home . '/logs/access.log');
+    # a reader may meet half a line: a write grows the file page by page
+
+    my $text = wait_until {
+        my $log = Pulse::Home::slurp($studio->home . '/logs/access.log');
+
+        $log =~ /\n\z/ && $log =~ /"demo"/ ? $log : undef
+    } 10;
+
     my @lines = map { JSON::PP::decode_json($_) } split /\n/, $text;
     my ($line) = reverse grep { $_->{model} ne '' } @lines;
 

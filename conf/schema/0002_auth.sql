@@ -88,7 +88,8 @@ $$;
 
 
 -- Ends a session, a key, or a user with all that is the user's.  The row in
--- "revocations" outlives whatever a node may have accepted or cached; its
+-- "revocations" outlives whatever a node may have accepted or cached, and a
+-- crash of a server that is set to forget; its
 -- time is the clock's and not the transaction's, so that it is later than
 -- anything the transaction waited for.  False if there is no such thing.
 
@@ -98,6 +99,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     until timestamptz := now() + interval '1 hour';
 BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
     CASE revoke.kind
 
     WHEN 'session' THEN

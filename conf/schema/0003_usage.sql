@@ -96,13 +96,19 @@ $$;
 
 
 -- Debt is paid from whatever becomes free, and 80 % is noticed by the update
--- that crosses it: both belong to the row, whoever changes it.
+-- that crosses it: both belong to the row, whoever changes it.  So does that
+-- the change outlives a crash: a node drops from its journal what the server
+-- says it has, and spends what the server says it granted.
 
 CREATE FUNCTION accounts_before_update() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
     part  bigint;
 BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
     IF NEW.debt > 0 THEN
         part := least(NEW.debt, NEW.limit_amount - NEW.used - NEW.leased);
 
