@@ -6,7 +6,8 @@ use Test::Nginx::Socket 'no_plan';
 
 our $user = make_user(plan => 'pro', tokens => 1000, locale => 'en');
 our $key = make_key($user);
-our $other = make_key(make_user(plan => 'pro'));
+our $second = make_user(plan => 'pro');
+our $other = make_key($second);
 our $bare = make_key(make_user());
 our $service = make_key(undef, internal => 1);
 our $event = uuid();
@@ -220,7 +221,7 @@ qq{POST /v1/usage/log
 === TEST 21: a new one is used
 --- request eval
 qq{POST /v1/usage/log
-{"user_id": "$::user", "resource_type": "images", "amount": 2, "event_id": "00000000-0000-7000-8000-000000000001", "metadata": {"a": [1]}}}
+{"user_id": "$::second", "resource_type": "images", "amount": 2, "event_id": "00000000-0000-7000-8000-000000000001", "metadata": {"a": [1]}}}
 --- more_headers eval: $::internal
 --- response_body_like: "duplicate" ?: ?false, ?"used" ?: ?2
 
