@@ -20,6 +20,7 @@
 #define NGX_HTTP_PULSE_AUTH_SECRET     32       /* random bytes of a secret */
 #define NGX_HTTP_PULSE_AUTH_TEXT       43       /* the same in base64url */
 #define NGX_HTTP_PULSE_AUTH_NETWORK    64       /* room for its text */
+#define NGX_HTTP_PULSE_AUTH_BAD_TIME   10000    /* ms, of what was refused */
 
 #define NGX_HTTP_PULSE_AUTH_NONE       0        /* kinds of what is known */
 #define NGX_HTTP_PULSE_AUTH_SESSION    1
@@ -147,11 +148,12 @@ void ngx_http_pulse_auth_zone_store(ngx_shm_zone_t *zone, const u_char *hash,
 void ngx_http_pulse_auth_zone_store_bad(ngx_shm_zone_t *zone,
     const u_char *hash);
 
-/* Counts a failure of a client network; how many there were lately. */
+/* Counts a failure of a client network; how many there were lately, and when
+ * they are forgotten (ms). */
 void ngx_http_pulse_auth_zone_failed(ngx_shm_zone_t *zone,
     const u_char *hash);
 ngx_uint_t ngx_http_pulse_auth_zone_failures(ngx_shm_zone_t *zone,
-    const u_char *hash);
+    const u_char *hash, int64_t *expires);
 
 /* NGX_OK; NGX_DECLINED: revoked; NGX_AGAIN: only the store can tell, because
  * the revocations are not here yet, or because the user was let back in. */

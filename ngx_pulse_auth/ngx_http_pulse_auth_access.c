@@ -28,6 +28,8 @@ static void ngx_http_pulse_auth_identify(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_pulse_auth_is_key(ngx_str_t *text);
 static void ngx_http_pulse_auth_key(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_http_pulse_auth_ctx_t *ctx);
+static void ngx_http_pulse_auth_held_up(ngx_http_request_t *r,
+    ngx_http_pulse_auth_ctx_t *ctx, int64_t expires);
 static void ngx_http_pulse_auth_token(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_http_pulse_auth_ctx_t *ctx);
 static ngx_http_pulse_auth_issuer_t *ngx_http_pulse_auth_issuer(
@@ -254,6 +256,7 @@ ngx_http_pulse_auth_key(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_http_pulse_auth_ctx_t *ctx)
 {
     u_char      buf[NGX_HTTP_PULSE_AUTH_NETWORK];
+    int64_t     expires;
     ngx_str_t  *text, network;
 
     text = &ctx->credential.text;
@@ -277,18 +280,51 @@ ngx_http_pulse_auth_key(ngx_http_request_t *r,
         return;
     }
 
-    if (ngx_http_pulse_auth_zone_failures(amcf->zone, ctx->network)
+    if (ngx_http_pulse_auth_zone_failures(amcf->zone, ctx->network, &expires)
         >= NGX_HTTP_PULSE_AUTH_MAX_FAILURES)
     {
         ctx->code = NGX_HTTP_PULSE_RATE_LIMIT_EXCEEDED;
-        ngx_str_set(&ctx->details, "{\"limit\":30,\"window_seconds\":10,"
-                                   "\"retry_after\":10}");
+        ngx_http_pulse_auth_held_up(r, ctx, expires);
         return;
     }
 
     ctx->statement = NGX_HTTP_PULSE_AUTH_ASK_KEY;
 
     ngx_http_pulse_auth_ask(r, ctx);
+}
+
+
+static void
+ngx_http_pulse_auth_held_up(ngx_http_request_t *r,
+    ngx_http_pulse_auth_ctx_t *ctx, int64_t expires)
+{
+    u_char            reset[24];
+    ngx_pulse_buf_t  *b;
+
+    b = ngx_http_pulse_auth_buf(r);
+
+    if (b == NULL) {
+        ctx->code = NGX_HTTP_PULSE_INTERNAL_ERROR;
+        return;
+    }
+
+    ngx_pulse_rfc3339(reset, expires);
+
+    ngx_pulse_buf_literal(b, "{\"limit\":");
+    ngx_pulse_buf_int(b, NGX_HTTP_PULSE_AUTH_MAX_FAILURES);
+    ngx_pulse_buf_literal(b, ",\"window_seconds\":");
+    ngx_pulse_buf_int(b, NGX_HTTP_PULSE_AUTH_BAD_TIME / 1000);
+    ngx_pulse_buf_literal(b, ",\"reset_at\":\"");
+    ngx_pulse_buf_append(b, reset, sizeof(reset));
+    ngx_pulse_buf_literal(b, "\"}");
+
+    if (b->failed) {
+        ctx->code = NGX_HTTP_PULSE_INTERNAL_ERROR;
+        return;
+    }
+
+    ctx->details.data = b->data;
+    ctx->details.len = b->len;
 }
 
 

@@ -2,7 +2,6 @@
 #include "ngx_http_pulse_auth.h"
 
 
-#define NGX_HTTP_PULSE_AUTH_BAD_TIME   10000    /* ms */
 #define NGX_HTTP_PULSE_AUTH_BAD_SHARE  2048     /* bytes of zone for each */
 #define NGX_HTTP_PULSE_AUTH_EVICT      8        /* entries for one new one */
 #define NGX_HTTP_PULSE_AUTH_EVICT_ALL  1000000
@@ -377,7 +376,8 @@ ngx_http_pulse_auth_zone_failed(ngx_shm_zone_t *zone, const u_char *hash)
 
 
 ngx_uint_t
-ngx_http_pulse_auth_zone_failures(ngx_shm_zone_t *zone, const u_char *hash)
+ngx_http_pulse_auth_zone_failures(ngx_shm_zone_t *zone, const u_char *hash,
+    int64_t *expires)
 {
     ngx_uint_t                    failures;
     ngx_slab_pool_t              *shpool;
@@ -389,6 +389,7 @@ ngx_http_pulse_auth_zone_failures(ngx_shm_zone_t *zone, const u_char *hash)
 
     entry = ngx_http_pulse_auth_entry(zone->data, hash);
     failures = (entry != NULL) ? entry->failures : 0;
+    *expires = (entry != NULL) ? entry->identity.expires : 0;
 
     ngx_shmtx_unlock(&shpool->mutex);
 

@@ -633,15 +633,15 @@ ngx_http_pulse_error_headers(ngx_http_request_t *r,
 }
 
 
-/* What a module has set already, then what the details say, then the code */
+/* What a module has set already, then the details' time, then the code's */
 
 static ngx_int_t
 ngx_http_pulse_error_retry(ngx_http_request_t *r, ngx_http_pulse_code_e code,
     const ngx_str_t *details)
 {
-    int64_t                  n;
+    int64_t                  n, ms;
     ngx_str_t                value;
-    ngx_pulse_json_value_t  *retry;
+    ngx_pulse_json_value_t  *reset;
 
     n = ngx_http_pulse_errors[code].retry;
 
@@ -653,11 +653,15 @@ ngx_http_pulse_error_retry(ngx_http_request_t *r, ngx_http_pulse_code_e code,
         return NGX_OK;
     }
 
-    retry = ngx_pulse_json_get(ngx_http_pulse_details(r, details),
-                               "retry_after");
+    reset = ngx_pulse_json_get(ngx_http_pulse_details(r, details),
+                               "reset_at");
 
-    if (retry != NULL && retry->type == NGX_PULSE_JSON_NUMBER) {
-        (void) ngx_pulse_json_int(&retry->string, &n);
+    if (reset != NULL && reset->type == NGX_PULSE_JSON_STRING) {
+        ms = ngx_pulse_rfc3339_parse(&reset->string);
+
+        if (ms != -1) {
+            n = (ms - ngx_pulse_now() + 999) / 1000;
+        }
     }
 
     value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);

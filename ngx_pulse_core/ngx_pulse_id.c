@@ -11,6 +11,7 @@
 
 
 static void ngx_pulse_decimal(u_char *p, ngx_uint_t n, ngx_uint_t digits);
+static ngx_uint_t ngx_pulse_digits(const u_char *p, size_t len);
 
 
 static const u_char  ngx_pulse_hex[] = "0123456789abcdef";
@@ -145,6 +146,57 @@ ngx_pulse_decimal(u_char *p, ngx_uint_t n, ngx_uint_t digits)
         p[--digits] = (u_char) (n % 10 + '0');
         n /= 10;
     }
+}
+
+
+int64_t
+ngx_pulse_rfc3339_parse(const ngx_str_t *text)
+{
+    u_char       buf[24];
+    int64_t      ms;
+    struct tm    tm;
+    ngx_uint_t   fields[7], i;
+
+    static const u_char  offsets[] = { 0, 5, 8, 11, 14, 17, 20, 24 };
+
+    if (text->len != sizeof(buf)) {
+        return -1;
+    }
+
+    for (i = 0; i < 7; i++) {
+        fields[i] = ngx_pulse_digits(text->data + offsets[i],
+                                     offsets[i + 1] - offsets[i] - 1);
+    }
+
+    ngx_memzero(&tm, sizeof(struct tm));
+
+    tm.tm_year = (int) fields[0] - 1900;
+    tm.tm_mon = (int) fields[1] - 1;
+    tm.tm_mday = fields[2];
+    tm.tm_hour = fields[3];
+    tm.tm_min = fields[4];
+    tm.tm_sec = fields[5];
+
+    ms = (int64_t) timegm(&tm) * 1000 + fields[6];
+
+    /* what was no digit, no separator or no date is written another way */
+
+    ngx_pulse_rfc3339(buf, ms);
+
+    return (ngx_memcmp(buf, text->data, sizeof(buf)) == 0) ? ms : -1;
+}
+
+
+static ngx_uint_t
+ngx_pulse_digits(const u_char *p, size_t len)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; len; len--) {
+        n = n * 10 + (*p++ - '0') % 10U;
+    }
+
+    return n;
 }
 
 

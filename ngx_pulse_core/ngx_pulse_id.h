@@ -19,6 +19,9 @@ ngx_int_t ngx_pulse_random(u_char *p, size_t len);
 /* RFC 3339 UTC with milliseconds, 24 characters, of unix ms. */
 void ngx_pulse_rfc3339(u_char *text, int64_t ms);
 
+/* Unix ms of such a text; -1 if it is of another form. */
+int64_t ngx_pulse_rfc3339_parse(const ngx_str_t *text);
+
 /* Unix time now, ms; from nginx's cached clock in a worker. */
 int64_t ngx_pulse_now(void);
 

@@ -285,6 +285,14 @@ my @statuses = map { in($a, 'pk_' . 'A' x 40 . sprintf '%02dA', $_) } 10 .. 60;
 
 is($statuses[0], 401, 'a key that is none');
 is($statuses[-1], 429, 'many of them are too many');
+
+my $details = http(GET => '/v1/auth/me', port => $a->port,
+                   bearer => 'pk_' . 'A' x 40 . '61A')
+              ->{json}{error}{details};
+
+is_deeply([sort keys %$details], [qw(limit reset_at window_seconds)],
+          'with what the client may know');
+like($details->{reset_at}, qr/\A20\d\d-.*Z\z/, 'and when to come back');
 is(in($a, $known), 200, 'those that are known are not held up');
 is(in($a, $token), 401, 'nor is anything forgotten');
 

@@ -234,7 +234,8 @@ is($reply->{json}{error}{details}{limit}, 5, 'and the limit');
 is($reply->{json}{error}{details}{window_seconds}, 3600, 'and the window');
 like($reply->{json}{error}{details}{reset_at}, qr/\A\d{4}-.*Z\z/,
      'and when there is room');
-like($reply->{headers}{'retry-after'}, qr/\A\d+\z/, 'Retry-After');
+like($reply->{headers}{'retry-after'}, qr/\A3[0-6]\d\d\z/,
+     'Retry-After says the same');
 
 is(ask("net$_\@example.test")->{status}, 200, "of one network $_")
     for 6 .. 20;

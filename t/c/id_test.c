@@ -112,7 +112,15 @@ static void
 test_time(void)
 {
     u_char      text[24];
+    ngx_str_t   s;
     ngx_uint_t  i;
+
+    static const char  *others[] = {
+        "", "2026-11-23T08:00:00Z", "2026-11-23T08:00:00.050+",
+        "2026-11-23t08:00:00.050Z", "2026-02-29T08:00:00.050Z",
+        "2026-11-23T08:00:60.050Z", "2026-11-23T08:00:00.05\xb0Z",
+        "2026-11-23T08:00:00.0500Z"
+    };
 
     static const struct {
         int64_t      ms;
@@ -131,6 +139,20 @@ test_time(void)
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ngx_pulse_rfc3339(text, cases[i].ms);
         check_mem(text, 24, cases[i].text, 24);
+    }
+
+    s.data = text;
+    s.len = 24;
+
+    for (i = 4; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memcpy(text, cases[i].text, 24);
+        check(ngx_pulse_rfc3339_parse(&s) == cases[i].ms);
+    }
+
+    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        s.data = (u_char *) others[i];
+        s.len = strlen(others[i]);
+        check(ngx_pulse_rfc3339_parse(&s) == -1);
     }
 }
 
