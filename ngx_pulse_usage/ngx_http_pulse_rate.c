@@ -33,8 +33,8 @@ ngx_http_pulse_rate_handler(ngx_http_request_t *r)
 {
     u_char                             user[16];
     ngx_int_t                          rc;
+    ngx_pulse_rate_state_t             state;
     ngx_http_pulse_record_t           *record;
-    ngx_http_pulse_usage_ctx_t        *ctx;
     ngx_http_pulse_usage_loc_conf_t   *ulcf;
     ngx_http_pulse_usage_main_conf_t  *umcf;
 
@@ -55,27 +55,23 @@ ngx_http_pulse_rate_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    ctx = ngx_palloc(r->pool, sizeof(ngx_http_pulse_usage_ctx_t));
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
     ngx_pulse_uuid_bytes(user, record->user_id.data);
 
     ngx_http_pulse_usage_lock(umcf);
 
     rc = ngx_pulse_rate_take(&umcf->shared->rate, user, ulcf->limits->elts,
-                             ulcf->limits->nelts, ngx_time(), &ctx->rate);
+                             ulcf->limits->nelts, ngx_time(), &state);
 
     ngx_http_pulse_usage_unlock(umcf);
 
     if (rc == NGX_BUSY) {
-        return ngx_http_pulse_rate_refuse(r, &ctx->rate);
+        return ngx_http_pulse_rate_refuse(r, &state);
     }
 
-    ngx_http_set_ctx(r, ctx, ngx_http_pulse_usage_module);
+    /* whatever answers it: all that is counted is told */
 
-    return NGX_DECLINED;
+    return (ngx_http_pulse_rate_set(r, &state) == NGX_OK) ? NGX_DECLINED
+                                                          : NGX_ERROR;
 }
 
 
@@ -120,17 +116,6 @@ ngx_http_pulse_rate_refuse(ngx_http_request_t *r,
 
     return ngx_http_pulse_refuse(r, NGX_HTTP_PULSE_RATE_LIMIT_EXCEEDED,
                                  &details);
-}
-
-
-ngx_int_t
-ngx_http_pulse_rate_headers(ngx_http_request_t *r)
-{
-    ngx_http_pulse_usage_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r->main, ngx_http_pulse_usage_module);
-
-    return ctx ? ngx_http_pulse_rate_set(r, &ctx->rate) : NGX_OK;
 }
 
 

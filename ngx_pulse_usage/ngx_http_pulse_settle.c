@@ -228,7 +228,7 @@ ngx_http_pulse_usage_headers(ngx_http_request_t *r)
         || record->reservation == NULL
         || record->reservation->conf->shared == NULL)
     {
-        return ngx_http_pulse_rate_headers(r);
+        return NGX_OK;
     }
 
     rv = record->reservation;
@@ -282,7 +282,7 @@ ngx_http_pulse_usage_headers(ngx_http_request_t *r)
         }
     }
 
-    return ngx_http_pulse_rate_headers(r);
+    return NGX_OK;
 }
 
 

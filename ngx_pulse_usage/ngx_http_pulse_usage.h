@@ -56,8 +56,7 @@ void ngx_http_pulse_usage_settle(ngx_http_request_t *r, uint64_t amount);
  * the ledger gets no row. */
 void ngx_http_pulse_usage_cancel(ngx_http_request_t *r);
 
-/* X-Usage-*, X-RateLimit-* headers of a metered answer; before the header
- * is sent. */
+/* X-Usage-* headers of a metered answer; before the header is sent. */
 ngx_int_t ngx_http_pulse_usage_headers(ngx_http_request_t *r);
 
 

@@ -55,13 +55,6 @@ typedef struct {
 } ngx_http_pulse_usage_loc_conf_t;
 
 
-/* of a request that passed its rate windows */
-
-typedef struct {
-    ngx_pulse_rate_state_t          rate;
-} ngx_http_pulse_usage_ctx_t;
-
-
 typedef struct ngx_http_pulse_acquire_s  ngx_http_pulse_acquire_t;
 
 /* of a request; the slot in the zone is its own until it has ended */
@@ -239,9 +232,6 @@ char *ngx_http_pulse_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* Tells the other nodes what came here, and learns what came there. */
 void ngx_http_pulse_rate_share(ngx_http_pulse_usage_main_conf_t *umcf);
-
-/* X-RateLimit-* of a request that passed. */
-ngx_int_t ngx_http_pulse_rate_headers(ngx_http_request_t *r);
 
 
 /* --- endpoints (ngx_http_pulse_usage_api.c) --- */
