@@ -105,12 +105,23 @@ subtest 'operation' => sub {
     is($reply->{json}{error}{type}, 'invalid_request_error',
        "in the dialect's own shape");
     is($reply->{headers}{'x-content-type-options'}, 'nosniff');
+
+    $reply = http(POST => '/v1/chat/completions', port => $port,
+                  bearer => $key, body => 'x' x 4_000_000,
+                  headers => { 'Content-Type' => 'application/json' });
+    is($reply->{status}, 400, 'a body as large as may be is read');
+    like($reply->{headers}{'x-ratelimit-remaining'}, qr/^\d+$/,
+         'what is counted is told, with an error');
+
+    $reply = http(GET => '/v1/auth/me', port => $port, bearer => $key);
+    is($reply->{headers}{'x-ratelimit-limit'}, 60, 'or without a model');
 };
 
 
 subtest 'the access log' => sub {
     http(GET => '/v1/usage/me?token=secret', port => $port,
          bearer => $key);
+    http(GET => '/%ff%c3%28%22%0a', port => $port);
     chat($key);
 
     # a reader may meet half a line: a write grows the file page by page
@@ -122,6 +133,9 @@ subtest 'the access log' => sub {
     } 10;
 
     my @lines = map { JSON::PP::decode_json($_) } split /\n/, $text;
+
+    ok((grep { $_->{path} eq '-' } @lines), 'a path that is no text');
+
     my ($line) = reverse grep { $_->{model} ne '' } @lines;
 
     is($line->{status}, 200);
@@ -218,5 +232,6 @@ my $errors = Pulse::Home::slurp($studio->home . '/logs/error.log');
 
 unlike($errors, qr/\[(?:alert|crit|emerg)\]|open socket/,
        'nginx had nothing to complain of');
+unlike($errors, qr/temporary file/, 'and wrote no prompt to a disk');
 
 done_testing();
