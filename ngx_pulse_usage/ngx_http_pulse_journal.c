@@ -184,21 +184,20 @@ ngx_http_pulse_journal_failed(ngx_uint_t failed, ngx_err_t err)
 
 void
 ngx_http_pulse_journal_close(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_pulse_meter_reservation_t *res)
+    ngx_pulse_meter_reservation_t *res,
+    const ngx_pulse_journal_record_t *record)
 {
     ngx_int_t  rc;
 
-    /* the slot is the caller's until it is released */
-
-    rc = ngx_http_pulse_journal_append(umcf, &res->record);
+    rc = ngx_http_pulse_journal_append(umcf, record);
 
     ngx_http_pulse_usage_lock(umcf);
 
     if (rc == NGX_OK) {
-        ngx_pulse_meter_release(&umcf->shared->meter, res);
+        ngx_pulse_meter_release(&umcf->shared->meter, res, record->id);
 
     } else {
-        ngx_pulse_meter_unwritten(&umcf->shared->meter, res);
+        ngx_pulse_meter_unwritten(&umcf->shared->meter, res, record->id);
     }
 
     ngx_http_pulse_usage_unlock(umcf);

@@ -55,10 +55,13 @@ static ngx_pulse_meter_account_t *ngx_http_pulse_keeper_find(
     ngx_http_pulse_usage_main_conf_t *umcf, const u_char *lease_id);
 static void ngx_http_pulse_keeper_workers(ngx_http_pulse_keeper_t *k);
 static void ngx_http_pulse_keeper_survey(ngx_http_pulse_keeper_t *k);
+static void ngx_http_pulse_keeper_unwritten(ngx_http_pulse_keeper_t *k,
+    ngx_pulse_meter_reservation_t *res);
 static void ngx_http_pulse_keeper_note(ngx_http_pulse_keeper_t *k,
     ngx_pulse_meter_reservation_t *res);
-static void ngx_http_pulse_keeper_end(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_pulse_meter_reservation_t *res);
+static ngx_uint_t ngx_http_pulse_keeper_end(
+    ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_reservation_t *res, ngx_uint_t worker, ngx_pid_t pid);
 static void ngx_http_pulse_keeper_return(ngx_http_pulse_keeper_t *k);
 static ngx_uint_t ngx_http_pulse_keeper_idle(
     ngx_http_pulse_usage_main_conf_t *umcf,
@@ -133,8 +136,8 @@ ngx_http_pulse_keeper_stop(void)
 
     ngx_http_pulse_replay_stop();
 
-    if (k->conf && k->conf->shared->keeper == ngx_pid) {
-        k->conf->shared->keeper = 0;
+    if (k->conf) {
+        (void) ngx_atomic_cmp_set(&k->conf->shared->keeper, ngx_pid, 0);
     }
 }
 
@@ -174,11 +177,13 @@ ngx_http_pulse_keeper_tick(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_pulse_keeper_elect(ngx_http_pulse_keeper_t *k)
 {
+    ngx_atomic_uint_t               keeper;
     ngx_http_pulse_usage_shared_t  *shared;
 
     shared = k->conf->shared;
+    keeper = shared->keeper;
 
-    if (shared->keeper == ngx_pid) {
+    if (keeper == (ngx_atomic_uint_t) ngx_pid) {
         shared->beat = ngx_current_msec;
         return 1;
     }
@@ -187,19 +192,24 @@ ngx_http_pulse_keeper_elect(ngx_http_pulse_keeper_t *k)
         return 0;
     }
 
-    if (shared->keeper != 0
+    if (keeper != 0
         && (ngx_msec_int_t) (ngx_current_msec - shared->beat)
            < NGX_HTTP_PULSE_KEEPER_STALE
-        && (kill(shared->keeper, 0) == 0 || ngx_errno != ESRCH))
+        && (kill(keeper, 0) == 0 || ngx_errno != ESRCH))
     {
+        return 0;
+    }
+
+    /* workers that start together come here together */
+
+    shared->beat = ngx_current_msec;
+
+    if (!ngx_atomic_cmp_set(&shared->keeper, keeper, ngx_pid)) {
         return 0;
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "pulse usage: keeper is process %P", ngx_pid);
-
-    shared->keeper = ngx_pid;
-    shared->beat = ngx_current_msec;
 
     return 1;
 }
@@ -428,27 +438,44 @@ static void
 ngx_http_pulse_keeper_workers(ngx_http_pulse_keeper_t *k)
 {
     ngx_uint_t                 i;
-    ngx_pulse_meter_worker_t  *worker;
+    ngx_pulse_meter_worker_t   worker, *workers;
+
+    workers = k->conf->shared->meter.workers;
 
     for (i = 1; i < NGX_PULSE_METER_WORKERS; i++) {
-        worker = &k->conf->shared->meter.workers[i];
 
-        if (worker->pid == 0
-            || ngx_http_pulse_keeper_started(worker->pid) == worker->started)
-        {
+        if (workers[i].pid == 0) {
             continue;
         }
 
-        ngx_http_pulse_keeper_orphans(k->conf, i);
+        ngx_http_pulse_usage_lock(k->conf);
+        worker = workers[i];
+        ngx_http_pulse_usage_unlock(k->conf);
 
-        worker->pid = 0;
+        if (worker.pid == 0 || !ngx_http_pulse_keeper_gone(&worker)) {
+            continue;
+        }
+
+        ngx_http_pulse_keeper_orphans(k->conf, i, worker.pid);
+
+        /* unless another keeper did it, and a new worker has the slot */
+
+        ngx_http_pulse_usage_lock(k->conf);
+
+        if (workers[i].pid == worker.pid
+            && workers[i].started == worker.started)
+        {
+            workers[i].pid = 0;
+        }
+
+        ngx_http_pulse_usage_unlock(k->conf);
     }
 }
 
 
 void
 ngx_http_pulse_keeper_orphans(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_uint_t worker)
+    ngx_uint_t worker, ngx_pid_t pid)
 {
     uint32_t                        i;
     ngx_uint_t                      n;
@@ -460,11 +487,8 @@ ngx_http_pulse_keeper_orphans(ngx_http_pulse_usage_main_conf_t *umcf,
     for (i = 1, n = 0; i <= m->reservations_top; i++) {
         res = &m->reservations[i];
 
-        /* its owner is dead or is us: nobody else changes the slot */
-
         if (res->worker == worker && res->state != NGX_PULSE_METER_FREE) {
-            ngx_http_pulse_keeper_end(umcf, res);
-            n++;
+            n += ngx_http_pulse_keeper_end(umcf, res, worker, pid);
         }
     }
 
@@ -482,18 +506,29 @@ ngx_http_pulse_keeper_orphans(ngx_http_pulse_usage_main_conf_t *umcf,
  * may have begun: the least the request was admitted for, its prompt.
  */
 
-static void
+static ngx_uint_t
 ngx_http_pulse_keeper_end(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_pulse_meter_reservation_t *res)
+    ngx_pulse_meter_reservation_t *res, ngx_uint_t worker, ngx_pid_t pid)
 {
-    ngx_uint_t          state;
-    ngx_pulse_meter_t  *m;
+    ngx_uint_t                   state;
+    ngx_pulse_meter_t           *m;
+    ngx_pulse_journal_record_t   record;
 
     m = &umcf->shared->meter;
 
     ngx_http_pulse_usage_lock(umcf);
 
     state = res->state;
+
+    /* both slots may have found new owners since they were looked at */
+
+    if (state == NGX_PULSE_METER_FREE
+        || res->worker != worker
+        || m->workers[worker].pid != pid)
+    {
+        ngx_http_pulse_usage_unlock(umcf);
+        return 0;
+    }
 
     if (state == NGX_PULSE_METER_OPENING) {
         ngx_pulse_meter_cancel(m, res);
@@ -504,13 +539,17 @@ ngx_http_pulse_keeper_end(ngx_http_pulse_usage_main_conf_t *umcf,
                                                      : res->record.estimate);
     }
 
+    record = res->record;
+
     ngx_http_pulse_usage_unlock(umcf);
 
     if (state == NGX_PULSE_METER_OPENING || state == NGX_PULSE_METER_OPEN) {
         ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_OPEN, -1);
     }
 
-    ngx_http_pulse_journal_close(umcf, res);
+    ngx_http_pulse_journal_close(umcf, res, &record);
+
+    return 1;
 }
 
 
@@ -546,7 +585,7 @@ ngx_http_pulse_keeper_survey(ngx_http_pulse_keeper_t *k)
             continue;
 
         case NGX_PULSE_METER_UNWRITTEN:
-            ngx_http_pulse_journal_close(k->conf, res);
+            ngx_http_pulse_keeper_unwritten(k, res);
             break;
 
         case NGX_PULSE_METER_OPEN:
@@ -566,6 +605,26 @@ ngx_http_pulse_keeper_survey(ngx_http_pulse_keeper_t *k)
     if (floor > shared->floor) {
         shared->floor = floor;
         ngx_http_pulse_journal_checkpoint(k->conf);
+    }
+}
+
+
+static void
+ngx_http_pulse_keeper_unwritten(ngx_http_pulse_keeper_t *k,
+    ngx_pulse_meter_reservation_t *res)
+{
+    ngx_uint_t                  ended;
+    ngx_pulse_journal_record_t  record;
+
+    ngx_http_pulse_usage_lock(k->conf);
+
+    record = res->record;
+    ended = ngx_pulse_meter_ended(res, record.id);
+
+    ngx_http_pulse_usage_unlock(k->conf);
+
+    if (ended) {
+        ngx_http_pulse_journal_close(k->conf, res, &record);
     }
 }
 
@@ -919,27 +978,55 @@ ngx_http_pulse_keeper_drop_handler(void *data, ngx_pulse_pg_result_t *res)
 }
 
 
-uint64_t
-ngx_http_pulse_keeper_started(ngx_pid_t pid)
+/*
+ * A process that cannot be looked at is not gone: /proc may be closed to us,
+ * or the connections have all the descriptors there are.
+ */
+
+ngx_uint_t
+ngx_http_pulse_keeper_gone(const ngx_pulse_meter_worker_t *worker)
 {
-    char       path[64], text[1024], *p;
-    ssize_t    n;
-    ngx_fd_t   fd;
-    ngx_uint_t field;
+    uint64_t  started;
+
+    if (kill(worker->pid, 0) == -1 && ngx_errno == ESRCH) {
+        return 1;
+    }
+
+    switch (ngx_http_pulse_keeper_started(worker->pid, &started)) {
+
+    case NGX_OK:
+        return worker->started != 0 && started != worker->started;
+
+    case NGX_DECLINED:
+        return 1;
+
+    default: /* NGX_ERROR */
+        return 0;
+    }
+}
+
+
+ngx_int_t
+ngx_http_pulse_keeper_started(ngx_pid_t pid, uint64_t *started)
+{
+    char        path[64], text[1024], *p;
+    ssize_t     n;
+    ngx_fd_t    fd;
+    ngx_uint_t  field;
 
     (void) ngx_sprintf((u_char *) path, "/proc/%P/stat%Z", pid);
 
     fd = open(path, O_RDONLY|O_CLOEXEC);
 
     if (fd == -1) {
-        return 0;
+        return NGX_ERROR;
     }
 
     n = read(fd, text, sizeof(text) - 1);
     close(fd);
 
     if (n <= 0) {
-        return 0;
+        return NGX_ERROR;
     }
 
     /* the name in parentheses may hold anything; state follows, field 3 */
@@ -947,13 +1034,23 @@ ngx_http_pulse_keeper_started(ngx_pid_t pid)
     text[n] = '\0';
     p = strrchr(text, ')');
 
-    if (p == NULL || p[1] == '\0' || p[2] == 'Z' || p[2] == 'X') {
-        return 0;
+    if (p == NULL || p[1] == '\0') {
+        return NGX_ERROR;
+    }
+
+    if (p[2] == 'Z' || p[2] == 'X') {
+        return NGX_DECLINED;
     }
 
     for (field = 2; field < 22 && p; field++) {
         p = strchr(p + 1, ' ');
     }
 
-    return p ? (uint64_t) strtoull(p + 1, NULL, 10) : 0;
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *started = strtoull(p + 1, NULL, 10);
+
+    return NGX_OK;
 }

@@ -79,6 +79,7 @@ ngx_http_pulse_usage_reserve(ngx_http_request_t *r, ngx_uint_t kind,
     uint64_t want, uint64_t min, ngx_http_pulse_usage_handler_pt handler,
     void *data)
 {
+    u_char                         id[NGX_HTTP_PULSE_UUID_LEN];
     ngx_int_t                      rc;
     ngx_http_pulse_record_t       *record;
     ngx_http_pulse_reservation_t  *rv;
@@ -117,6 +118,11 @@ ngx_http_pulse_usage_reserve(ngx_http_request_t *r, ngx_uint_t kind,
 
     ngx_pulse_uuid_bytes(rv->user, record->user_id.data);
 
+    /* the ledger takes an id once: one that settled is not used again */
+
+    ngx_pulse_uuid7(id);
+    ngx_pulse_uuid_bytes(rv->id, id);
+
     rc = ngx_http_pulse_reserve_try(rv);
 
     if (rc != NGX_HTTP_PULSE_RESERVE_ASK) {
@@ -137,7 +143,6 @@ static ngx_http_pulse_reservation_t *
 ngx_http_pulse_reserve_create(ngx_http_request_t *r,
     ngx_http_pulse_record_t *record)
 {
-    u_char                         id[NGX_HTTP_PULSE_UUID_LEN];
     ngx_http_cleanup_t            *cln;
     ngx_http_pulse_reservation_t  *rv;
 
@@ -165,9 +170,6 @@ ngx_http_pulse_reserve_create(ngx_http_request_t *r,
     rv->wait.handler = ngx_http_pulse_reserve_wait;
     rv->wait.data = rv;
     rv->wait.log = r->connection->log;
-
-    ngx_pulse_uuid7(id);
-    ngx_pulse_uuid_bytes(rv->id, id);
 
     record->reservation = rv;
 
@@ -345,7 +347,7 @@ ngx_http_pulse_reserve_open(ngx_http_pulse_reservation_t *rv)
 
     ngx_http_pulse_usage_lock(rv->conf);
     ngx_pulse_meter_cancel(&rv->conf->shared->meter, res);
-    ngx_pulse_meter_release(&rv->conf->shared->meter, res);
+    ngx_pulse_meter_release(&rv->conf->shared->meter, res, rv->id);
     ngx_http_pulse_usage_unlock(rv->conf);
 
     rv->slot = NULL;

@@ -49,6 +49,7 @@ ngx_http_pulse_settle_end(ngx_http_pulse_reservation_t *rv, uint64_t amount,
     ngx_uint_t cancel)
 {
     ngx_pulse_meter_t              *m;
+    ngx_pulse_journal_record_t      record;
     ngx_pulse_meter_reservation_t  *res;
 
     res = rv->slot;
@@ -66,6 +67,7 @@ ngx_http_pulse_settle_end(ngx_http_pulse_reservation_t *rv, uint64_t amount,
     }
 
     m->accounts[res->account].last = ngx_current_msec;
+    record = res->record;
 
     ngx_http_pulse_usage_unlock(rv->conf);
 
@@ -75,7 +77,7 @@ ngx_http_pulse_settle_end(ngx_http_pulse_reservation_t *rv, uint64_t amount,
 
     rv->slot = NULL;
 
-    ngx_http_pulse_journal_close(rv->conf, res);
+    ngx_http_pulse_journal_close(rv->conf, res, &record);
 }
 
 
@@ -309,7 +311,7 @@ ngx_http_pulse_settle_header(ngx_http_request_t *r,
     value.data = p;
     value.len = ngx_sprintf(p, "%uL/%uL", used, account->limit) - p;
 
-    if (used * 5 >= account->limit * 4) {
+    if (used >= account->limit - account->limit / 5) {
         p = warning->data + warning->len;
         warning->len = ngx_sprintf(p, "%s%s", warning->len ? ", " : "",
                                    ngx_http_pulse_settle_kinds[account->kind])

@@ -262,6 +262,21 @@ ngx_http_pulse_usage_init_zone(ngx_shm_zone_t *zone, void *data)
     umcf = zone->data;
 
     if (oumcf) {
+
+        /* what is open and what the store does not have is in that file */
+
+        if (umcf->journal.len != oumcf->journal.len
+            || ngx_strncmp(umcf->journal.data, oumcf->journal.data,
+                           umcf->journal.len)
+               != 0)
+        {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "pulse_journal \"%V\" was \"%V\": it can be "
+                          "changed by a restart only", &umcf->journal,
+                          &oumcf->journal);
+            return NGX_ERROR;
+        }
+
         umcf->pool = oumcf->pool;
         umcf->shared = oumcf->shared;
         return NGX_OK;
@@ -402,7 +417,7 @@ ngx_http_pulse_usage_exit_process(ngx_cycle_t *cycle)
      * destroyed: they end here, while it is known how far they came.
      */
 
-    ngx_http_pulse_keeper_orphans(umcf, ngx_http_pulse_usage_worker);
+    ngx_http_pulse_keeper_orphans(umcf, ngx_http_pulse_usage_worker, ngx_pid);
 
     if (ngx_http_pulse_usage_leave_slot(umcf)) {
         ngx_http_pulse_leave(cycle, umcf);
@@ -427,7 +442,9 @@ ngx_http_pulse_usage_take_slot(ngx_http_pulse_usage_main_conf_t *umcf)
     for (i = 1; i < NGX_PULSE_METER_WORKERS; i++) {
 
         if (workers[i].pid == 0) {
-            workers[i].started = ngx_http_pulse_keeper_started(ngx_pid);
+            workers[i].started = 0;
+            (void) ngx_http_pulse_keeper_started(ngx_pid,
+                                                 &workers[i].started);
             workers[i].pid = ngx_pid;
             ngx_http_pulse_usage_worker = i;
             break;
@@ -456,10 +473,7 @@ ngx_http_pulse_usage_leave_slot(ngx_http_pulse_usage_main_conf_t *umcf)
 
     for (i = 1; i < NGX_PULSE_METER_WORKERS; i++) {
 
-        if (workers[i].pid
-            && ngx_http_pulse_keeper_started(workers[i].pid)
-               == workers[i].started)
-        {
+        if (workers[i].pid && !ngx_http_pulse_keeper_gone(&workers[i])) {
             break;
         }
     }

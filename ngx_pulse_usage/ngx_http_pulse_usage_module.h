@@ -34,7 +34,7 @@ typedef struct {
 
     ngx_msec_t                  seen;           /* by the store */
     ngx_msec_t                  beat;           /* of the keeper */
-    ngx_pid_t                   keeper;
+    ngx_atomic_t                keeper;         /* pid */
 } ngx_http_pulse_usage_shared_t;
 
 
@@ -134,9 +134,11 @@ ngx_int_t ngx_http_pulse_journal_append(
     const ngx_pulse_journal_record_t *record);
 
 /* Ends in the journal what ended in the tables: writes the close or cancel
- * and frees the slot, or leaves it to the keeper. */
+ * and frees the slot, or leaves it to the keeper.  "record" is a copy of the
+ * slot's, made under the lock: another keeper may be at the same slot. */
 void ngx_http_pulse_journal_close(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_pulse_meter_reservation_t *res);
+    ngx_pulse_meter_reservation_t *res,
+    const ngx_pulse_journal_record_t *record);
 
 /* Starts a flush to the disk if something is to be flushed. */
 void ngx_http_pulse_journal_sync(ngx_http_pulse_usage_main_conf_t *umcf);
@@ -198,9 +200,10 @@ ngx_int_t ngx_http_pulse_keeper_start(ngx_cycle_t *cycle,
     ngx_http_pulse_usage_main_conf_t *umcf);
 void ngx_http_pulse_keeper_stop(void);
 
-/* Ends what a worker left open, at its progress or estimate. */
+/* Ends what the worker "pid" of a slot left open, at its progress or
+ * estimate. */
 void ngx_http_pulse_keeper_orphans(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_uint_t worker);
+    ngx_uint_t worker, ngx_pid_t pid);
 
 /* Gives back what is idle, or "all" that is free, in up to as many accounts
  * as one statement takes: the parameter of lease_return() in "b".  Starts
@@ -210,8 +213,12 @@ ngx_uint_t ngx_http_pulse_keeper_collect(
     ngx_http_pulse_usage_main_conf_t *umcf, ngx_uint_t all, uint32_t *from,
     ngx_pulse_buf_t *b);
 
-/* When the process started, in its kernel's ticks; 0 if there is none. */
-uint64_t ngx_http_pulse_keeper_started(ngx_pid_t pid);
+/* When the process started, in its kernel's ticks.  NGX_DECLINED if it has
+ * ended, NGX_ERROR if that cannot be told. */
+ngx_int_t ngx_http_pulse_keeper_started(ngx_pid_t pid, uint64_t *started);
+
+/* 1 if the worker is gone for certain. */
+ngx_uint_t ngx_http_pulse_keeper_gone(const ngx_pulse_meter_worker_t *worker);
 
 /* Takes up journals of nodes that are dead; at most one at a time. */
 void ngx_http_pulse_replay(ngx_http_pulse_usage_main_conf_t *umcf);

@@ -231,10 +231,26 @@ ngx_pulse_meter_end(ngx_pulse_meter_t *m, ngx_pulse_meter_reservation_t *res,
 }
 
 
+ngx_uint_t
+ngx_pulse_meter_ended(const ngx_pulse_meter_reservation_t *res,
+    const u_char *id)
+{
+    return (res->state == NGX_PULSE_METER_SETTLED
+            || res->state == NGX_PULSE_METER_UNWRITTEN)
+           && ngx_memcmp(res->record.id, id, 16) == 0;
+}
+
+
 void
 ngx_pulse_meter_release(ngx_pulse_meter_t *m,
-    ngx_pulse_meter_reservation_t *res)
+    ngx_pulse_meter_reservation_t *res, const u_char *id)
 {
+    /* twice in the chain it would be given to two requests */
+
+    if (!ngx_pulse_meter_ended(res, id)) {
+        return;
+    }
+
     if (res->state == NGX_PULSE_METER_UNWRITTEN) {
         m->unwritten--;
     }
@@ -250,9 +266,11 @@ ngx_pulse_meter_release(ngx_pulse_meter_t *m,
 
 void
 ngx_pulse_meter_unwritten(ngx_pulse_meter_t *m,
-    ngx_pulse_meter_reservation_t *res)
+    ngx_pulse_meter_reservation_t *res, const u_char *id)
 {
-    if (res->state == NGX_PULSE_METER_SETTLED) {
+    if (ngx_pulse_meter_ended(res, id)
+        && res->state == NGX_PULSE_METER_SETTLED)
+    {
         res->state = NGX_PULSE_METER_UNWRITTEN;
         m->unwritten++;
     }

@@ -138,13 +138,18 @@ void ngx_pulse_meter_settle(ngx_pulse_meter_t *m,
 void ngx_pulse_meter_cancel(ngx_pulse_meter_t *m,
     ngx_pulse_meter_reservation_t *res);
 
-/* Frees the slot of a reservation that ended and is in the journal. */
+/* 1 if the slot holds the reservation "id" and that has ended. */
+ngx_uint_t ngx_pulse_meter_ended(const ngx_pulse_meter_reservation_t *res,
+    const u_char *id);
+
+/* Frees the slot of the reservation "id", which ended and is in the journal.
+ * Does nothing if another keeper was faster: the slot may be in use. */
 void ngx_pulse_meter_release(ngx_pulse_meter_t *m,
-    ngx_pulse_meter_reservation_t *res);
+    ngx_pulse_meter_reservation_t *res, const u_char *id);
 
 /* Its close could not be written: the keeper will. */
 void ngx_pulse_meter_unwritten(ngx_pulse_meter_t *m,
-    ngx_pulse_meter_reservation_t *res);
+    ngx_pulse_meter_reservation_t *res, const u_char *id);
 
 /* Takes in totals of the store; "closed": the lease is no more. */
 void ngx_pulse_meter_merge(ngx_pulse_meter_account_t *account,

@@ -143,9 +143,9 @@ test_reservations(void)
     check_int(r->record.amount, 30);
     check_int(ngx_pulse_lease_free(&a->lease), 70);
 
-    ngx_pulse_meter_unwritten(m, r);
+    ngx_pulse_meter_unwritten(m, r, r->record.id);
     check_int(m->unwritten, 1);
-    ngx_pulse_meter_release(m, r);
+    ngx_pulse_meter_release(m, r, r->record.id);
     check_int(m->unwritten, 0);
 
     /* past what is left the rest is debt; a cancel costs nothing */
@@ -155,17 +155,29 @@ test_reservations(void)
     ngx_pulse_meter_settle(m, r, 75);
     check_int(r->record.amount, 75);
     check_int(r->record.settled, 70);
-    ngx_pulse_meter_release(m, r);
+    ngx_pulse_meter_release(m, r, r->record.id);
 
     grant(a, 150);
     r = ngx_pulse_meter_reserve(m, a, 50, 50, id_of(7), 3, 0);
     ngx_pulse_meter_cancel(m, r);
     check_int(r->record.type, NGX_PULSE_JOURNAL_CANCEL);
     check_int(r->record.amount, 0);
-    ngx_pulse_meter_release(m, r);
+    ngx_pulse_meter_release(m, r, r->record.id);
 
     check_int(ngx_pulse_lease_free(&a->lease), 50);
     check_int(m->open, 0);
+
+    /* a second keeper is late: its slot is free, then it is another's */
+
+    ngx_pulse_meter_release(m, r, id_of(7));
+    r = ngx_pulse_meter_reserve(m, a, 1, 1, id_of(8), 3, 0);
+    check(r != ngx_pulse_meter_reserve(m, a, 1, 1, id_of(9), 3, 0));
+
+    ngx_pulse_meter_settle(m, r, 1);
+    ngx_pulse_meter_release(m, r, id_of(7));
+    check_int(r->state, NGX_PULSE_METER_SETTLED);
+    ngx_pulse_meter_unwritten(m, r, id_of(7));
+    check_int(m->unwritten, 0);
 
     sound(m);
     munmap(zone, sizeof(test_zone_t));
@@ -428,7 +440,7 @@ step_prepare(ngx_pulse_meter_t *m, ngx_uint_t change)
 
     if (change == TEST_RELEASE) {
         ngx_pulse_meter_settle(m, r, 30);
-        ngx_pulse_meter_unwritten(m, r);
+        ngx_pulse_meter_unwritten(m, r, r->record.id);
     }
 }
 
@@ -451,7 +463,8 @@ step_change(ngx_pulse_meter_t *m, ngx_uint_t change)
         return;
 
     case TEST_RELEASE:
-        ngx_pulse_meter_release(m, &m->reservations[1]);
+        ngx_pulse_meter_release(m, &m->reservations[1],
+                                m->reservations[1].record.id);
         return;
 
     case TEST_ACCOUNT:
@@ -557,7 +570,7 @@ use(test_zone_t *zone)
         if (r->state == NGX_PULSE_METER_SETTLED
             || r->state == NGX_PULSE_METER_UNWRITTEN)
         {
-            ngx_pulse_meter_release(m, r);
+            ngx_pulse_meter_release(m, r, r->record.id);
         }
 
         return;

@@ -5,10 +5,11 @@
 
 /*
  * GET /spend?kind=0&want=100&min=1&amount=60&progress=0&hold=0&end=settle
+ *     &again=0
  *
  * Reserves, notes the progress, holds the reservation for "hold" ms and ends
  * it: settle (at "amount", else at what was granted), cancel, or leave (to
- * the cleanup).
+ * the cleanup).  "again" is reserved after that, and settled.
  */
 
 typedef struct {
@@ -173,12 +174,13 @@ ngx_http_pulse_spend_timer(ngx_event_t *ev)
 static void
 ngx_http_pulse_spend_end(ngx_http_pulse_spend_ctx_t *ctx)
 {
-    uint64_t             granted;
+    uint64_t             granted, again;
     ngx_str_t            data;
     ngx_http_request_t  *r;
 
     r = ctx->request;
     granted = ngx_http_pulse_usage_granted(r);
+    again = ngx_http_pulse_spend_arg(r, "again", 0);
 
     if (ctx->end.len == sizeof("cancel") - 1) {
         ngx_http_pulse_usage_cancel(r);
@@ -186,6 +188,13 @@ ngx_http_pulse_spend_end(ngx_http_pulse_spend_ctx_t *ctx)
     } else if (ctx->end.len != sizeof("leave") - 1) {
         ngx_http_pulse_usage_settle(r, ctx->amount < 0
                                        ? granted : (uint64_t) ctx->amount);
+    }
+
+    if (again
+        && ngx_http_pulse_usage_reserve(r, 0, again, again, NULL, NULL)
+           == NGX_OK)
+    {
+        ngx_http_pulse_usage_settle(r, again);
     }
 
     data.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
