@@ -1,6 +1,7 @@
 -- The meter in the store.  Every function that changes an account locks its
 -- row first, several in ascending order of their keys, and only then touches
--- leases: so they wait for each other and never deadlock.
+-- leases: so they wait for each other and never deadlock.  One that ends a
+-- node locks the node before all accounts.
 
 -- Another node's request found nothing free: give back what is idle.
 
@@ -120,7 +121,7 @@ BEGIN
 
     IF NEW.warned_at IS NULL
        AND NEW.limit_amount > 0
-       AND (NEW.used + NEW.debt) * 5 >= NEW.limit_amount * 4
+       AND NEW.used + NEW.debt >= NEW.limit_amount - NEW.limit_amount / 5
     THEN
         NEW.warned_at := now();
 
@@ -297,7 +298,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     n  nodes;
 BEGIN
-    SELECT * INTO n FROM nodes WHERE incarnation = p_incarnation;
+    -- a sweep that is about to give the node up is waited for: it is told
+
+    SELECT * INTO n FROM nodes WHERE incarnation = p_incarnation
+       FOR NO KEY UPDATE;
 
     INSERT INTO nodes (incarnation, name)
     VALUES (p_incarnation, p_name)
@@ -553,6 +557,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     n  bigint;
 BEGIN
+    PERFORM 1 FROM nodes WHERE incarnation = p_incarnation
+        FOR NO KEY UPDATE;
+
     n := lease_close(ARRAY(SELECT id
                              FROM leases
                             WHERE incarnation = p_incarnation
@@ -578,9 +585,13 @@ BEGIN
         RETURN 0;
     END IF;
 
+    -- one that is seen while its leases go must hear of it
+
     gone := ARRAY(SELECT incarnation
                     FROM nodes
-                   WHERE seen_at < now() - ttl);
+                   WHERE seen_at < now() - ttl
+                   ORDER BY incarnation
+                     FOR NO KEY UPDATE);
 
     n := lease_close(ARRAY(SELECT id
                              FROM leases
@@ -590,7 +601,6 @@ BEGIN
     UPDATE nodes
        SET closed_at = now()
      WHERE incarnation = ANY (gone)
-       AND seen_at < now() - ttl
        AND closed_at IS NULL;
 
     RETURN n;
@@ -849,7 +859,8 @@ BEGIN
                                             1)
                                  ELSE 100 END)),
                'warnings', json_object_agg(kind_name(u.kind),
-                   u.limit_amount > 0 AND u.used * 5 >= u.limit_amount * 4)
+                   u.limit_amount > 0
+                   AND u.used >= u.limit_amount - u.limit_amount / 5)
            )::text
       INTO status, data
       FROM usage_state(s, p_leases) u;
