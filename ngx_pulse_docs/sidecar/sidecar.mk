@@ -13,8 +13,8 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth $(shell pg_config \
     --includedir))
 
-PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_base64url \
-    pulse_pool pulse_file pulse_store
+PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_tree \
+    ngx_pulse_utf8 ngx_pulse_base64url pulse_pool pulse_file pulse_store
 
 SIDECAR_SRCS = $(PURE) pulse_sidecar pulse_log pulse_http pulse_pacer \
     pulse_demo pulse_answer pulse_work pulse_outbox pulse_mail
