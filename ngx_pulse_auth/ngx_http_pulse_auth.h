@@ -109,9 +109,6 @@ ngx_int_t ngx_http_pulse_auth_secret(ngx_http_request_t *r,
 ngx_int_t ngx_http_pulse_auth_bytea(ngx_http_request_t *r,
     const ngx_str_t *secret, ngx_str_t *bytea);
 
-/* A buffer that lives as long as the request, or NULL. */
-ngx_pulse_buf_t *ngx_http_pulse_auth_buf(ngx_http_request_t *r);
-
 /* 1 if these are the 43 characters that 32 bytes make. */
 ngx_uint_t ngx_http_pulse_auth_secret_valid(const u_char *p, size_t len);
 

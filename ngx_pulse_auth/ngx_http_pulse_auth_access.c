@@ -28,8 +28,6 @@ static void ngx_http_pulse_auth_identify(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_pulse_auth_is_key(ngx_str_t *text);
 static void ngx_http_pulse_auth_key(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_http_pulse_auth_ctx_t *ctx);
-static void ngx_http_pulse_auth_held_up(ngx_http_request_t *r,
-    ngx_http_pulse_auth_ctx_t *ctx, int64_t expires);
 static void ngx_http_pulse_auth_token(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_http_pulse_auth_ctx_t *ctx);
 static ngx_http_pulse_auth_issuer_t *ngx_http_pulse_auth_issuer(
@@ -284,47 +282,22 @@ ngx_http_pulse_auth_key(ngx_http_request_t *r,
         >= NGX_HTTP_PULSE_AUTH_MAX_FAILURES)
     {
         ctx->code = NGX_HTTP_PULSE_RATE_LIMIT_EXCEEDED;
-        ngx_http_pulse_auth_held_up(r, ctx, expires);
+
+        if (ngx_http_pulse_limit_details(r, NGX_HTTP_PULSE_AUTH_MAX_FAILURES,
+                                         NGX_HTTP_PULSE_AUTH_BAD_TIME / 1000,
+                                         expires, &ctx->details)
+            != NGX_OK)
+        {
+            ctx->code = NGX_HTTP_PULSE_INTERNAL_ERROR;
+            ngx_str_null(&ctx->details);
+        }
+
         return;
     }
 
     ctx->statement = NGX_HTTP_PULSE_AUTH_ASK_KEY;
 
     ngx_http_pulse_auth_ask(r, ctx);
-}
-
-
-static void
-ngx_http_pulse_auth_held_up(ngx_http_request_t *r,
-    ngx_http_pulse_auth_ctx_t *ctx, int64_t expires)
-{
-    u_char            reset[24];
-    ngx_pulse_buf_t  *b;
-
-    b = ngx_http_pulse_auth_buf(r);
-
-    if (b == NULL) {
-        ctx->code = NGX_HTTP_PULSE_INTERNAL_ERROR;
-        return;
-    }
-
-    ngx_pulse_rfc3339(reset, expires);
-
-    ngx_pulse_buf_literal(b, "{\"limit\":");
-    ngx_pulse_buf_int(b, NGX_HTTP_PULSE_AUTH_MAX_FAILURES);
-    ngx_pulse_buf_literal(b, ",\"window_seconds\":");
-    ngx_pulse_buf_int(b, NGX_HTTP_PULSE_AUTH_BAD_TIME / 1000);
-    ngx_pulse_buf_literal(b, ",\"reset_at\":\"");
-    ngx_pulse_buf_append(b, reset, sizeof(reset));
-    ngx_pulse_buf_literal(b, "\"}");
-
-    if (b->failed) {
-        ctx->code = NGX_HTTP_PULSE_INTERNAL_ERROR;
-        return;
-    }
-
-    ctx->details.data = b->data;
-    ctx->details.len = b->len;
 }
 
 

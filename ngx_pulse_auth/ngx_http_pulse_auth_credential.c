@@ -544,18 +544,3 @@ ngx_http_pulse_auth_secret_valid(const u_char *p, size_t len)
 
     return ngx_pulse_base64url_decode(bytes, &n, &text) == NGX_OK;
 }
-
-
-ngx_pulse_buf_t *
-ngx_http_pulse_auth_buf(ngx_http_request_t *r)
-{
-    ngx_pulse_buf_t  *b;
-
-    b = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
-
-    if (b == NULL || ngx_pulse_buf_init_pool(b, 0, r->pool) != NGX_OK) {
-        return NULL;
-    }
-
-    return b;
-}

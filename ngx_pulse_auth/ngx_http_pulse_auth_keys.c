@@ -184,7 +184,7 @@ ngx_http_pulse_auth_key_added(ngx_http_request_t *r, void *data,
         return;
     }
 
-    b = ngx_http_pulse_auth_buf(r);
+    b = ngx_http_pulse_buf(r, 0);
     if (b == NULL) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;

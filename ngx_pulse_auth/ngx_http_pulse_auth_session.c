@@ -773,8 +773,8 @@ ngx_http_pulse_auth_sign_in(ngx_http_request_t *r, ngx_str_t *user,
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_auth_module);
 
-    claims = ngx_http_pulse_auth_buf(r);
-    token = ngx_http_pulse_auth_buf(r);
+    claims = ngx_http_pulse_buf(r, 0);
+    token = ngx_http_pulse_buf(r, 0);
 
     if (claims == NULL || token == NULL) {
         return NGX_ERROR;
@@ -839,7 +839,7 @@ ngx_http_pulse_auth_set_cookie(ngx_http_request_t *r, ngx_pulse_buf_t *token,
 #endif
     }
 
-    b = ngx_http_pulse_auth_buf(r);
+    b = ngx_http_pulse_buf(r, 0);
     if (b == NULL) {
         return NGX_ERROR;
     }

@@ -188,6 +188,14 @@ ngx_http_pulse_code_e ngx_http_pulse_code_find(const ngx_str_t *name);
 ngx_int_t ngx_http_pulse_set_header(ngx_http_request_t *r, const char *name,
     const ngx_str_t *value);
 
+/* An empty buffer of at most "max" bytes (0: no limit) whose memory goes with
+ * the request, or NULL. */
+ngx_pulse_buf_t *ngx_http_pulse_buf(ngx_http_request_t *r, size_t max);
+
+/* Details of RATE_LIMIT_EXCEEDED: "window" in seconds, "reset" in unix ms. */
+ngx_int_t ngx_http_pulse_limit_details(ngx_http_request_t *r,
+    ngx_uint_t limit, ngx_uint_t window, int64_t reset, ngx_str_t *details);
+
 /* First header of the request with this lowercase name, or NULL. */
 ngx_str_t *ngx_http_pulse_header(ngx_http_request_t *r, const char *lowcase,
     size_t len);

@@ -337,9 +337,9 @@ ngx_http_pulse_ready_done(ngx_http_pulse_ready_t *ready)
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_module);
 
-    b = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
+    b = ngx_http_pulse_buf(r, 0);
 
-    if (b == NULL || ngx_pulse_buf_init_pool(b, 0, r->pool) != NGX_OK) {
+    if (b == NULL) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
@@ -404,12 +404,9 @@ ngx_http_pulse_metrics_handler(ngx_http_request_t *r,
 
     static ngx_str_t  type = ngx_string("text/plain; version=0.0.4");
 
-    b = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
+    b = ngx_http_pulse_buf(r, NGX_HTTP_PULSE_METRICS_MAX);
 
-    if (b == NULL
-        || ngx_pulse_buf_init_pool(b, NGX_HTTP_PULSE_METRICS_MAX, r->pool)
-           != NGX_OK)
-    {
+    if (b == NULL) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }

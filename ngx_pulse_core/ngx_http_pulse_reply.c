@@ -56,7 +56,6 @@ static ngx_pulse_json_value_t *ngx_http_pulse_details(ngx_http_request_t *r,
 
 static void ngx_http_pulse_meta(ngx_http_pulse_record_t *record,
     ngx_pulse_buf_t *b);
-static ngx_pulse_buf_t *ngx_http_pulse_buf(ngx_http_request_t *r, size_t max);
 static ngx_int_t ngx_http_pulse_send_json(ngx_http_request_t *r,
     ngx_uint_t status, ngx_pulse_buf_t *b);
 static ngx_int_t ngx_http_pulse_send(ngx_http_request_t *r, ngx_uint_t status,
@@ -723,6 +722,35 @@ ngx_http_pulse_code_find(const ngx_str_t *name)
 }
 
 
+ngx_int_t
+ngx_http_pulse_limit_details(ngx_http_request_t *r, ngx_uint_t limit,
+    ngx_uint_t window, int64_t reset, ngx_str_t *details)
+{
+    u_char            text[24];
+    ngx_pulse_buf_t  *b;
+
+    b = ngx_http_pulse_buf(r, 0);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_pulse_rfc3339(text, reset);
+
+    ngx_pulse_buf_literal(b, "{\"limit\":");
+    ngx_pulse_buf_int(b, limit);
+    ngx_pulse_buf_literal(b, ",\"window_seconds\":");
+    ngx_pulse_buf_int(b, window);
+    ngx_pulse_buf_literal(b, ",\"reset_at\":\"");
+    ngx_pulse_buf_append(b, text, sizeof(text));
+    ngx_pulse_buf_literal(b, "\"}");
+
+    details->data = b->data;
+    details->len = b->len;
+
+    return b->failed ? NGX_ERROR : NGX_OK;
+}
+
+
 static void
 ngx_http_pulse_meta(ngx_http_pulse_record_t *record, ngx_pulse_buf_t *b)
 {
@@ -738,9 +766,7 @@ ngx_http_pulse_meta(ngx_http_pulse_record_t *record, ngx_pulse_buf_t *b)
 }
 
 
-/* A buffer whose memory goes with the request. */
-
-static ngx_pulse_buf_t *
+ngx_pulse_buf_t *
 ngx_http_pulse_buf(ngx_http_request_t *r, size_t max)
 {
     ngx_pulse_buf_t  *b;

@@ -79,40 +79,18 @@ static ngx_int_t
 ngx_http_pulse_rate_refuse(ngx_http_request_t *r,
     ngx_pulse_rate_state_t *state)
 {
-    u_char            reset[24];
-    ngx_str_t         details;
-    ngx_pulse_buf_t  *b;
+    ngx_str_t  details;
 
     ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_RATE, 1);
 
-    b = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
-
-    if (b == NULL
-        || ngx_http_pulse_rate_set(r, state) != NGX_OK
-        || ngx_http_pulse_rate_number(r, "Retry-After",
-                                      ngx_max(state->reset - ngx_time(), 1))
-           != NGX_OK
-        || ngx_pulse_buf_init_pool(b, 0, r->pool) != NGX_OK)
+    if (ngx_http_pulse_rate_set(r, state) != NGX_OK
+        || ngx_http_pulse_limit_details(r, state->limit, state->window,
+                                        (int64_t) state->reset * 1000,
+                                        &details)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
-
-    ngx_pulse_rfc3339(reset, (int64_t) state->reset * 1000);
-
-    ngx_pulse_buf_literal(b, "{\"limit\":");
-    ngx_pulse_buf_int(b, state->limit);
-    ngx_pulse_buf_literal(b, ",\"window_seconds\":");
-    ngx_pulse_buf_int(b, state->window);
-    ngx_pulse_buf_literal(b, ",\"reset_at\":\"");
-    ngx_pulse_buf_append(b, reset, sizeof(reset));
-    ngx_pulse_buf_literal(b, "\"}");
-
-    if (b->failed) {
-        return NGX_ERROR;
-    }
-
-    details.data = b->data;
-    details.len = b->len;
 
     return ngx_http_pulse_refuse(r, NGX_HTTP_PULSE_RATE_LIMIT_EXCEEDED,
                                  &details);

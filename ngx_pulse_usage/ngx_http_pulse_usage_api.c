@@ -202,9 +202,8 @@ ngx_http_pulse_usage_leases(ngx_http_request_t *r,
 
     umcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_usage_module);
 
-    b = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
-
-    if (b == NULL || ngx_pulse_buf_init_pool(b, 0, r->pool) != NGX_OK) {
+    b = ngx_http_pulse_buf(r, 0);
+    if (b == NULL) {
         return NGX_ERROR;
     }
 
