@@ -270,4 +270,20 @@ is($sidecar->stop, 0, 'it stops in the midst of a stream');
 ok(!-e $sidecar->socket_path, 'and leaves no socket');
 unlike($sidecar->log_text, qr/hello|Amman/, 'no prompt is in its log');
 
+
+# --- a name that is somebody's file
+
+my $file = suite_dir() . '/notes.txt';
+my $program = ($ENV{PULSE_BUILD} // "$Pulse::Env::root/build")
+              . '/pulse-sidecar';
+
+open my $out, '>', $file or die;
+close $out;
+
+open my $in, '-|', "timeout 5 '$program' --listen '$file' --database x 2>&1"
+    or die;
+like(scalar(<$in>), qr/cannot listen on/, 'is refused as a socket');
+close $in;
+ok(-f $file, 'and left alone');
+
 done_testing();

@@ -81,6 +81,7 @@ static int
 pulse_http_listen(const char *path)
 {
     int                 fd, saved;
+    struct stat         sb;
     struct sockaddr_un  addr;
 
     memset(&addr, 0, sizeof(addr));
@@ -92,6 +93,13 @@ pulse_http_listen(const char *path)
 
     addr.sun_family = AF_UNIX;
     strcpy(addr.sun_path, path);
+
+    /* what a sidecar left behind is replaced, and nothing else */
+
+    if (lstat(path, &sb) == 0 && !S_ISSOCK(sb.st_mode)) {
+        errno = ENOTSOCK;
+        return -1;
+    }
 
     fd = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, 0);
     if (fd == -1) {
