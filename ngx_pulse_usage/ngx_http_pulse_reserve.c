@@ -4,6 +4,7 @@
 
 #define NGX_HTTP_PULSE_RESERVE_TRIES    8       /* questions to the store */
 #define NGX_HTTP_PULSE_RESERVE_VERDICT  1000    /* ms a refusal is kept */
+#define NGX_HTTP_PULSE_RESERVE_AHEAD    1000000 /* us, then asked again */
 #define NGX_HTTP_PULSE_RESERVE_BUSY     10000   /* asks again within: grow */
 #define NGX_HTTP_PULSE_RESERVE_GROWTH   64      /* most, times the need */
 
@@ -297,8 +298,8 @@ ngx_http_pulse_reserve_account(ngx_http_pulse_reservation_t *rv)
     account = ngx_pulse_meter_account(m, rv->user, rv->kind, NULL,
                                       ngx_current_msec);
 
-    if (account && account->period_end
-        && ngx_pulse_now() >= account->period_end / 1000)
+    if (account && account->over
+        && ngx_pulse_now() >= account->over / 1000)
     {
         account->retired = 1;
         account = NULL;
@@ -629,6 +630,7 @@ static void
 ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
     ngx_pulse_meter_account_t *account, ngx_pulse_pg_result_t *res)
 {
+    int64_t            now;
     ngx_str_t          plan;
     ngx_pulse_lease_t  totals;
 
@@ -643,6 +645,13 @@ ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
 
     account->period = ngx_pulse_pg_int(res, 0, 8);
     account->period_end = ngx_pulse_pg_int(res, 0, 9);
+
+    /* the clock here may be ahead: the store says when a period is over */
+
+    now = (int64_t) ngx_pulse_now() * 1000;
+    account->over = (now < account->period_end)
+                    ? account->period_end
+                    : now + NGX_HTTP_PULSE_RESERVE_AHEAD;
 
     plan = ngx_pulse_pg_value(res, 0, 10);
     account->plan_len = ngx_min(plan.len, NGX_PULSE_METER_PLAN);

@@ -47,6 +47,7 @@ typedef struct {
     uint64_t                    chunk;      /* asked for last, beyond need */
     int64_t                     period;     /* us */
     int64_t                     period_end;
+    int64_t                     over;       /* by our clock, us */
     ngx_msec_t                  last;       /* use */
     ngx_msec_t                  asked;      /* the store for more */
     ngx_msec_t                  sent;       /* what was returned */

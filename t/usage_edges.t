@@ -106,6 +106,36 @@ subtest 'a plan has no end' => sub {
     ends($node);
 };
 
+subtest "the node's clock is ahead of the store's" => sub {
+    my $user = make_user(plan => 'pro', tokens => 1000);
+    my $key = make_key($user);
+
+    # a store to which the period is still running
+
+    my $body = join "\n", sql("SELECT prosrc FROM pg_proc
+                               WHERE proname = 'subscription_running'");
+    my $late = $body =~ s/now\(\)/now() - interval '1 hour'/r;
+
+    sql("UPDATE subscriptions SET period_end = now() - interval '1 second',
+             period_start = now() - interval '1 day'
+         WHERE user_id = '$user'");
+    sql("CREATE OR REPLACE FUNCTION subscription_running(p_user uuid)
+         RETURNS subscriptions LANGUAGE sql STABLE AS \$\$$late\$\$");
+
+    my $node = node(name => 'ahead');
+
+    is(spend($node, $key, 'want=10')->[0], 200, 'the store decides');
+    is(sql("SELECT count(*) FROM leases WHERE user_id = '$user'"), 1,
+       'and is asked once');
+
+    sql("CREATE OR REPLACE FUNCTION subscription_running(p_user uuid)
+         RETURNS subscriptions LANGUAGE sql STABLE AS \$\$$body\$\$");
+
+    wait_until { spend($node, $key, 'want=10')->[0] == 402 } 10;
+    is(spend($node, $key, 'want=10')->[0], 402, 'again when it is over');
+    ends($node);
+};
+
 subtest 'a reload names another journal' => sub {
     my $key = make_key(make_user(plan => 'pro', tokens => 1000));
     my $node = node(name => 'place');
