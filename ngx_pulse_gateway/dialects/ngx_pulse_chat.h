@@ -26,12 +26,15 @@ typedef struct {
 
 /*
  * Figures of a provider, normalized: "input" and "output" are all that is
- * billed, "cached" is inside input and "reasoning" inside output.
+ * billed; "cached" and "cache_write" are inside input (of the latter
+ * "cache_hour" was written to last an hour), "reasoning" is inside output.
  */
 
 typedef struct {
     uint64_t              input;
     uint64_t              cached;
+    uint64_t              cache_write;
+    uint64_t              cache_hour;
     uint64_t              output;
     uint64_t              reasoning;
     unsigned              known:1;

@@ -1,0 +1,367 @@
+
+#ifndef _NGX_PULSE_CONVERSATION_H_INCLUDED_
+#define _NGX_PULSE_CONVERSATION_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_pulse_buf.h"
+#include "ngx_pulse_chat.h"
+#include "ngx_pulse_tokens.h"
+
+
+/*
+ * A request between two dialects: the reader of the client's dialect makes
+ * it, the writer of the provider's writes it.  It holds whatever any of them
+ * can say; what a writer cannot express it refuses or reports as dropped,
+ * never silently.  All of it lives in one pool; strings are decoded, raw
+ * ones are JSON texts as the client wrote them.
+ */
+
+
+typedef enum {
+    NGX_PULSE_PART_TEXT = 0,
+    NGX_PULSE_PART_IMAGE,
+    NGX_PULSE_PART_DOCUMENT,
+    NGX_PULSE_PART_AUDIO,
+    NGX_PULSE_PART_CALL,            /* of a tool, by the model */
+    NGX_PULSE_PART_RESULT,          /* of a tool, from the client */
+    NGX_PULSE_PART_THINKING,
+    NGX_PULSE_PART_REDACTED,        /* thinking that only "data" bears */
+    NGX_PULSE_PART_REFUSAL
+} ngx_pulse_part_e;
+
+
+typedef struct ngx_pulse_part_s  ngx_pulse_part_t;
+
+struct ngx_pulse_part_s {
+    ngx_pulse_part_e      type;
+    ngx_str_t             text;         /* TEXT, THINKING, REFUSAL */
+    ngx_str_t             url;          /* IMAGE, DOCUMENT: https only */
+    ngx_str_t             media_type;   /* of "data" */
+    ngx_str_t             data;         /* base64; REDACTED: opaque */
+    ngx_str_t             file_id;      /* at the provider */
+    ngx_str_t             filename;
+    ngx_str_t             detail;       /* IMAGE: low, high, auto */
+    ngx_str_t             id;           /* CALL, RESULT: links the two */
+    ngx_str_t             item_id;      /* Responses: of the item itself */
+    ngx_str_t             name;         /* CALL; RESULT where known */
+    ngx_str_t             arguments;    /* CALL: raw JSON */
+    ngx_str_t             signature;    /* THINKING, CALL, TEXT: opaque */
+    ngx_str_t             cache;        /* cache marker: "5m", "1h", "30m" */
+    ngx_pulse_part_t     *content;      /* RESULT: its parts */
+    ngx_pulse_part_t     *next;
+    unsigned              error:1;      /* RESULT of a tool that failed */
+    unsigned              custom:1;     /* CALL of a tool without a schema */
+};
+
+
+#define NGX_PULSE_ROLE_SYSTEM     0
+#define NGX_PULSE_ROLE_USER       1
+#define NGX_PULSE_ROLE_ASSISTANT  2
+
+typedef struct ngx_pulse_turn_s  ngx_pulse_turn_t;
+
+struct ngx_pulse_turn_s {
+    ngx_uint_t            role;         /* results of tools: USER */
+    ngx_str_t             name;         /* of a participant, or empty */
+    ngx_pulse_part_t     *parts;
+    ngx_pulse_part_t    **last;         /* where the next part goes */
+    ngx_pulse_turn_t     *next;
+};
+
+
+typedef struct ngx_pulse_tool_s  ngx_pulse_tool_t;
+
+struct ngx_pulse_tool_s {
+    ngx_str_t             name;
+    ngx_str_t             description;
+    ngx_str_t             parameters;   /* raw JSON schema, or empty */
+    ngx_str_t             raw;          /* a tool of the client's dialect
+                                         * only, whole: web search and so
+                                         * on; "name" is then its type */
+    ngx_str_t             cache;
+    ngx_uint_t            dialect;      /* of "raw": NGX_PULSE_DIALECT_* */
+    ngx_pulse_tool_t     *next;
+    unsigned              strict:1;
+    unsigned              custom:1;
+};
+
+
+#define NGX_PULSE_CHOICE_UNSET    0
+#define NGX_PULSE_CHOICE_AUTO     1
+#define NGX_PULSE_CHOICE_NONE     2
+#define NGX_PULSE_CHOICE_ANY      3
+#define NGX_PULSE_CHOICE_NAMED    4
+
+#define NGX_PULSE_FORMAT_TEXT     0
+#define NGX_PULSE_FORMAT_JSON     1
+#define NGX_PULSE_FORMAT_SCHEMA   2
+
+/* of how hard a model thinks; UNSET leaves it to the model */
+
+#define NGX_PULSE_EFFORT_UNSET    0
+#define NGX_PULSE_EFFORT_NONE     1
+#define NGX_PULSE_EFFORT_MINIMAL  2
+#define NGX_PULSE_EFFORT_LOW      3
+#define NGX_PULSE_EFFORT_MEDIUM   4
+#define NGX_PULSE_EFFORT_HIGH     5
+#define NGX_PULSE_EFFORT_XHIGH    6
+#define NGX_PULSE_EFFORT_MAX      7
+
+/* wire formats; a provider speaks one, a location takes one */
+
+#define NGX_PULSE_DIALECT_OPENAI     0  /* chat completions */
+#define NGX_PULSE_DIALECT_RESPONSES  1
+#define NGX_PULSE_DIALECT_ANTHROPIC  2
+#define NGX_PULSE_DIALECT_GEMINI     3
+#define NGX_PULSE_DIALECTS           4
+
+#define NGX_PULSE_CHAT_STOPS      16
+#define NGX_PULSE_CHAT_DROPPED    32
+
+
+typedef struct {
+    ngx_uint_t            dialect;      /* that it was written in */
+    ngx_str_t             model;
+    ngx_pulse_turn_t     *turns;        /* in order, SYSTEM anywhere */
+    ngx_pulse_turn_t     *last;
+    ngx_pulse_tool_t     *tools;
+    ngx_uint_t            choice;       /* NGX_PULSE_CHOICE_* */
+    ngx_str_t             choice_name;
+    ngx_uint_t            effort;       /* NGX_PULSE_EFFORT_* */
+    int64_t               budget;       /* thinking tokens; 0: not said */
+    int64_t               max_tokens;   /* 0: not said */
+    int64_t               n;            /* 1 unless said */
+    ngx_str_t             temperature;  /* numbers as written, or empty */
+    ngx_str_t             top_p;
+    ngx_str_t             top_k;
+    ngx_str_t             presence_penalty;
+    ngx_str_t             frequency_penalty;
+    ngx_str_t             seed;
+    ngx_str_t             stops[NGX_PULSE_CHAT_STOPS];
+    ngx_uint_t            nstops;
+    ngx_uint_t            format;       /* NGX_PULSE_FORMAT_* */
+    ngx_str_t             format_name;
+    ngx_str_t             format_schema;        /* raw */
+    ngx_str_t             user;
+    ngx_str_t             verbosity;
+    unsigned              format_strict:1;
+    unsigned              stream:1;
+    unsigned              include_usage:1;      /* OpenAI clients */
+    unsigned              include_thoughts:1;   /* show the thinking */
+    unsigned              no_parallel:1;        /* one call at a time */
+    unsigned              adaptive:1;           /* Anthropic: thinking */
+
+    /* what the client sent that has no place here: names of members */
+
+    ngx_str_t             unknown[NGX_PULSE_CHAT_DROPPED];
+    ngx_uint_t            nunknown;
+
+    /* for the reservation */
+
+    ngx_pulse_tokens_t    prompt;       /* without images */
+    ngx_uint_t            images_low;
+    ngx_uint_t            images_high;
+} ngx_pulse_conversation_t;
+
+
+/* What the model asked takes: its row of the catalogue. */
+
+typedef struct {
+    ngx_str_t             model;        /* its name at the provider */
+    ngx_str_t             max_tokens_name;      /* OpenAI: the member */
+    int64_t               max_tokens;   /* to ask for; never 0 */
+    unsigned              sampling:1;   /* temperature and its like */
+    unsigned              forced_choice:1;
+    unsigned              prefill:1;
+    unsigned              effort:1;     /* has a setting for it */
+    unsigned              effort_none:1;
+    unsigned              thinking_budget:1;    /* else adaptive, levels */
+    unsigned              thinking_off:1;       /* may be switched off */
+    unsigned              between_tools:1;      /* instead of off */
+    unsigned              system_inside:1;      /* Anthropic: in messages */
+    unsigned              https_images:1;       /* fetches them itself */
+} ngx_pulse_target_t;
+
+
+/* Names of what was left out, for X-Pulse-Warning. */
+
+typedef struct {
+    ngx_str_t             names[NGX_PULSE_CHAT_DROPPED];
+    ngx_uint_t            n;
+} ngx_pulse_dropped_t;
+
+
+/* --- building (ngx_pulse_conversation.c); NULL without memory --- */
+
+ngx_pulse_turn_t *ngx_pulse_turn_add(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, ngx_uint_t role);
+ngx_pulse_part_t *ngx_pulse_part_add(ngx_pulse_turn_t *turn,
+    ngx_pool_t *pool, ngx_pulse_part_e type);
+ngx_pulse_tool_t *ngx_pulse_tool_add(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool);
+
+/* Notes a name once; static or in a pool that lives as long. */
+void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);
+
+/* The name of the tool whose call has this id, or empty. */
+ngx_str_t ngx_pulse_call_name(const ngx_pulse_conversation_t *cv,
+    const ngx_str_t *id);
+
+/* Splits "data:TYPE;base64,DATA" of a part's url into media_type and data;
+ * an https URL stays.  NGX_DECLINED if it is neither. */
+ngx_int_t ngx_pulse_part_url(ngx_pulse_part_t *part, const ngx_str_t *url);
+
+/* Counts all of it into cv->prompt and the images. */
+void ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv);
+
+
+/*
+ * An answer between two dialects: the reader of the provider's stream (or of
+ * its whole answer) says what happened, the writer of the client's dialect
+ * puts it on the wire or collects it.  Strings live until the call returns.
+ * Parts come one after the other: the next START ends the one before.
+ */
+
+typedef enum {
+    NGX_PULSE_ANSWER_START = 0,     /* id, model */
+    NGX_PULSE_ANSWER_TEXT,          /* text: a delta */
+    NGX_PULSE_ANSWER_THINKING,      /* text: a delta */
+    NGX_PULSE_ANSWER_SIGNATURE,     /* text: a delta, of the part before */
+    NGX_PULSE_ANSWER_REDACTED,      /* text: all of it */
+    NGX_PULSE_ANSWER_REFUSAL,       /* text: a delta */
+    NGX_PULSE_ANSWER_CALL,          /* index, id, name, signature: a call
+                                     * begins */
+    NGX_PULSE_ANSWER_ARGUMENTS,     /* index, text: a delta of raw JSON */
+    NGX_PULSE_ANSWER_CALL_END,      /* index; no arguments seen is "{}" */
+    NGX_PULSE_ANSWER_PART_END,      /* a block that others may follow */
+    NGX_PULSE_ANSWER_FINISH,        /* finish, native, stop: once, last of
+                                     * the content; usage is final here or
+                                     * in a USAGE that follows */
+    NGX_PULSE_ANSWER_USAGE,         /* usage: replaces what came before */
+    NGX_PULSE_ANSWER_ERROR,         /* error: the provider gave up */
+    NGX_PULSE_ANSWER_END            /* nothing follows */
+} ngx_pulse_answer_e;
+
+
+#define NGX_PULSE_FINISH_STOP     0
+#define NGX_PULSE_FINISH_LENGTH   1
+#define NGX_PULSE_FINISH_CALLS    2
+#define NGX_PULSE_FINISH_FILTER   3
+#define NGX_PULSE_FINISH_ERROR    4
+
+
+typedef struct {
+    ngx_pulse_answer_e       type;
+    ngx_uint_t               choice;        /* of n; 0 but for OpenAI */
+    ngx_uint_t               index;         /* of calls, from 0 */
+    ngx_str_t                id;
+    ngx_str_t                model;
+    ngx_str_t                name;
+    ngx_str_t                text;
+    ngx_str_t                signature;
+    ngx_uint_t               finish;        /* NGX_PULSE_FINISH_* */
+    ngx_str_t                native;        /* as the provider said it */
+    ngx_str_t                stop;          /* sequence that was met */
+    ngx_pulse_chat_usage_t   usage;
+    ngx_pulse_chat_error_t   error;
+} ngx_pulse_answer_event_t;
+
+
+/* NGX_OK; anything else ends the reader with it. */
+typedef ngx_int_t (*ngx_pulse_answer_pt)(void *ctx,
+    ngx_pulse_answer_event_t *ev);
+
+
+/* Joins parts, calls and usage of an answer; of what a whole answer is
+ * written from, and what a test compares. */
+
+typedef struct {
+    ngx_pool_t               *pool;
+    ngx_str_t                 id;
+    ngx_str_t                 model;
+    ngx_pulse_part_t         *parts;        /* in order */
+    ngx_pulse_part_t        **last;
+    ngx_pulse_buf_t           open;         /* text of the last part */
+    ngx_pulse_buf_t           signature;
+    ngx_uint_t                finish;
+    ngx_str_t                 native;
+    ngx_str_t                 stop;
+    ngx_pulse_chat_usage_t    usage;
+    ngx_pulse_chat_error_t    error;
+    unsigned                  started:1;
+    unsigned                  finished:1;
+    unsigned                  failed:1;
+} ngx_pulse_collector_t;
+
+
+/* Starts a collector; its buffers end with the pool. */
+ngx_int_t ngx_pulse_collector_init(ngx_pulse_collector_t *collector,
+    ngx_pool_t *pool, size_t max);
+
+/* Takes an event (of type ngx_pulse_answer_pt, ctx is the collector). */
+ngx_int_t ngx_pulse_collect(void *ctx, ngx_pulse_answer_event_t *ev);
+
+
+/*
+ * A dialect: four functions of the client's side, three of the provider's.
+ * "state" is of the dialect's own size, zeroed, in the request's pool.
+ */
+
+typedef struct {
+    ngx_str_t     name;
+    size_t        reader_size;      /* of the state of answer readers */
+    size_t        writer_size;      /* of the state of stream writers */
+
+    /* client: reads a request; NGX_OK, NGX_DECLINED with the refusal,
+     * NGX_ERROR without memory */
+    ngx_int_t   (*read)(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
+                        const ngx_str_t *body,
+                        ngx_pulse_chat_refusal_t *refusal);
+
+    /* client: appends the stream's bytes for an event */
+    void        (*write_event)(void *state, const ngx_pulse_conversation_t *cv,
+                               ngx_pulse_answer_event_t *ev,
+                               ngx_pulse_buf_t *b);
+
+    /* client: writes a whole answer */
+    void        (*write_answer)(const ngx_pulse_collector_t *collector,
+                                const ngx_pulse_conversation_t *cv,
+                                int64_t created, ngx_pulse_buf_t *b);
+
+    /* provider: writes the request; NGX_OK, NGX_DECLINED with the refusal */
+    ngx_int_t   (*write)(const ngx_pulse_conversation_t *cv,
+                         const ngx_pulse_target_t *target, ngx_pool_t *pool,
+                         ngx_pulse_dropped_t *dropped,
+                         ngx_pulse_chat_refusal_t *refusal,
+                         ngx_pulse_buf_t *b);
+
+    /* provider: what one event of its stream means.  "data" and "name" are
+     * the SSE event's.  NGX_OK, NGX_ERROR if it makes no sense, or what
+     * "handler" returned */
+    ngx_int_t   (*read_event)(void *state, ngx_pool_t *pool,
+                              const ngx_str_t *name, const ngx_str_t *data,
+                              ngx_pulse_answer_pt handler, void *ctx);
+
+    /* provider: the stream ended; END, or ERROR where it was cut */
+    ngx_int_t   (*read_end)(void *state, ngx_pulse_answer_pt handler,
+                            void *ctx);
+
+    /* provider: what a whole answer means, as the same events */
+    ngx_int_t   (*read_answer)(ngx_pool_t *pool, const ngx_str_t *body,
+                               ngx_pulse_answer_pt handler, void *ctx);
+
+    /* provider: an error's body; NGX_DECLINED if it is none */
+    ngx_int_t   (*read_error)(ngx_pulse_chat_error_t *error, ngx_pool_t *pool,
+                              const u_char *p, size_t len);
+} ngx_pulse_dialect_t;
+
+
+extern ngx_pulse_dialect_t  ngx_pulse_dialect_openai;
+extern ngx_pulse_dialect_t  ngx_pulse_dialect_responses;
+extern ngx_pulse_dialect_t  ngx_pulse_dialect_anthropic;
+extern ngx_pulse_dialect_t  ngx_pulse_dialect_gemini;
+
+
+#endif /* _NGX_PULSE_CONVERSATION_H_INCLUDED_ */
