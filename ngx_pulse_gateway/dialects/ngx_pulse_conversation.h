@@ -7,6 +7,7 @@
 #include <ngx_core.h>
 #include "ngx_pulse_buf.h"
 #include "ngx_pulse_chat.h"
+#include "ngx_pulse_json.h"
 #include "ngx_pulse_tokens.h"
 
 
@@ -15,7 +16,8 @@
  * it, the writer of the provider's writes it.  It holds whatever any of them
  * can say; what a writer cannot express it refuses or reports as dropped,
  * never silently.  All of it lives in one pool; strings are decoded, raw
- * ones are JSON texts as the client wrote them.
+ * ones are JSON texts as the client wrote them and may point into the body
+ * that was read, which must live as long.
  */
 
 
@@ -28,7 +30,9 @@ typedef enum {
     NGX_PULSE_PART_RESULT,          /* of a tool, from the client */
     NGX_PULSE_PART_THINKING,
     NGX_PULSE_PART_REDACTED,        /* thinking that only "data" bears */
-    NGX_PULSE_PART_REFUSAL
+    NGX_PULSE_PART_REFUSAL,
+    NGX_PULSE_PART_RAW              /* of the client's dialect only, whole:
+                                     * raw JSON in "data", "name" its type */
 } ngx_pulse_part_e;
 
 
@@ -217,6 +221,68 @@ ngx_int_t ngx_pulse_part_url(ngx_pulse_part_t *part, const ngx_str_t *url);
 void ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv);
 
 
+/* --- reading a tree: a refusal names the value or its member --- */
+
+/* Fills the refusal with where and why; always NGX_DECLINED.  "v" may be
+ * NULL (the document), as may "key". */
+ngx_int_t ngx_pulse_refuse(ngx_pulse_chat_refusal_t *refusal,
+    const ngx_pulse_json_value_t *v, const char *key, const char *reason);
+
+/* A member of an object, NULL if absent or null. */
+ngx_pulse_json_value_t *ngx_pulse_member(const ngx_pulse_json_value_t *v,
+    const char *key);
+
+/* Members of one type; what is absent or null leaves the result as it was.
+ * NGX_OK, or NGX_DECLINED with the refusal.  A number stays text; a count is
+ * an integer from "min" on. */
+ngx_int_t ngx_pulse_member_string(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_str_t *s, ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_member_number(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_str_t *number, ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_member_count(const ngx_pulse_json_value_t *v,
+    const char *key, int64_t min, int64_t *n,
+    ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_member_bool(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_uint_t *flag, ngx_pulse_chat_refusal_t *refusal);
+
+/* A member that must be an object, an array; NULL in "*member" if absent. */
+ngx_int_t ngx_pulse_member_object(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_pulse_json_value_t **member,
+    ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_member_array(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_pulse_json_value_t **member,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* The bytes of a value in the text its tree was read from. */
+ngx_str_t ngx_pulse_raw(const ngx_str_t *text,
+    const ngx_pulse_json_value_t *v);
+
+/* Members of an object that are not in the list (ends with NULL) and not
+ * null go to cv->unknown. */
+void ngx_pulse_unknown_members(ngx_pulse_conversation_t *cv,
+    const ngx_pulse_json_value_t *v, const char **known);
+
+/* A string of a tree or a literal: 1 if they are the same bytes. */
+ngx_uint_t ngx_pulse_is(const ngx_str_t *s, const char *literal);
+
+
+/* --- writing JSON --- */
+
+/* A comma unless the buffer ends in '{', '[' or is empty: before an
+ * element. */
+void ngx_pulse_json_comma(ngx_pulse_buf_t *b);
+
+/* The same and "key": before a member's value; and with its value. */
+void ngx_pulse_json_key(ngx_pulse_buf_t *b, const char *key);
+void ngx_pulse_json_string(ngx_pulse_buf_t *b, const char *key,
+    const ngx_str_t *s);
+void ngx_pulse_json_literal(ngx_pulse_buf_t *b, const char *key,
+    const char *s);
+void ngx_pulse_json_raw(ngx_pulse_buf_t *b, const char *key,
+    const ngx_str_t *raw);
+void ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n);
+
+
 /*
  * An answer between two dialects: the reader of the provider's stream (or of
  * its whole answer) says what happened, the writer of the client's dialect
@@ -290,17 +356,22 @@ typedef struct {
     ngx_str_t                 stop;
     ngx_pulse_chat_usage_t    usage;
     ngx_pulse_chat_error_t    error;
+    size_t                    total;        /* bytes of all that ended */
+    ngx_pulse_part_t         *current;      /* that "open" belongs to */
+    ngx_uint_t                index;        /* of the current call */
     unsigned                  started:1;
     unsigned                  finished:1;
     unsigned                  failed:1;
 } ngx_pulse_collector_t;
 
 
-/* Starts a collector; its buffers end with the pool. */
+/* Starts a collector of at most "max" bytes (0: any); its buffers end with
+ * the pool, and it must live as long. */
 ngx_int_t ngx_pulse_collector_init(ngx_pulse_collector_t *collector,
     ngx_pool_t *pool, size_t max);
 
-/* Takes an event (of type ngx_pulse_answer_pt, ctx is the collector). */
+/* Takes an event (of type ngx_pulse_answer_pt, ctx is the collector).
+ * Choices but the first are left out. */
 ngx_int_t ngx_pulse_collect(void *ctx, ngx_pulse_answer_event_t *ev);
 
 
