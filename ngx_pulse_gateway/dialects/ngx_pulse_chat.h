@@ -47,6 +47,7 @@ typedef struct {
     ngx_str_t             message;
     ngx_str_t             type;
     ngx_str_t             code;
+    int64_t               retry;        /* after as many ms; 0: not said */
     unsigned              quota:1;      /* money is missing: never retry */
 } ngx_pulse_chat_error_t;
 

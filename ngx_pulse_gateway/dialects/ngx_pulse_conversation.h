@@ -126,6 +126,7 @@ struct ngx_pulse_tool_s {
 
 
 typedef struct {
+    ngx_pool_t           *pool;         /* that all of it lives in */
     ngx_uint_t            dialect;      /* that it was written in */
     ngx_str_t             model;
     ngx_pulse_turn_t     *turns;        /* in order, SYSTEM anywhere */
