@@ -808,6 +808,7 @@ ngx_pulse_collect_call(ngx_pulse_collector_t *collector,
     }
 
     part = collector->current;
+    part->custom = ev->custom;
     collector->index = ev->index;
 
     if (ngx_pulse_collect_copy(collector, &part->id, ev->id.data, ev->id.len)

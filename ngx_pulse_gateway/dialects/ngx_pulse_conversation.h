@@ -333,6 +333,8 @@ typedef struct {
     ngx_str_t                stop;          /* sequence that was met */
     ngx_pulse_chat_usage_t   usage;
     ngx_pulse_chat_error_t   error;
+    unsigned                 custom:1;      /* CALL: of a tool without a
+                                             * schema, arguments are text */
 } ngx_pulse_answer_event_t;
 
 
