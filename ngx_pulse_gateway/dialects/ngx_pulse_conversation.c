@@ -100,16 +100,21 @@ ngx_pulse_part_add(ngx_pulse_turn_t *turn, ngx_pool_t *pool,
 ngx_pulse_tool_t *
 ngx_pulse_tool_add(ngx_pulse_conversation_t *cv, ngx_pool_t *pool)
 {
-    ngx_pulse_tool_t  *tool, **last;
+    ngx_pulse_tool_t  *tool;
 
     tool = ngx_pcalloc(pool, sizeof(ngx_pulse_tool_t));
     if (tool == NULL) {
         return NULL;
     }
 
-    for (last = &cv->tools; *last; last = &(*last)->next) { /* void */ }
+    if (cv->last_tool) {
+        cv->last_tool->next = tool;
 
-    *last = tool;
+    } else {
+        cv->tools = tool;
+    }
+
+    cv->last_tool = tool;
 
     return tool;
 }

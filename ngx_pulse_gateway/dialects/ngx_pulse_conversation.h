@@ -132,6 +132,7 @@ typedef struct {
     ngx_pulse_turn_t     *turns;        /* in order, SYSTEM anywhere */
     ngx_pulse_turn_t     *last;
     ngx_pulse_tool_t     *tools;
+    ngx_pulse_tool_t     *last_tool;
     ngx_uint_t            choice;       /* NGX_PULSE_CHOICE_* */
     ngx_str_t             choice_name;
     ngx_uint_t            effort;       /* NGX_PULSE_EFFORT_* */
@@ -151,12 +152,16 @@ typedef struct {
     ngx_str_t             format_schema;        /* raw */
     ngx_str_t             user;
     ngx_str_t             verbosity;
+    ngx_str_t             cache;        /* marker of the whole prompt */
+    ngx_uint_t            answer_effort;        /* Anthropic: beside effort
+                                                 * NONE, of the answer */
     unsigned              format_strict:1;
     unsigned              stream:1;
     unsigned              include_usage:1;      /* OpenAI clients */
     unsigned              include_thoughts:1;   /* show the thinking */
     unsigned              no_parallel:1;        /* one call at a time */
     unsigned              adaptive:1;           /* Anthropic: thinking */
+    unsigned              omit_thoughts:1;      /* Anthropic: "omitted" */
 
     /* what the client sent that has no place here: names of members */
 
@@ -292,7 +297,8 @@ void ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n);
  */
 
 typedef enum {
-    NGX_PULSE_ANSWER_START = 0,     /* id, model */
+    NGX_PULSE_ANSWER_START = 0,     /* id, model; usage of the prompt where
+                                     * it comes first, not yet "known" */
     NGX_PULSE_ANSWER_TEXT,          /* text: a delta */
     NGX_PULSE_ANSWER_THINKING,      /* text: a delta */
     NGX_PULSE_ANSWER_SIGNATURE,     /* text: a delta, of the part before */

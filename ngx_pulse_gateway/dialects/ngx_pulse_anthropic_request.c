@@ -1,0 +1,1226 @@
+
+#include "ngx_pulse_anthropic.h"
+
+#include <string.h>
+#include <openssl/evp.h>
+
+
+#define NGX_PULSE_ANTHROPIC_BODY_MAX  (4 * 1024 * 1024)
+
+
+typedef struct {
+    ngx_pulse_conversation_t  *cv;
+    ngx_pool_t                *pool;
+    const ngx_str_t           *body;
+    ngx_pulse_chat_refusal_t  *refusal;
+    ngx_str_t                  signature;   /* waits for its call */
+    ngx_pulse_part_t          *text;        /* last of this message */
+    unsigned                   inside:1;    /* of a result */
+} ngx_pulse_anthropic_request_t;
+
+
+typedef struct {
+    const char                *type;
+    ngx_int_t                (*handler)(ngx_pulse_anthropic_request_t *rq,
+                                        const ngx_pulse_json_value_t *v,
+                                        ngx_pulse_turn_t *turn);
+} ngx_pulse_anthropic_block_t;
+
+
+static ngx_int_t ngx_pulse_anthropic_read_members(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_stops(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_thinking(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_output(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_effort(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_anthropic_read_format(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *format);
+static ngx_int_t ngx_pulse_anthropic_read_tools(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_tool(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_anthropic_read_choice(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_system(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_messages(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_message(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_anthropic_read_content(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *content,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_block(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_text(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_image(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_document(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_source(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *source,
+    ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_read_plain(
+    ngx_pulse_anthropic_request_t *rq, ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_read_call(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_result(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_thought(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_redacted(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_cache(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_str_t *cache);
+static ngx_int_t ngx_pulse_anthropic_required(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    const char *key, ngx_str_t *s);
+static ngx_uint_t ngx_pulse_anthropic_prefix(ngx_str_t *s, const char *prefix);
+
+
+static const char  *ngx_pulse_anthropic_members[] = {
+    "model", "messages", "max_tokens", "system", "stop_sequences", "stream",
+    "temperature", "top_p", "top_k", "tools", "tool_choice", "thinking",
+    "output_config", "output_format", "metadata", "cache_control", NULL
+};
+
+
+/* in the order of NGX_PULSE_EFFORT_LOW and on */
+
+static const char  *ngx_pulse_anthropic_efforts[] = {
+    "low", "medium", "high", "xhigh", "max", NULL
+};
+
+
+/* any other block is kept whole, for a provider that knows it */
+
+static ngx_pulse_anthropic_block_t  ngx_pulse_anthropic_blocks[] = {
+    { "text", ngx_pulse_anthropic_read_text },
+    { "image", ngx_pulse_anthropic_read_image },
+    { "document", ngx_pulse_anthropic_read_document },
+    { "tool_use", ngx_pulse_anthropic_read_call },
+    { "tool_result", ngx_pulse_anthropic_read_result },
+    { "thinking", ngx_pulse_anthropic_read_thought },
+    { "redacted_thinking", ngx_pulse_anthropic_read_redacted },
+    { NULL, NULL }
+};
+
+
+ngx_int_t
+ngx_pulse_anthropic_read(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
+    const ngx_str_t *body, ngx_pulse_chat_refusal_t *refusal)
+{
+    ngx_int_t                       rc;
+    ngx_pulse_json_error_t          err;
+    ngx_pulse_json_value_t         *root;
+    ngx_pulse_json_limits_t         limits;
+    ngx_pulse_anthropic_request_t   rq;
+
+    ngx_memzero(cv, sizeof(ngx_pulse_conversation_t));
+    ngx_memzero(&err, sizeof(ngx_pulse_json_error_t));
+    ngx_memzero(refusal, sizeof(ngx_pulse_chat_refusal_t));
+    ngx_memzero(&rq, sizeof(ngx_pulse_anthropic_request_t));
+
+    cv->dialect = NGX_PULSE_DIALECT_ANTHROPIC;
+    cv->n = 1;
+
+    limits.size = NGX_PULSE_ANTHROPIC_BODY_MAX;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
+    limits.values = 262144;
+    limits.keys = 4096;
+
+    root = ngx_pulse_json_tree(pool, body->data, body->len, &limits, &err);
+
+    if (root == NULL) {
+        if (err.reason == NULL) {
+            return NGX_ERROR;
+        }
+
+        return ngx_pulse_refuse(refusal, NULL, NULL, err.reason);
+    }
+
+    if (root->type != NGX_PULSE_JSON_OBJECT) {
+        return ngx_pulse_refuse(refusal, NULL, NULL, "must be an object");
+    }
+
+    rq.cv = cv;
+    rq.pool = pool;
+    rq.body = body;
+    rq.refusal = refusal;
+
+    rc = ngx_pulse_anthropic_read_members(&rq, root);
+
+    if (rc == NGX_OK) {
+        ngx_pulse_unknown_members(cv, root, ngx_pulse_anthropic_members);
+        ngx_pulse_conversation_count(cv);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_members(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 stream;
+    ngx_pulse_json_value_t    *metadata;
+    ngx_pulse_conversation_t  *cv;
+    ngx_pulse_chat_refusal_t  *refusal;
+
+    static const char  *known[] = { "user_id", NULL };
+
+    cv = rq->cv;
+    refusal = rq->refusal;
+    stream = 0;
+
+    if (ngx_pulse_member_string(root, "model", &cv->model, refusal) != NGX_OK
+        || ngx_pulse_member_count(root, "max_tokens", 1, &cv->max_tokens,
+                                  refusal)
+           != NGX_OK
+        || ngx_pulse_member_bool(root, "stream", &stream, refusal) != NGX_OK
+        || ngx_pulse_member_number(root, "temperature", &cv->temperature,
+                                   refusal)
+           != NGX_OK
+        || ngx_pulse_member_number(root, "top_p", &cv->top_p, refusal)
+           != NGX_OK
+        || ngx_pulse_member_number(root, "top_k", &cv->top_k, refusal)
+           != NGX_OK
+        || ngx_pulse_member_object(root, "metadata", &metadata, refusal)
+           != NGX_OK
+        || ngx_pulse_member_string(metadata, "user_id", &cv->user, refusal)
+           != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, root, &cv->cache) != NGX_OK
+        || ngx_pulse_anthropic_read_stops(rq, root) != NGX_OK
+        || ngx_pulse_anthropic_read_output(rq, root) != NGX_OK
+        || ngx_pulse_anthropic_read_thinking(rq, root) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    cv->stream = (stream != 0);
+
+    if (metadata) {
+        ngx_pulse_unknown_members(cv, metadata, known);
+    }
+
+    rc = ngx_pulse_anthropic_read_tools(rq, root);
+
+    if (rc == NGX_OK) {
+        rc = ngx_pulse_anthropic_read_choice(rq, root);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_pulse_anthropic_read_system(rq, root);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_pulse_anthropic_read_messages(rq, root);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_stops(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_pulse_json_value_t    *stops, *v;
+    ngx_pulse_conversation_t  *cv;
+
+    cv = rq->cv;
+
+    if (ngx_pulse_member_array(root, "stop_sequences", &stops, rq->refusal)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    for (v = stops ? stops->children : NULL; v; v = v->next) {
+
+        if (v->type != NGX_PULSE_JSON_STRING) {
+            return ngx_pulse_refuse(rq->refusal, v, NULL, "must be a string");
+        }
+
+        if (cv->nstops == NGX_PULSE_CHAT_STOPS) {
+            return ngx_pulse_refuse(rq->refusal, stops, NULL,
+                                    "has too many strings");
+        }
+
+        cv->stops[cv->nstops++] = v->string;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_thinking(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_str_t                  type, display;
+    ngx_pulse_json_value_t    *thinking;
+    ngx_pulse_conversation_t  *cv;
+
+    static const char  *known[] = {
+        "type", "budget_tokens", "display", NULL
+    };
+
+    cv = rq->cv;
+    ngx_str_null(&display);
+
+    if (ngx_pulse_member_object(root, "thinking", &thinking, rq->refusal)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (thinking == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, thinking, "type", &type) != NGX_OK
+        || ngx_pulse_member_string(thinking, "display", &display, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(cv, thinking, known);
+
+    if (ngx_pulse_is(&type, "disabled")
+        || ngx_pulse_is(&type, "between_tools"))
+    {
+        cv->answer_effort = cv->effort;
+        cv->effort = NGX_PULSE_EFFORT_NONE;
+        return NGX_OK;
+    }
+
+    cv->omit_thoughts = ngx_pulse_is(&display, "omitted");
+    cv->include_thoughts = !cv->omit_thoughts;
+
+    if (ngx_pulse_is(&type, "adaptive")) {
+        cv->adaptive = 1;
+        return NGX_OK;
+    }
+
+    if (!ngx_pulse_is(&type, "enabled")) {
+        return ngx_pulse_refuse(rq->refusal, thinking, "type",
+                   "must be enabled, adaptive, disabled or between_tools");
+    }
+
+    if (ngx_pulse_member(thinking, "budget_tokens") == NULL) {
+        return ngx_pulse_refuse(rq->refusal, thinking, "budget_tokens",
+                                "is required");
+    }
+
+    return ngx_pulse_member_count(thinking, "budget_tokens", 1024,
+                                  &cv->budget, rq->refusal);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_output(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_pulse_json_value_t  *config, *format, *effort;
+
+    static const char  *known[] = { "effort", "format", NULL };
+
+    /* "output_format" is what "output_config.format" was called in beta */
+
+    if (ngx_pulse_member_object(root, "output_config", &config, rq->refusal)
+        != NGX_OK
+        || ngx_pulse_member_object(root, "output_format", &format,
+                                   rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (config) {
+        ngx_pulse_unknown_members(rq->cv, config, known);
+
+        effort = ngx_pulse_member(config, "effort");
+
+        if (effort && ngx_pulse_anthropic_read_effort(rq, effort) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (format == NULL
+            && ngx_pulse_member_object(config, "format", &format, rq->refusal)
+               != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return format ? ngx_pulse_anthropic_read_format(rq, format) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_effort(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_uint_t  i;
+
+    if (v->type == NGX_PULSE_JSON_STRING) {
+
+        for (i = 0; ngx_pulse_anthropic_efforts[i]; i++) {
+
+            if (ngx_pulse_is(&v->string, ngx_pulse_anthropic_efforts[i])) {
+                rq->cv->effort = NGX_PULSE_EFFORT_LOW + i;
+                return NGX_OK;
+            }
+        }
+    }
+
+    return ngx_pulse_refuse(rq->refusal, v, NULL,
+                            "must be low, medium, high, xhigh or max");
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_format(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *format)
+{
+    ngx_str_t                  type;
+    ngx_pulse_json_value_t    *schema;
+    ngx_pulse_conversation_t  *cv;
+
+    static const char  *known[] = { "type", "schema", "name", NULL };
+
+    cv = rq->cv;
+
+    if (ngx_pulse_anthropic_required(rq, format, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_pulse_is(&type, "json_schema")) {
+        return ngx_pulse_refuse(rq->refusal, format, "type",
+                                "must be json_schema");
+    }
+
+    if (ngx_pulse_member_object(format, "schema", &schema, rq->refusal)
+        != NGX_OK
+        || ngx_pulse_member_string(format, "name", &cv->format_name,
+                                   rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (schema == NULL) {
+        return ngx_pulse_refuse(rq->refusal, format, "schema", "is required");
+    }
+
+    cv->format = NGX_PULSE_FORMAT_SCHEMA;
+    cv->format_schema = ngx_pulse_raw(rq->body, schema);
+    cv->format_strict = 1;
+
+    ngx_pulse_unknown_members(cv, format, known);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_tools(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_int_t                rc;
+    ngx_pulse_json_value_t  *tools, *v;
+
+    if (ngx_pulse_member_array(root, "tools", &tools, rq->refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    for (v = tools ? tools->children : NULL; v; v = v->next) {
+
+        if (v->type != NGX_PULSE_JSON_OBJECT) {
+            return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
+        }
+
+        rc = ngx_pulse_anthropic_read_tool(rq, v);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_tool(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_str_t                type;
+    ngx_uint_t               strict;
+    ngx_pulse_tool_t        *tool;
+    ngx_pulse_json_value_t  *schema;
+
+    static const char  *known[] = {
+        "type", "name", "description", "input_schema", "strict",
+        "cache_control", NULL
+    };
+
+    strict = 0;
+    ngx_str_null(&type);
+
+    tool = ngx_pulse_tool_add(rq->cv, rq->pool);
+    if (tool == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_member_string(v, "type", &type, rq->refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (type.len && !ngx_pulse_is(&type, "custom")) {
+        tool->name = type;
+        tool->raw = ngx_pulse_raw(rq->body, v);
+        tool->dialect = NGX_PULSE_DIALECT_ANTHROPIC;
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, v, "name", &tool->name) != NGX_OK
+        || ngx_pulse_member_string(v, "description", &tool->description,
+                                   rq->refusal)
+           != NGX_OK
+        || ngx_pulse_member_object(v, "input_schema", &schema, rq->refusal)
+           != NGX_OK
+        || ngx_pulse_member_bool(v, "strict", &strict, rq->refusal) != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &tool->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (schema == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "input_schema", "is required");
+    }
+
+    tool->parameters = ngx_pulse_raw(rq->body, schema);
+    tool->strict = (strict != 0);
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_choice(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_str_t                  type;
+    ngx_uint_t                 alone;
+    ngx_pulse_json_value_t    *choice;
+    ngx_pulse_conversation_t  *cv;
+
+    cv = rq->cv;
+    alone = 0;
+
+    if (ngx_pulse_member_object(root, "tool_choice", &choice, rq->refusal)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (choice == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, choice, "type", &type) != NGX_OK
+        || ngx_pulse_member_bool(choice, "disable_parallel_tool_use", &alone,
+                                 rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    cv->no_parallel = (alone != 0);
+
+    if (ngx_pulse_is(&type, "auto")) {
+        cv->choice = NGX_PULSE_CHOICE_AUTO;
+
+    } else if (ngx_pulse_is(&type, "none")) {
+        cv->choice = NGX_PULSE_CHOICE_NONE;
+
+    } else if (ngx_pulse_is(&type, "any")) {
+        cv->choice = NGX_PULSE_CHOICE_ANY;
+
+    } else if (ngx_pulse_is(&type, "tool")) {
+        cv->choice = NGX_PULSE_CHOICE_NAMED;
+
+        return ngx_pulse_anthropic_required(rq, choice, "name",
+                                            &cv->choice_name);
+
+    } else {
+        return ngx_pulse_refuse(rq->refusal, choice, "type",
+                                "must be auto, any, tool or none");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_system(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_int_t                rc;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_turn_t        *turn;
+    ngx_pulse_json_value_t  *system, *v;
+
+    system = ngx_pulse_member(root, "system");
+
+    if (system == NULL) {
+        return NGX_OK;
+    }
+
+    turn = ngx_pulse_turn_add(rq->cv, rq->pool, NGX_PULSE_ROLE_SYSTEM);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_pulse_anthropic_read_content(rq, system, turn);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    v = system->children;
+
+    for (part = turn->parts; part; part = part->next) {
+
+        if (part->type != NGX_PULSE_PART_TEXT) {
+            return ngx_pulse_refuse(rq->refusal, v, "type", "must be text");
+        }
+
+        v = v ? v->next : NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_messages(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_int_t                rc;
+    ngx_pulse_json_value_t  *messages, *v;
+
+    if (ngx_pulse_member_array(root, "messages", &messages, rq->refusal)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (messages == NULL) {
+        return ngx_pulse_refuse(rq->refusal, root, "messages", "is required");
+    }
+
+    if (messages->children == NULL) {
+        return ngx_pulse_refuse(rq->refusal, messages, NULL,
+                                "must not be empty");
+    }
+
+    for (v = messages->children; v; v = v->next) {
+
+        if (v->type != NGX_PULSE_JSON_OBJECT) {
+            return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
+        }
+
+        rc = ngx_pulse_anthropic_read_message(rq, v);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_message(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_str_t                role;
+    ngx_uint_t               n;
+    ngx_pulse_turn_t        *turn;
+    ngx_pulse_json_value_t  *content;
+
+    static const char  *known[] = { "role", "content", NULL };
+
+    if (ngx_pulse_anthropic_required(rq, v, "role", &role) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_pulse_is(&role, "user")) {
+        n = NGX_PULSE_ROLE_USER;
+
+    } else if (ngx_pulse_is(&role, "assistant")) {
+        n = NGX_PULSE_ROLE_ASSISTANT;
+
+    } else if (ngx_pulse_is(&role, "system")) {
+        n = NGX_PULSE_ROLE_SYSTEM;
+
+    } else {
+        return ngx_pulse_refuse(rq->refusal, v, "role",
+                                "must be user, assistant or system");
+    }
+
+    content = ngx_pulse_member(v, "content");
+
+    if (content == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "content", "is required");
+    }
+
+    turn = ngx_pulse_turn_add(rq->cv, rq->pool, n);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    rq->text = NULL;
+    ngx_str_null(&rq->signature);
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_read_content(rq, content, turn);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_content(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *content, ngx_pulse_turn_t *turn)
+{
+    ngx_int_t                rc;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *v;
+
+    if (content->type == NGX_PULSE_JSON_STRING) {
+        part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
+        if (part == NULL) {
+            return NGX_ERROR;
+        }
+
+        part->text = content->string;
+
+        return NGX_OK;
+    }
+
+    if (content->type != NGX_PULSE_JSON_ARRAY) {
+        return ngx_pulse_refuse(rq->refusal, content, NULL,
+                                "must be a string or an array");
+    }
+
+    for (v = content->children; v; v = v->next) {
+
+        if (v->type != NGX_PULSE_JSON_OBJECT) {
+            return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
+        }
+
+        rc = ngx_pulse_anthropic_read_block(rq, v, turn);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_block(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t                     type;
+    ngx_pulse_part_t             *part;
+    ngx_pulse_anthropic_block_t  *block;
+
+    if (ngx_pulse_anthropic_required(rq, v, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    for (block = ngx_pulse_anthropic_blocks; block->type; block++) {
+
+        if (ngx_pulse_is(&type, block->type)) {
+            return block->handler(rq, v, turn);
+        }
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RAW);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    part->name = type;
+    part->data = ngx_pulse_raw(rq->body, v);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_text(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *citations;
+
+    static const char  *known[] = { "type", "text", "cache_control", NULL };
+    static const char  *plain[] = {
+        "type", "text", "cache_control", "citations", NULL
+    };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    rq->text = part;
+
+    if (ngx_pulse_member(v, "text") == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "text", "is required");
+    }
+
+    /* an empty list is what an answer without any has */
+
+    citations = ngx_pulse_member(v, "citations");
+
+    ngx_pulse_unknown_members(rq->cv, v,
+                              (citations && citations->nelts) ? known
+                                                              : plain);
+
+    if (ngx_pulse_member_string(v, "text", &part->text, rq->refusal) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_pulse_anthropic_read_cache(rq, v, &part->cache);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_image(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *source;
+
+    static const char  *known[] = { "type", "source", "cache_control", NULL };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_IMAGE);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_member_object(v, "source", &source, rq->refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (source == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "source", "is required");
+    }
+
+    if (ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_read_source(rq, source, part);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_document(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t                type;
+    ngx_uint_t               cite;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *source, *citations;
+
+    static const char  *known[] = {
+        "type", "source", "title", "cache_control", "citations", NULL
+    };
+
+    cite = 0;
+
+    if (ngx_pulse_member_object(v, "source", &source, rq->refusal) != NGX_OK
+        || ngx_pulse_member_object(v, "citations", &citations, rq->refusal)
+           != NGX_OK
+        || ngx_pulse_member_bool(citations, "enabled", &cite, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (source == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "source", "is required");
+    }
+
+    if (ngx_pulse_anthropic_required(rq, source, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* only this dialect numbers the sentences of a document */
+
+    if (cite || ngx_pulse_is(&type, "content")) {
+        part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RAW);
+        if (part == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&part->name, "document");
+        part->data = ngx_pulse_raw(rq->body, v);
+
+        return NGX_OK;
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_DOCUMENT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_member_string(v, "title", &part->filename, rq->refusal)
+        != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_read_source(rq, source, part);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_source(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *source, ngx_pulse_part_t *part)
+{
+    ngx_str_t  type, url;
+
+    if (ngx_pulse_anthropic_required(rq, source, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_pulse_is(&type, "url")) {
+
+        if (ngx_pulse_anthropic_required(rq, source, "url", &url) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (ngx_pulse_part_url(part, &url) != NGX_OK) {
+            return ngx_pulse_refuse(rq->refusal, source, "url",
+                                    "must be an https URL");
+        }
+
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_is(&type, "file")) {
+        return ngx_pulse_anthropic_required(rq, source, "file_id",
+                                            &part->file_id);
+    }
+
+    if (ngx_pulse_is(&type, "base64")) {
+
+        if (ngx_pulse_anthropic_required(rq, source, "media_type",
+                                         &part->media_type)
+            != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        return ngx_pulse_anthropic_required(rq, source, "data", &part->data);
+    }
+
+    if (ngx_pulse_is(&type, "text") && part->type == NGX_PULSE_PART_DOCUMENT) {
+
+        if (ngx_pulse_anthropic_required(rq, source, "data", &part->data)
+            != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        return ngx_pulse_anthropic_read_plain(rq, part);
+    }
+
+    return ngx_pulse_refuse(rq->refusal, source, "type",
+                            "is no kind of source known here");
+}
+
+
+/* documents are base64 in a conversation, whatever they are */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_plain(ngx_pulse_anthropic_request_t *rq,
+    ngx_pulse_part_t *part)
+{
+    u_char  *p;
+    size_t   len;
+
+    len = (part->data.len + 2) / 3 * 4;
+
+    p = ngx_pnalloc(rq->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) EVP_EncodeBlock(p, part->data.data, (int) part->data.len);
+
+    part->data.data = p;
+    part->data.len = len;
+    ngx_str_set(&part->media_type, "text/plain");
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_call(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *input;
+
+    static const char  *known[] = {
+        "type", "id", "name", "input", "cache_control", "caller", NULL
+    };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_CALL);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, v, "id", &part->id) != NGX_OK
+        || ngx_pulse_anthropic_required(rq, v, "name", &part->name) != NGX_OK
+        || ngx_pulse_member_object(v, "input", &input, rq->refusal) != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (input == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "input", "is required");
+    }
+
+    part->arguments = ngx_pulse_raw(rq->body, input);
+    part->signature = rq->signature;
+    ngx_str_null(&rq->signature);
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_result(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               error;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_turn_t         inner;
+    ngx_pulse_json_value_t  *content;
+
+    static const char  *known[] = {
+        "type", "tool_use_id", "content", "is_error", "cache_control", NULL
+    };
+
+    error = 0;
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RESULT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, v, "tool_use_id", &part->id) != NGX_OK
+        || ngx_pulse_member_bool(v, "is_error", &error, rq->refusal) != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    part->error = (error != 0);
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    content = ngx_pulse_member(v, "content");
+
+    if (content == NULL) {
+        return NGX_OK;
+    }
+
+    /* a result inside a result would recurse as deep as the client likes */
+
+    if (rq->inside) {
+        return ngx_pulse_refuse(rq->refusal, v, NULL,
+                                "must not be inside another result");
+    }
+
+    ngx_memzero(&inner, sizeof(ngx_pulse_turn_t));
+    inner.last = &inner.parts;
+
+    rq->inside = 1;
+    rc = ngx_pulse_anthropic_read_content(rq, content, &inner);
+    rq->inside = 0;
+
+    part->content = inner.parts;
+
+    return rc;
+}
+
+
+/* a signature of ours belongs to the call that follows, the text before */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_thought(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t          text, signature;
+    ngx_pulse_part_t  *part;
+
+    static const char  *known[] = { "type", "thinking", "signature", NULL };
+
+    ngx_str_null(&text);
+    ngx_str_null(&signature);
+
+    if (ngx_pulse_member_string(v, "thinking", &text, rq->refusal) != NGX_OK
+        || ngx_pulse_member_string(v, "signature", &signature, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    if (ngx_pulse_anthropic_prefix(&signature, NGX_PULSE_ANTHROPIC_OF_CALL)) {
+        rq->signature = signature;
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_anthropic_prefix(&signature, NGX_PULSE_ANTHROPIC_OF_TEXT)) {
+
+        if (rq->text) {
+            rq->text->signature = signature;
+        }
+
+        return NGX_OK;
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_THINKING);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    part->text = text;
+    part->signature = signature;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_redacted(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t  *part;
+
+    static const char  *known[] = { "type", "data", NULL };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_REDACTED);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_required(rq, v, "data", &part->data);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_cache(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_str_t *cache)
+{
+    ngx_pulse_json_value_t  *control;
+
+    if (ngx_pulse_member_object(v, "cache_control", &control, rq->refusal)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (control == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_str_set(cache, "5m");
+
+    return ngx_pulse_member_string(control, "ttl", cache, rq->refusal);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_required(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, const char *key, ngx_str_t *s)
+{
+    ngx_str_null(s);
+
+    if (ngx_pulse_member_string(v, key, s, rq->refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (s->len == 0) {
+        return ngx_pulse_refuse(rq->refusal, v, key, "is required");
+    }
+
+    return NGX_OK;
+}
+
+
+/* takes the prefix off */
+
+static ngx_uint_t
+ngx_pulse_anthropic_prefix(ngx_str_t *s, const char *prefix)
+{
+    size_t  len;
+
+    len = strlen(prefix);
+
+    if (s->len <= len || ngx_memcmp(s->data, prefix, len) != 0) {
+        return 0;
+    }
+
+    s->data += len;
+    s->len -= len;
+
+    return 1;
+}

@@ -1,0 +1,1529 @@
+
+#include "ngx_pulse_anthropic.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/evp.h>
+
+
+#define NGX_PULSE_ANTHROPIC_BUDGET   1024       /* the least of thinking */
+#define NGX_PULSE_ANTHROPIC_MARKERS  4          /* of the cache, at most */
+
+#define NGX_PULSE_ANTHROPIC_THINKING_UNSET     0
+#define NGX_PULSE_ANTHROPIC_THINKING_OFF       1
+#define NGX_PULSE_ANTHROPIC_THINKING_BETWEEN   2
+#define NGX_PULSE_ANTHROPIC_THINKING_ADAPTIVE  3
+#define NGX_PULSE_ANTHROPIC_THINKING_BUDGET    4
+
+
+typedef struct {
+    const ngx_pulse_conversation_t  *cv;
+    const ngx_pulse_target_t        *target;
+    ngx_pool_t                      *pool;
+    ngx_pulse_dropped_t             *dropped;
+    ngx_pulse_chat_refusal_t        *refusal;
+    ngx_pulse_buf_t                 *b;
+    const ngx_pulse_turn_t          *turns;     /* less those of system */
+    ngx_uint_t                       thinking;
+    ngx_uint_t                       effort;
+    int64_t                          budget;
+    ngx_uint_t                       choice;
+    ngx_uint_t                       markers;   /* more than there may be */
+} ngx_pulse_anthropic_out_t;
+
+
+static ngx_int_t ngx_pulse_anthropic_verify(ngx_pulse_anthropic_out_t *out);
+static ngx_int_t ngx_pulse_anthropic_verify_tools(
+    ngx_pulse_anthropic_out_t *out);
+static ngx_int_t ngx_pulse_anthropic_verify_last(
+    ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_count_markers(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_plan(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_plan_off(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_plan_budget(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_plan_levels(ngx_pulse_anthropic_out_t *out);
+static int64_t ngx_pulse_anthropic_share(ngx_uint_t effort, int64_t max);
+static ngx_uint_t ngx_pulse_anthropic_resumes(
+    const ngx_pulse_conversation_t *cv);
+static ngx_int_t ngx_pulse_anthropic_write_system(
+    ngx_pulse_anthropic_out_t *out);
+static ngx_int_t ngx_pulse_anthropic_write_messages(
+    ngx_pulse_anthropic_out_t *out);
+static ngx_uint_t ngx_pulse_anthropic_role(
+    const ngx_pulse_anthropic_out_t *out, const ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_write_group(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_turn_t *first,
+    const ngx_pulse_turn_t *end);
+static ngx_int_t ngx_pulse_anthropic_write_part(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part,
+    ngx_uint_t trim);
+static void ngx_pulse_anthropic_write_text(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part, ngx_uint_t trim);
+static ngx_int_t ngx_pulse_anthropic_write_image(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_write_document(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_write_plain(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_write_reference(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
+static void ngx_pulse_anthropic_write_base64(ngx_pulse_anthropic_out_t *out,
+    const char *type, const ngx_str_t *data);
+static void ngx_pulse_anthropic_write_call(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_write_result(
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
+static void ngx_pulse_anthropic_write_thinking(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part);
+static void ngx_pulse_anthropic_write_id(ngx_pulse_anthropic_out_t *out,
+    const char *key, const ngx_str_t *id);
+static void ngx_pulse_anthropic_write_cache(ngx_pulse_anthropic_out_t *out,
+    const ngx_str_t *cache);
+static void ngx_pulse_anthropic_write_tools(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_write_tool(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_tool_t *tool);
+static void ngx_pulse_anthropic_write_choice(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_write_stops(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_write_sampling(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_write_reasoning(
+    ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_write_output(ngx_pulse_anthropic_out_t *out);
+static void ngx_pulse_anthropic_drop_rest(ngx_pulse_anthropic_out_t *out);
+static ngx_int_t ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out,
+    const char *reason);
+static ngx_uint_t ngx_pulse_anthropic_blank(const ngx_str_t *s);
+static ngx_uint_t ngx_pulse_anthropic_foreign(const ngx_str_t *opaque);
+static ngx_int_t ngx_pulse_anthropic_input_value(void *ctx,
+    ngx_pulse_json_event_t *ev);
+
+
+static const char  *ngx_pulse_anthropic_levels[] = {
+    NULL, NULL, "low", "low", "medium", "high", "xhigh", "max"
+};
+
+
+static const char  *ngx_pulse_anthropic_images[] = {
+    "image/jpeg", "image/png", "image/gif", "image/webp", NULL
+};
+
+
+ngx_int_t
+ngx_pulse_anthropic_write(const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_target_t *target, ngx_pool_t *pool,
+    ngx_pulse_dropped_t *dropped, ngx_pulse_chat_refusal_t *refusal,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_anthropic_out_t  out;
+
+    ngx_memzero(&out, sizeof(ngx_pulse_anthropic_out_t));
+    ngx_memzero(refusal, sizeof(ngx_pulse_chat_refusal_t));
+
+    out.cv = cv;
+    out.target = target;
+    out.pool = pool;
+    out.dropped = dropped;
+    out.refusal = refusal;
+    out.b = b;
+
+    if (ngx_pulse_anthropic_verify(&out) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_anthropic_count_markers(&out);
+    ngx_pulse_anthropic_plan(&out);
+
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_string(b, "model", &target->model);
+    ngx_pulse_json_number(b, "max_tokens", target->max_tokens);
+
+    if (cv->stream) {
+        ngx_pulse_json_key(b, "stream");
+        ngx_pulse_buf_literal(b, "true");
+    }
+
+    ngx_pulse_anthropic_write_tools(&out);
+
+    if (ngx_pulse_anthropic_write_system(&out) != NGX_OK
+        || ngx_pulse_anthropic_write_messages(&out) != NGX_OK)
+    {
+        return out.refusal->reason ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    ngx_pulse_anthropic_write_choice(&out);
+    ngx_pulse_anthropic_write_stops(&out);
+    ngx_pulse_anthropic_write_reasoning(&out);
+    ngx_pulse_anthropic_write_output(&out);
+    ngx_pulse_anthropic_write_sampling(&out);
+    ngx_pulse_anthropic_write_cache(&out, &cv->cache);
+
+    if (cv->user.len) {
+        ngx_pulse_json_key(b, "metadata");
+        ngx_pulse_buf_char(b, '{');
+        ngx_pulse_json_string(b, "user_id", &cv->user);
+        ngx_pulse_buf_char(b, '}');
+    }
+
+    ngx_pulse_anthropic_drop_rest(&out);
+
+    ngx_pulse_buf_char(b, '}');
+
+    return b->failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_verify(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_turn_t  *turn;
+
+    if (out->cv->n > 1) {
+        return ngx_pulse_anthropic_refuse(out,
+                                  "this model gives one answer at a time");
+    }
+
+    for (turn = out->cv->turns;
+         turn && turn->role == NGX_PULSE_ROLE_SYSTEM;
+         turn = turn->next)
+    {
+        /* void */
+    }
+
+    out->turns = turn;
+
+    if (turn == NULL) {
+        return ngx_pulse_anthropic_refuse(out,
+                      "this model needs a message that is not the system's");
+    }
+
+    if (ngx_pulse_anthropic_verify_tools(out) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_pulse_anthropic_verify_last(out);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_verify_tools(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_tool_t  *tool;
+
+    for (tool = out->cv->tools; tool; tool = tool->next) {
+
+        if (tool->raw.len && tool->dialect != NGX_PULSE_DIALECT_ANTHROPIC) {
+            return ngx_pulse_anthropic_refuse(out,
+                               "a tool is of another provider than the model");
+        }
+
+        if (tool->custom) {
+            return ngx_pulse_anthropic_refuse(out,
+                               "this model takes no tool without a schema");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* a text of the assistant's at the end is one to go on with */
+
+static ngx_int_t
+ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_part_t  *part;
+    const ngx_pulse_turn_t  *turn, *last;
+
+    last = NULL;
+
+    for (turn = out->turns; turn; turn = turn->next) {
+
+        for (part = turn->parts; part; part = part->next) {
+            if (part->type != NGX_PULSE_PART_TEXT
+                || !ngx_pulse_anthropic_blank(&part->text))
+            {
+                last = turn;
+                break;
+            }
+        }
+    }
+
+    if (last == NULL) {
+        return ngx_pulse_anthropic_refuse(out,
+                                          "all messages are without content");
+    }
+
+    if (last->role == NGX_PULSE_ROLE_ASSISTANT && !out->target->prefill) {
+        return ngx_pulse_anthropic_refuse(out,
+             "this model cannot continue a last message of the assistant's");
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_pulse_anthropic_count_markers(ngx_pulse_anthropic_out_t *out)
+{
+    ngx_uint_t               n;
+    const ngx_pulse_part_t  *part, *inner;
+    const ngx_pulse_tool_t  *tool;
+    const ngx_pulse_turn_t  *turn;
+
+    n = (out->cv->cache.len != 0);
+
+    for (tool = out->cv->tools; tool; tool = tool->next) {
+        n += (tool->cache.len != 0);
+    }
+
+    for (turn = out->cv->turns; turn; turn = turn->next) {
+
+        for (part = turn->parts; part; part = part->next) {
+            n += (part->cache.len != 0);
+
+            for (inner = part->content; inner; inner = inner->next) {
+                n += (inner->cache.len != 0);
+            }
+        }
+    }
+
+    if (n > NGX_PULSE_ANTHROPIC_MARKERS) {
+        out->markers = n - NGX_PULSE_ANTHROPIC_MARKERS;
+    }
+}
+
+
+/* how hard to think, and which choice of tools goes with it */
+
+static void
+ngx_pulse_anthropic_plan(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_target_t        *target;
+    const ngx_pulse_conversation_t  *cv;
+
+    cv = out->cv;
+    target = out->target;
+
+    out->choice = cv->choice;
+    out->effort = cv->effort;
+
+    if ((cv->choice == NGX_PULSE_CHOICE_ANY
+         || cv->choice == NGX_PULSE_CHOICE_NAMED)
+        && !target->forced_choice)
+    {
+        out->choice = NGX_PULSE_CHOICE_AUTO;
+        ngx_pulse_dropped_add(out->dropped, "tool_choice");
+    }
+
+    if (cv->effort == NGX_PULSE_EFFORT_NONE) {
+        ngx_pulse_anthropic_plan_off(out);
+
+    } else if (target->thinking_budget) {
+        ngx_pulse_anthropic_plan_budget(out);
+
+    } else {
+        ngx_pulse_anthropic_plan_levels(out);
+    }
+
+    if (out->effort && !target->effort) {
+
+        if (out->thinking == NGX_PULSE_ANTHROPIC_THINKING_UNSET
+            || cv->dialect == NGX_PULSE_DIALECT_ANTHROPIC)
+        {
+            ngx_pulse_dropped_add(out->dropped, "effort");
+        }
+
+        out->effort = NGX_PULSE_EFFORT_UNSET;
+    }
+}
+
+
+static void
+ngx_pulse_anthropic_plan_off(ngx_pulse_anthropic_out_t *out)
+{
+    out->effort = out->cv->answer_effort;
+
+    if (out->target->between_tools) {
+        out->thinking = NGX_PULSE_ANTHROPIC_THINKING_BETWEEN;
+
+    } else if (out->target->thinking_off) {
+        out->thinking = NGX_PULSE_ANTHROPIC_THINKING_OFF;
+
+    } else {
+        ngx_pulse_dropped_add(out->dropped, "thinking");
+
+        if (out->effort == NGX_PULSE_EFFORT_UNSET && out->target->effort) {
+            out->effort = NGX_PULSE_EFFORT_LOW;
+        }
+    }
+}
+
+
+static void
+ngx_pulse_anthropic_plan_budget(ngx_pulse_anthropic_out_t *out)
+{
+    int64_t                          budget, max;
+    const ngx_pulse_conversation_t  *cv;
+
+    cv = out->cv;
+    max = out->target->max_tokens;
+    budget = cv->budget;
+
+    if (budget == 0) {
+
+        /* an effort of this dialect alone asks for no thinking */
+
+        if (!cv->adaptive
+            && (cv->effort == NGX_PULSE_EFFORT_UNSET
+                || cv->dialect == NGX_PULSE_DIALECT_ANTHROPIC))
+        {
+            return;
+        }
+
+        budget = ngx_pulse_anthropic_share(cv->effort, max);
+    }
+
+    if (budget >= max) {
+        budget = max - 1;
+    }
+
+    /* refused: less than the least, a forced call, a turn that goes on after
+     * calls without the thinking that led to them */
+
+    if (budget < NGX_PULSE_ANTHROPIC_BUDGET
+        || out->choice == NGX_PULSE_CHOICE_ANY
+        || out->choice == NGX_PULSE_CHOICE_NAMED
+        || ngx_pulse_anthropic_resumes(cv))
+    {
+        ngx_pulse_dropped_add(out->dropped, "thinking");
+        return;
+    }
+
+    out->thinking = NGX_PULSE_ANTHROPIC_THINKING_BUDGET;
+    out->budget = budget;
+}
+
+
+static void
+ngx_pulse_anthropic_plan_levels(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_conversation_t  *cv;
+
+    cv = out->cv;
+
+    if (cv->budget) {
+        out->thinking = NGX_PULSE_ANTHROPIC_THINKING_ADAPTIVE;
+
+        ngx_pulse_dropped_add(out->dropped, "budget_tokens");
+
+        if (out->effort == NGX_PULSE_EFFORT_UNSET && out->target->effort) {
+            out->effort = (cv->budget < 4096) ? NGX_PULSE_EFFORT_LOW
+                          : (cv->budget < 16384) ? NGX_PULSE_EFFORT_MEDIUM
+                          : NGX_PULSE_EFFORT_HIGH;
+        }
+
+        return;
+    }
+
+    if (cv->adaptive
+        || (cv->effort != NGX_PULSE_EFFORT_UNSET
+            && cv->dialect != NGX_PULSE_DIALECT_ANTHROPIC
+            && out->target->effort))
+    {
+        out->thinking = NGX_PULSE_ANTHROPIC_THINKING_ADAPTIVE;
+    }
+}
+
+
+static int64_t
+ngx_pulse_anthropic_share(ngx_uint_t effort, int64_t max)
+{
+    int64_t  budget;
+
+    switch (effort) {
+
+    case NGX_PULSE_EFFORT_MINIMAL:
+        budget = NGX_PULSE_ANTHROPIC_BUDGET;
+        break;
+
+    case NGX_PULSE_EFFORT_LOW:
+        budget = max / 5;
+        break;
+
+    case NGX_PULSE_EFFORT_HIGH:
+        budget = max / 5 * 4;
+        break;
+
+    case NGX_PULSE_EFFORT_XHIGH:
+    case NGX_PULSE_EFFORT_MAX:
+        budget = max / 10 * 9;
+        break;
+
+    default: /* NGX_PULSE_EFFORT_UNSET, NGX_PULSE_EFFORT_MEDIUM */
+        budget = max / 2;
+    }
+
+    return ngx_max(budget, NGX_PULSE_ANTHROPIC_BUDGET);
+}
+
+
+/* 1 if the last turn of the assistant's calls tools without thinking, and
+ * only their results follow */
+
+static ngx_uint_t
+ngx_pulse_anthropic_resumes(const ngx_pulse_conversation_t *cv)
+{
+    ngx_uint_t               called, thought;
+    const ngx_pulse_part_t  *part;
+    const ngx_pulse_turn_t  *turn;
+
+    called = 0;
+    thought = 0;
+
+    for (turn = cv->turns; turn; turn = turn->next) {
+
+        for (part = turn->parts; part; part = part->next) {
+
+            if (turn->role == NGX_PULSE_ROLE_USER
+                && part->type != NGX_PULSE_PART_RESULT)
+            {
+                called = 0;
+                thought = 0;
+            }
+
+            if (turn->role != NGX_PULSE_ROLE_ASSISTANT) {
+                continue;
+            }
+
+            if (part->type == NGX_PULSE_PART_CALL) {
+                called = 1;
+
+            } else if (part->type == NGX_PULSE_PART_REDACTED
+                       || (part->type == NGX_PULSE_PART_THINKING
+                           && !ngx_pulse_anthropic_foreign(&part->signature)))
+            {
+                thought = 1;
+            }
+        }
+    }
+
+    return called && !thought;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_system(ngx_pulse_anthropic_out_t *out)
+{
+    ngx_uint_t               blocks, n;
+    ngx_pulse_buf_t         *b, joined;
+    const ngx_pulse_part_t  *part;
+    const ngx_pulse_turn_t  *turn;
+
+    b = out->b;
+    n = 0;
+    blocks = 0;
+
+    for (turn = out->cv->turns; turn != out->turns; turn = turn->next) {
+
+        for (part = turn->parts; part; part = part->next) {
+
+            if (part->type != NGX_PULSE_PART_TEXT) {
+                return ngx_pulse_anthropic_refuse(out,
+                                       "messages of the system are text only");
+            }
+
+            if (part->text.len) {
+                n++;
+                blocks |= (part->cache.len != 0 || part != turn->parts);
+            }
+        }
+    }
+
+    if (out->cv->format == NGX_PULSE_FORMAT_JSON) {
+        n++;
+        ngx_pulse_dropped_add(out->dropped, "response_format");
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    /* several messages become one text, several parts stay what they are */
+
+    ngx_pulse_buf_init(&joined, 0);
+    ngx_pulse_json_key(b, "system");
+
+    if (blocks) {
+        ngx_pulse_buf_char(b, '[');
+    }
+
+    for (turn = out->cv->turns; turn != out->turns; turn = turn->next) {
+
+        for (part = turn->parts; part; part = part->next) {
+
+            if (part->text.len == 0) {
+                continue;
+            }
+
+            if (blocks) {
+                ngx_pulse_anthropic_write_text(out, part, 0);
+                continue;
+            }
+
+            if (joined.len) {
+                ngx_pulse_buf_literal(&joined, "\n\n");
+            }
+
+            ngx_pulse_buf_str(&joined, &part->text);
+        }
+    }
+
+    if (out->cv->format == NGX_PULSE_FORMAT_JSON) {
+
+        if (joined.len) {
+            ngx_pulse_buf_literal(&joined, "\n\n");
+        }
+
+        ngx_pulse_buf_literal(&joined,
+                     "Answer with one JSON object and with nothing else.");
+
+        if (blocks) {
+            ngx_pulse_json_comma(b);
+            ngx_pulse_buf_literal(b, "{\"type\":\"text\",\"text\":");
+            ngx_pulse_buf_json(b, joined.data, joined.len);
+            ngx_pulse_buf_char(b, '}');
+        }
+    }
+
+    if (blocks) {
+        ngx_pulse_buf_char(b, ']');
+
+    } else if (joined.failed) {
+        b->failed = 1;
+
+    } else {
+        ngx_pulse_buf_json(b, joined.data, joined.len);
+    }
+
+    ngx_pulse_buf_free(&joined);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_messages(ngx_pulse_anthropic_out_t *out)
+{
+    size_t                   mark;
+    ngx_uint_t               role;
+    const ngx_pulse_turn_t  *first, *turn;
+
+    ngx_pulse_json_key(out->b, "messages");
+    ngx_pulse_buf_char(out->b, '[');
+
+    mark = out->b->len;
+
+    for (first = out->turns; first; first = turn) {
+        role = ngx_pulse_anthropic_role(out, first);
+
+        for (turn = first->next;
+             turn && ngx_pulse_anthropic_role(out, turn) == role;
+             turn = turn->next)
+        {
+            /* void */
+        }
+
+        /* a conversation starts with the user */
+
+        if (out->b->len == mark && role == NGX_PULSE_ROLE_ASSISTANT) {
+            ngx_pulse_buf_literal(out->b,
+                                  "{\"role\":\"user\",\"content\":\".\"}");
+            ngx_pulse_dropped_add(out->dropped, "messages[0].role");
+        }
+
+        if (ngx_pulse_anthropic_write_group(out, first, turn) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_pulse_buf_char(out->b, ']');
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_pulse_anthropic_role(const ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_turn_t *turn)
+{
+    if (turn->role == NGX_PULSE_ROLE_SYSTEM && !out->target->system_inside) {
+        return NGX_PULSE_ROLE_USER;
+    }
+
+    return turn->role;
+}
+
+
+/* neighbors of one role are one message, in which results come first */
+
+static ngx_int_t
+ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_turn_t *first, const ngx_pulse_turn_t *end)
+{
+    size_t                   mark, content;
+    ngx_int_t                rc;
+    ngx_uint_t               results, role, trim;
+    ngx_pulse_buf_t         *b;
+    const ngx_pulse_part_t  *part;
+    const ngx_pulse_turn_t  *turn;
+
+    static const char  *names[] = { "system", "user", "assistant" };
+
+    b = out->b;
+    mark = b->len;
+    role = ngx_pulse_anthropic_role(out, first);
+    trim = (role == NGX_PULSE_ROLE_ASSISTANT && end == NULL);
+
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "role", names[role]);
+    ngx_pulse_json_key(b, "content");
+    ngx_pulse_buf_char(b, '[');
+
+    content = b->len;
+
+    for (results = 1; ; results--) {
+
+        for (turn = first; turn != end; turn = turn->next) {
+
+            if (turn->name.len) {
+                ngx_pulse_dropped_add(out->dropped, "name");
+            }
+
+            for (part = turn->parts; part; part = part->next) {
+
+                if ((part->type == NGX_PULSE_PART_RESULT) != results) {
+                    continue;
+                }
+
+                rc = ngx_pulse_anthropic_write_part(out, part,
+                         trim && part->next == NULL && turn->next == NULL);
+
+                if (rc != NGX_OK) {
+                    return rc;
+                }
+            }
+        }
+
+        if (results == 0) {
+            break;
+        }
+    }
+
+    if (b->len == content && !b->failed) {
+        b->len = mark;
+        return NGX_OK;
+    }
+
+    ngx_pulse_buf_literal(b, "]}");
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part, ngx_uint_t trim)
+{
+    switch (part->type) {
+
+    case NGX_PULSE_PART_TEXT:
+    case NGX_PULSE_PART_REFUSAL:
+        ngx_pulse_anthropic_write_text(out, part, trim);
+        return NGX_OK;
+
+    case NGX_PULSE_PART_IMAGE:
+        return ngx_pulse_anthropic_write_image(out, part);
+
+    case NGX_PULSE_PART_DOCUMENT:
+        return ngx_pulse_anthropic_write_document(out, part);
+
+    case NGX_PULSE_PART_AUDIO:
+        return ngx_pulse_anthropic_refuse(out, "this model takes no audio");
+
+    case NGX_PULSE_PART_CALL:
+        ngx_pulse_anthropic_write_call(out, part);
+        return NGX_OK;
+
+    case NGX_PULSE_PART_RESULT:
+        return ngx_pulse_anthropic_write_result(out, part);
+
+    case NGX_PULSE_PART_THINKING:
+    case NGX_PULSE_PART_REDACTED:
+        ngx_pulse_anthropic_write_thinking(out, part);
+        return NGX_OK;
+
+    case NGX_PULSE_PART_RAW:
+
+        if (out->cv->dialect != NGX_PULSE_DIALECT_ANTHROPIC) {
+            return ngx_pulse_anthropic_refuse(out,
+                        "a part of a message is of another provider only");
+        }
+
+        ngx_pulse_json_comma(out->b);
+        ngx_pulse_buf_str(out->b, &part->data);
+        return NGX_OK;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_pulse_anthropic_write_text(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part, ngx_uint_t trim)
+{
+    u_char     ch;
+    ngx_str_t  text;
+
+    /* a blank text, or a last one that ends in blanks, is refused */
+
+    if (ngx_pulse_anthropic_blank(&part->text)) {
+
+        if (part->cache.len) {
+            ngx_pulse_dropped_add(out->dropped, "cache_control");
+        }
+
+        return;
+    }
+
+    text = part->text;
+
+    while (trim) {
+        ch = text.data[text.len - 1];
+
+        if (ch != ' ' && ch != '\t' && ch != CR && ch != LF) {
+            break;
+        }
+
+        text.len--;
+    }
+
+    ngx_pulse_json_comma(out->b);
+    ngx_pulse_buf_char(out->b, '{');
+    ngx_pulse_json_literal(out->b, "type", "text");
+    ngx_pulse_json_string(out->b, "text", &text);
+    ngx_pulse_anthropic_write_cache(out, &part->cache);
+    ngx_pulse_buf_char(out->b, '}');
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_image(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    const char       **type;
+    ngx_pulse_buf_t   *b;
+
+    b = out->b;
+
+    if (part->detail.len && !ngx_pulse_is(&part->detail, "auto")) {
+        ngx_pulse_dropped_add(out->dropped, "detail");
+    }
+
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", "image");
+
+    if (part->data.len) {
+        type = ngx_pulse_anthropic_images;
+
+        if (!ngx_pulse_is(&part->media_type, "image/jpg")) {
+
+            while (*type && !ngx_pulse_is(&part->media_type, *type)) {
+                type++;
+            }
+        }
+
+        if (*type == NULL) {
+            return ngx_pulse_anthropic_refuse(out,
+                       "this model takes images of jpeg, png, gif and webp");
+        }
+
+        ngx_pulse_anthropic_write_base64(out, *type, &part->data);
+
+    } else if (ngx_pulse_anthropic_write_reference(out, part) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_pulse_anthropic_write_cache(out, &part->cache);
+    ngx_pulse_buf_char(b, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_document(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    ngx_pulse_buf_t  *b;
+
+    b = out->b;
+
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", "document");
+
+    if (ngx_pulse_is(&part->media_type, "text/plain")) {
+
+        if (ngx_pulse_anthropic_write_plain(out, part) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (part->data.len) {
+
+        if (!ngx_pulse_is(&part->media_type, "application/pdf")) {
+            return ngx_pulse_anthropic_refuse(out,
+                            "this model takes documents of PDF and text");
+        }
+
+        ngx_pulse_anthropic_write_base64(out, "application/pdf", &part->data);
+
+    } else if (ngx_pulse_anthropic_write_reference(out, part) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (part->filename.len) {
+        ngx_pulse_json_string(b, "title", &part->filename);
+    }
+
+    ngx_pulse_anthropic_write_cache(out, &part->cache);
+    ngx_pulse_buf_char(b, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_plain(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    int      n;
+    u_char  *p;
+    size_t   len;
+
+    len = part->data.len;
+
+    p = ngx_pnalloc(out->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = EVP_DecodeBlock(p, part->data.data, (int) len);
+
+    /* it counts what padding stands for */
+
+    while (n > 0 && len && part->data.data[len - 1] == '=') {
+        n--;
+        len--;
+    }
+
+    if (n <= 0 || ngx_pulse_utf8_check(p, n, NULL) != NGX_OK) {
+        return ngx_pulse_anthropic_refuse(out,
+                                      "a text document is not UTF-8 in base64");
+    }
+
+    ngx_pulse_json_key(out->b, "source");
+    ngx_pulse_buf_literal(out->b, "{\"type\":\"text\","
+                                  "\"media_type\":\"text/plain\",\"data\":");
+    ngx_pulse_buf_json(out->b, p, n);
+    ngx_pulse_buf_char(out->b, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_reference(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    ngx_pulse_buf_t  *b;
+
+    b = out->b;
+
+    if (part->url.len && out->target->https_images) {
+        ngx_pulse_json_key(b, "source");
+        ngx_pulse_buf_char(b, '{');
+        ngx_pulse_json_literal(b, "type", "url");
+        ngx_pulse_json_string(b, "url", &part->url);
+        ngx_pulse_buf_char(b, '}');
+        return NGX_OK;
+    }
+
+    if (part->url.len) {
+        return ngx_pulse_anthropic_refuse(out,
+                             "this model fetches no URL: send the data itself");
+    }
+
+    if (part->file_id.len
+        && out->cv->dialect == NGX_PULSE_DIALECT_ANTHROPIC)
+    {
+        ngx_pulse_json_key(b, "source");
+        ngx_pulse_buf_char(b, '{');
+        ngx_pulse_json_literal(b, "type", "file");
+        ngx_pulse_json_string(b, "file_id", &part->file_id);
+        ngx_pulse_buf_char(b, '}');
+        return NGX_OK;
+    }
+
+    return ngx_pulse_anthropic_refuse(out,
+                               "a file is stored at another provider: send it");
+}
+
+
+static void
+ngx_pulse_anthropic_write_base64(ngx_pulse_anthropic_out_t *out,
+    const char *type, const ngx_str_t *data)
+{
+    ngx_pulse_json_key(out->b, "source");
+    ngx_pulse_buf_char(out->b, '{');
+    ngx_pulse_json_literal(out->b, "type", "base64");
+    ngx_pulse_json_literal(out->b, "media_type", type);
+    ngx_pulse_json_string(out->b, "data", data);
+    ngx_pulse_buf_char(out->b, '}');
+}
+
+
+static void
+ngx_pulse_anthropic_write_call(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    ngx_pulse_json_comma(out->b);
+    ngx_pulse_buf_char(out->b, '{');
+    ngx_pulse_json_literal(out->b, "type", "tool_use");
+    ngx_pulse_anthropic_write_id(out, "id", &part->id);
+    ngx_pulse_json_string(out->b, "name", &part->name);
+    ngx_pulse_json_key(out->b, "input");
+    ngx_pulse_anthropic_input(&part->arguments, out->b);
+    ngx_pulse_anthropic_write_cache(out, &part->cache);
+    ngx_pulse_buf_char(out->b, '}');
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_write_result(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    size_t                   mark, content;
+    ngx_int_t                rc;
+    ngx_pulse_buf_t         *b;
+    const ngx_pulse_part_t  *inner;
+
+    b = out->b;
+
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", "tool_result");
+    ngx_pulse_anthropic_write_id(out, "tool_use_id", &part->id);
+
+    mark = b->len;
+
+    ngx_pulse_json_key(b, "content");
+    ngx_pulse_buf_char(b, '[');
+
+    content = b->len;
+
+    for (inner = part->content; inner; inner = inner->next) {
+
+        rc = ngx_pulse_anthropic_write_part(out, inner, 0);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (b->len == content && !b->failed) {
+        b->len = mark;
+
+    } else {
+        ngx_pulse_buf_char(b, ']');
+    }
+
+    if (part->error) {
+        ngx_pulse_json_key(b, "is_error");
+        ngx_pulse_buf_literal(b, "true");
+    }
+
+    ngx_pulse_anthropic_write_cache(out, &part->cache);
+    ngx_pulse_buf_char(b, '}');
+
+    return NGX_OK;
+}
+
+
+/* a signature is verified: what another provider signed is left out */
+
+static void
+ngx_pulse_anthropic_write_thinking(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    ngx_uint_t        redacted;
+    const ngx_str_t  *opaque;
+
+    redacted = (part->type == NGX_PULSE_PART_REDACTED);
+    opaque = redacted ? &part->data : &part->signature;
+
+    if (ngx_pulse_anthropic_foreign(opaque)) {
+        ngx_pulse_dropped_add(out->dropped, "thinking");
+        return;
+    }
+
+    ngx_pulse_json_comma(out->b);
+    ngx_pulse_buf_char(out->b, '{');
+
+    if (redacted) {
+        ngx_pulse_json_literal(out->b, "type", "redacted_thinking");
+        ngx_pulse_json_string(out->b, "data", opaque);
+
+    } else {
+        ngx_pulse_json_literal(out->b, "type", "thinking");
+        ngx_pulse_json_string(out->b, "thinking", &part->text);
+        ngx_pulse_json_string(out->b, "signature", opaque);
+    }
+
+    ngx_pulse_buf_char(out->b, '}');
+}
+
+
+/* calls and results alike, so that they still meet */
+
+static void
+ngx_pulse_anthropic_write_id(ngx_pulse_anthropic_out_t *out, const char *key,
+    const ngx_str_t *id)
+{
+    u_char   ch;
+    size_t   i;
+
+    ngx_pulse_json_key(out->b, key);
+    ngx_pulse_buf_char(out->b, '"');
+
+    if (id->len == 0) {
+        ngx_pulse_buf_char(out->b, '_');
+    }
+
+    for (i = 0; i < id->len; i++) {
+        ch = id->data[i];
+
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+              || (ch >= '0' && ch <= '9') || ch == '_' || ch == '-'))
+        {
+            ch = '_';
+        }
+
+        ngx_pulse_buf_char(out->b, ch);
+    }
+
+    ngx_pulse_buf_char(out->b, '"');
+}
+
+
+static void
+ngx_pulse_anthropic_write_cache(ngx_pulse_anthropic_out_t *out,
+    const ngx_str_t *cache)
+{
+    if (cache->len == 0) {
+        return;
+    }
+
+    /* of too many the last ones cover what those before them do */
+
+    if (out->markers) {
+        out->markers--;
+        ngx_pulse_dropped_add(out->dropped, "cache_control");
+        return;
+    }
+
+    ngx_pulse_json_key(out->b, "cache_control");
+    ngx_pulse_buf_literal(out->b, "{\"type\":\"ephemeral\"");
+
+    if (!ngx_pulse_is(cache, "5m")) {
+        ngx_pulse_json_literal(out->b, "ttl", "1h");
+    }
+
+    ngx_pulse_buf_char(out->b, '}');
+}
+
+
+static void
+ngx_pulse_anthropic_write_tools(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_tool_t  *tool;
+
+    if (out->cv->tools == NULL) {
+        return;
+    }
+
+    ngx_pulse_json_key(out->b, "tools");
+    ngx_pulse_buf_char(out->b, '[');
+
+    for (tool = out->cv->tools; tool; tool = tool->next) {
+        ngx_pulse_json_comma(out->b);
+
+        if (tool->raw.len) {
+            ngx_pulse_buf_str(out->b, &tool->raw);
+            continue;
+        }
+
+        ngx_pulse_anthropic_write_tool(out, tool);
+    }
+
+    ngx_pulse_buf_char(out->b, ']');
+}
+
+
+static void
+ngx_pulse_anthropic_write_tool(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_tool_t *tool)
+{
+    ngx_str_t                schema;
+    ngx_pulse_buf_t         *b;
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_value_t  *root;
+
+    b = out->b;
+    schema = tool->parameters;
+
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_string(b, "name", &tool->name);
+
+    if (tool->description.len) {
+        ngx_pulse_json_string(b, "description", &tool->description);
+    }
+
+    ngx_pulse_json_key(b, "input_schema");
+
+    /* "type" is required here, elsewhere it goes without saying */
+
+    root = schema.len ? ngx_pulse_json_tree(out->pool, schema.data, schema.len,
+                                            NULL, &err)
+                      : NULL;
+
+    if (root == NULL || root->nelts == 0) {
+        ngx_pulse_buf_literal(b, "{\"type\":\"object\",\"properties\":{}}");
+
+    } else if (ngx_pulse_json_get(root, "type") == NULL) {
+        ngx_pulse_buf_literal(b, "{\"type\":\"object\",");
+        ngx_pulse_buf_append(b, schema.data + 1, schema.len - 1);
+
+    } else {
+        ngx_pulse_buf_str(b, &schema);
+    }
+
+    if (tool->strict) {
+        ngx_pulse_json_key(b, "strict");
+        ngx_pulse_buf_literal(b, "true");
+    }
+
+    ngx_pulse_anthropic_write_cache(out, &tool->cache);
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+static void
+ngx_pulse_anthropic_write_choice(ngx_pulse_anthropic_out_t *out)
+{
+    ngx_pulse_buf_t                 *b;
+    const ngx_pulse_conversation_t  *cv;
+
+    static const char  *names[] = { "auto", "auto", "none", "any", "tool" };
+
+    b = out->b;
+    cv = out->cv;
+
+    if (cv->tools == NULL
+        || (out->choice == NGX_PULSE_CHOICE_UNSET && !cv->no_parallel))
+    {
+        return;
+    }
+
+    ngx_pulse_json_key(b, "tool_choice");
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", names[out->choice]);
+
+    if (out->choice == NGX_PULSE_CHOICE_NAMED) {
+        ngx_pulse_json_string(b, "name", &cv->choice_name);
+    }
+
+    if (cv->no_parallel && out->choice != NGX_PULSE_CHOICE_NONE) {
+        ngx_pulse_json_key(b, "disable_parallel_tool_use");
+        ngx_pulse_buf_literal(b, "true");
+    }
+
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+static void
+ngx_pulse_anthropic_write_stops(ngx_pulse_anthropic_out_t *out)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < out->cv->nstops; i++) {
+
+        if (ngx_pulse_anthropic_blank(&out->cv->stops[i])) {
+            ngx_pulse_dropped_add(out->dropped, "stop");
+            continue;
+        }
+
+        if (n++ == 0) {
+            ngx_pulse_json_key(out->b, "stop_sequences");
+            ngx_pulse_buf_char(out->b, '[');
+        }
+
+        ngx_pulse_json_comma(out->b);
+        ngx_pulse_buf_json(out->b, out->cv->stops[i].data,
+                           out->cv->stops[i].len);
+    }
+
+    if (n) {
+        ngx_pulse_buf_char(out->b, ']');
+    }
+}
+
+
+static void
+ngx_pulse_anthropic_write_reasoning(ngx_pulse_anthropic_out_t *out)
+{
+    ngx_pulse_buf_t                 *b;
+    const ngx_pulse_conversation_t  *cv;
+
+    static const char  *names[] = {
+        NULL, "disabled", "between_tools", "adaptive", "enabled"
+    };
+
+    b = out->b;
+    cv = out->cv;
+
+    if (out->thinking == NGX_PULSE_ANTHROPIC_THINKING_UNSET) {
+        return;
+    }
+
+    ngx_pulse_json_key(b, "thinking");
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", names[out->thinking]);
+
+    if (out->thinking == NGX_PULSE_ANTHROPIC_THINKING_BUDGET) {
+        ngx_pulse_json_number(b, "budget_tokens", out->budget);
+    }
+
+    if (out->thinking >= NGX_PULSE_ANTHROPIC_THINKING_ADAPTIVE
+        && cv->omit_thoughts)
+    {
+        ngx_pulse_json_literal(b, "display", "omitted");
+
+    } else if (out->thinking == NGX_PULSE_ANTHROPIC_THINKING_ADAPTIVE
+               && cv->include_thoughts)
+    {
+        ngx_pulse_json_literal(b, "display", "summarized");
+    }
+
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+static void
+ngx_pulse_anthropic_write_output(ngx_pulse_anthropic_out_t *out)
+{
+    ngx_pulse_buf_t                 *b;
+    const ngx_pulse_conversation_t  *cv;
+
+    b = out->b;
+    cv = out->cv;
+
+    if (out->effort <= NGX_PULSE_EFFORT_NONE
+        && cv->format != NGX_PULSE_FORMAT_SCHEMA)
+    {
+        return;
+    }
+
+    ngx_pulse_json_key(b, "output_config");
+    ngx_pulse_buf_char(b, '{');
+
+    if (out->effort > NGX_PULSE_EFFORT_NONE) {
+        ngx_pulse_json_literal(b, "effort",
+                               ngx_pulse_anthropic_levels[out->effort]);
+    }
+
+    if (cv->format == NGX_PULSE_FORMAT_SCHEMA) {
+        ngx_pulse_json_key(b, "format");
+        ngx_pulse_buf_char(b, '{');
+        ngx_pulse_json_literal(b, "type", "json_schema");
+        ngx_pulse_json_raw(b, "schema", &cv->format_schema);
+        ngx_pulse_buf_char(b, '}');
+    }
+
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+/* none at all on new models, no other than 1 while thinking, one of
+ * temperature and top_p */
+
+static void
+ngx_pulse_anthropic_write_sampling(ngx_pulse_anthropic_out_t *out)
+{
+    char                             text[32];
+    ngx_uint_t                       allowed;
+    const ngx_pulse_conversation_t  *cv;
+
+    cv = out->cv;
+
+    allowed = out->target->sampling
+              && out->thinking < NGX_PULSE_ANTHROPIC_THINKING_ADAPTIVE;
+
+    if (cv->temperature.len) {
+
+        if (!allowed) {
+            if (!ngx_pulse_is(&cv->temperature, "1")
+                && !ngx_pulse_is(&cv->temperature, "1.0"))
+            {
+                ngx_pulse_dropped_add(out->dropped, "temperature");
+            }
+
+        } else {
+            ngx_memzero(text, sizeof(text));
+            ngx_memcpy(text, cv->temperature.data,
+                       ngx_min(cv->temperature.len, sizeof(text) - 1));
+
+            if (strtod(text, NULL) > 1.0) {
+                ngx_pulse_json_number(out->b, "temperature", 1);
+                ngx_pulse_dropped_add(out->dropped, "temperature");
+
+            } else {
+                ngx_pulse_json_raw(out->b, "temperature", &cv->temperature);
+            }
+        }
+    }
+
+    if (cv->top_p.len) {
+
+        if (!allowed || cv->temperature.len) {
+            ngx_pulse_dropped_add(out->dropped, "top_p");
+
+        } else {
+            ngx_pulse_json_raw(out->b, "top_p", &cv->top_p);
+        }
+    }
+
+    if (cv->top_k.len) {
+
+        if (!allowed) {
+            ngx_pulse_dropped_add(out->dropped, "top_k");
+
+        } else {
+            ngx_pulse_json_raw(out->b, "top_k", &cv->top_k);
+        }
+    }
+}
+
+
+static void
+ngx_pulse_anthropic_drop_rest(ngx_pulse_anthropic_out_t *out)
+{
+    const ngx_pulse_conversation_t  *cv;
+
+    cv = out->cv;
+
+    if (cv->presence_penalty.len) {
+        ngx_pulse_dropped_add(out->dropped, "presence_penalty");
+    }
+
+    if (cv->frequency_penalty.len) {
+        ngx_pulse_dropped_add(out->dropped, "frequency_penalty");
+    }
+
+    if (cv->seed.len) {
+        ngx_pulse_dropped_add(out->dropped, "seed");
+    }
+
+    if (cv->verbosity.len) {
+        ngx_pulse_dropped_add(out->dropped, "verbosity");
+    }
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out, const char *reason)
+{
+    (void) ngx_pulse_refuse(out->refusal, NULL, NULL, reason);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_pulse_anthropic_blank(const ngx_str_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->len; i++) {
+        if (s->data[i] > ' ') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* none at all, or one by another's hand: OpenAI's are Fernet tokens */
+
+static ngx_uint_t
+ngx_pulse_anthropic_foreign(const ngx_str_t *opaque)
+{
+    return opaque->len == 0
+           || (opaque->len > 5 && ngx_memcmp(opaque->data, "gAAAA", 5) == 0);
+}
+
+
+void
+ngx_pulse_anthropic_input(const ngx_str_t *arguments, ngx_pulse_buf_t *b)
+{
+    ngx_uint_t               i;
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_limits_t  limits;
+
+    if (ngx_pulse_anthropic_blank(arguments)) {
+        ngx_pulse_buf_literal(b, "{}");
+        return;
+    }
+
+    for (i = 0; arguments->data[i] <= ' '; i++) { /* void */ }
+
+    limits.size = arguments->len;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH - 16;
+    limits.values = arguments->len;
+    limits.keys = arguments->len;
+
+    if (arguments->data[i] == '{'
+        && ngx_pulse_json_read(arguments->data, arguments->len, &limits,
+                               ngx_pulse_anthropic_input_value, NULL, &err)
+           == NGX_OK)
+    {
+        ngx_pulse_buf_str(b, arguments);
+        return;
+    }
+
+    ngx_pulse_buf_literal(b, "{\"INVALID_JSON\":");
+    ngx_pulse_buf_json(b, arguments->data, arguments->len);
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_input_value(void *ctx, ngx_pulse_json_event_t *ev)
+{
+    return NGX_OK;
+}
