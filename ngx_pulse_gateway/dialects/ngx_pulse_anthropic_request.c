@@ -135,6 +135,7 @@ ngx_pulse_anthropic_read(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     ngx_memzero(refusal, sizeof(ngx_pulse_chat_refusal_t));
     ngx_memzero(&rq, sizeof(ngx_pulse_anthropic_request_t));
 
+    cv->pool = pool;
     cv->dialect = NGX_PULSE_DIALECT_ANTHROPIC;
     cv->n = 1;
 

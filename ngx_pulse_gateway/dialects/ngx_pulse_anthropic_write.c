@@ -635,8 +635,8 @@ ngx_pulse_anthropic_write_messages(ngx_pulse_anthropic_out_t *out)
         /* a conversation starts with the user */
 
         if (out->b->len == mark && role == NGX_PULSE_ROLE_ASSISTANT) {
-            ngx_pulse_buf_literal(out->b,
-                                  "{\"role\":\"user\",\"content\":\".\"}");
+            ngx_pulse_buf_literal(out->b, "{\"role\":\"user\",\"content\":"
+                                   "[{\"type\":\"text\",\"text\":\".\"}]}");
             ngx_pulse_dropped_add(out->dropped, "messages[0].role");
         }
 
