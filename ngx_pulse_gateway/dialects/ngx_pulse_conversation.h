@@ -160,6 +160,8 @@ typedef struct {
     unsigned              include_usage:1;      /* OpenAI clients */
     unsigned              include_thoughts:1;   /* show the thinking */
     unsigned              no_parallel:1;        /* one call at a time */
+    unsigned              functions:1;          /* OpenAI: calls are to be
+                                                 * answered the old way */
     unsigned              adaptive:1;           /* Anthropic: thinking */
     unsigned              omit_thoughts:1;      /* Anthropic: "omitted" */
 
@@ -192,6 +194,8 @@ typedef struct {
     unsigned              between_tools:1;      /* instead of off */
     unsigned              system_inside:1;      /* Anthropic: in messages */
     unsigned              https_images:1;       /* fetches them itself */
+    unsigned              reasoning_content:1;  /* OpenAI's dialect: takes
+                                                 * thinking back */
 } ngx_pulse_target_t;
 
 

@@ -9,6 +9,7 @@
 #include "ngx_pulse_json.h"
 #include "ngx_pulse_sse.h"
 #include "ngx_pulse_chat.h"
+#include "ngx_pulse_conversation.h"
 
 
 /*
@@ -170,6 +171,75 @@ void ngx_pulse_openai_finish(const ngx_pulse_openai_answer_t *answer,
  * NGX_DECLINED if there is none, NGX_ERROR without memory. */
 ngx_int_t ngx_pulse_openai_error(ngx_pulse_chat_error_t *error,
     ngx_pool_t *pool, const u_char *p, size_t len);
+
+
+/*
+ * In translation: the parts of ngx_pulse_dialect_openai.
+ */
+
+
+/*
+ * Reads a client's request into a conversation, which points into "body";
+ * "studio" as above.  Returns as "read" of the dialect does.
+ */
+ngx_int_t ngx_pulse_openai_convert(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, const ngx_str_t *body, ngx_uint_t studio,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* What it is made of: tools and the choice of them, messages. */
+ngx_int_t ngx_pulse_openai_tools(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, const ngx_str_t *body,
+    const ngx_pulse_json_value_t *root, ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_openai_turns(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, const ngx_pulse_json_value_t *root,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* A string member that must be there, of what must be an object. */
+ngx_int_t ngx_pulse_openai_required(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_str_t *s, ngx_pulse_chat_refusal_t *refusal);
+
+/* The cache marker of an object, if it has one. */
+ngx_int_t ngx_pulse_openai_marker(const ngx_pulse_json_value_t *v,
+    ngx_str_t *cache, ngx_pulse_chat_refusal_t *refusal);
+
+/* The provider's side: "write" and the readers of the dialect. */
+ngx_int_t ngx_pulse_openai_provide(const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_target_t *target, ngx_pool_t *pool,
+    ngx_pulse_dropped_t *dropped, ngx_pulse_chat_refusal_t *refusal,
+    ngx_pulse_buf_t *b);
+ngx_int_t ngx_pulse_openai_stream(void *state, ngx_pool_t *pool,
+    const ngx_str_t *name, const ngx_str_t *data,
+    ngx_pulse_answer_pt handler, void *ctx);
+ngx_int_t ngx_pulse_openai_stream_end(void *state,
+    ngx_pulse_answer_pt handler, void *ctx);
+ngx_int_t ngx_pulse_openai_whole(ngx_pool_t *pool, const ngx_str_t *body,
+    ngx_pulse_answer_pt handler, void *ctx);
+
+/* The state of a stream's reader, NGX_PULSE_OPENAI_CALLS at most of an
+ * answer being told apart. */
+
+#define NGX_PULSE_OPENAI_CALLS     128
+
+typedef struct {
+    ngx_uint_t                 choice;
+    ngx_uint_t                 index;       /* as the provider counts */
+    uint32_t                   hash;        /* of its id */
+} ngx_pulse_openai_call_t;
+
+
+typedef struct {
+    ngx_pulse_chat_usage_t     usage;
+    ngx_pulse_openai_call_t    calls[NGX_PULSE_OPENAI_CALLS];
+    ngx_uint_t                 ncalls;
+    ngx_uint_t                 open;        /* of calls, from 1; 0: none */
+    ngx_uint_t                 nchoices;
+    uint32_t                   hash;        /* of the answer's id */
+    u_char                     finish[NGX_PULSE_CHAT_MAX_N];   /* + 1 */
+    u_char                     called[NGX_PULSE_CHAT_MAX_N];
+    unsigned                   started:1;
+    unsigned                   failed:1;
+    unsigned                   ended:1;
+} ngx_pulse_openai_reader_state_t;
 
 
 #endif /* _NGX_PULSE_OPENAI_H_INCLUDED_ */
