@@ -207,25 +207,28 @@ ngx_int_t ngx_pulse_openai_provide(const ngx_pulse_conversation_t *cv,
     const ngx_pulse_target_t *target, ngx_pool_t *pool,
     ngx_pulse_dropped_t *dropped, ngx_pulse_chat_refusal_t *refusal,
     ngx_pulse_buf_t *b);
-ngx_int_t ngx_pulse_openai_stream(void *state, ngx_pool_t *pool,
+ngx_int_t ngx_pulse_openai_read_stream(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data,
     ngx_pulse_answer_pt handler, void *ctx);
-ngx_int_t ngx_pulse_openai_stream_end(void *state,
+ngx_int_t ngx_pulse_openai_read_stream_end(void *state,
     ngx_pulse_answer_pt handler, void *ctx);
-ngx_int_t ngx_pulse_openai_whole(ngx_pool_t *pool, const ngx_str_t *body,
+ngx_int_t ngx_pulse_openai_read_whole(ngx_pool_t *pool, const ngx_str_t *body,
     ngx_pulse_answer_pt handler, void *ctx);
 
-/* The state of a stream's reader, NGX_PULSE_OPENAI_CALLS at most of an
- * answer being told apart. */
+/* A call of an answer that is being read. */
 
 #define NGX_PULSE_OPENAI_CALLS     128
+#define NGX_PULSE_OPENAI_NATIVE    32
 
 typedef struct {
-    ngx_uint_t                 choice;
-    ngx_uint_t                 index;       /* as the provider counts */
     uint32_t                   hash;        /* of its id */
+    uint32_t                   key;         /* as the provider counts */
+    u_char                     choice;
+    u_char                     index;       /* as we do: within the choice */
 } ngx_pulse_openai_call_t;
 
+
+/* A stream of the provider's while it is read; zeroed at the start. */
 
 typedef struct {
     ngx_pulse_chat_usage_t     usage;
@@ -233,13 +236,50 @@ typedef struct {
     ngx_uint_t                 ncalls;
     ngx_uint_t                 open;        /* of calls, from 1; 0: none */
     ngx_uint_t                 nchoices;
+    ngx_uint_t                 last;        /* event of content */
+    int64_t                    detail;      /* of reasoning_details */
     uint32_t                   hash;        /* of the answer's id */
     u_char                     finish[NGX_PULSE_CHAT_MAX_N];   /* + 1 */
-    u_char                     called[NGX_PULSE_CHAT_MAX_N];
+    u_char                     called[NGX_PULSE_CHAT_MAX_N];   /* calls */
+    u_char                     native[NGX_PULSE_OPENAI_NATIVE];
+    size_t                     native_len;
     unsigned                   started:1;
+    unsigned                   detailed:1;
     unsigned                   failed:1;
     unsigned                   ended:1;
-} ngx_pulse_openai_reader_state_t;
+} ngx_pulse_openai_stream_t;
+
+
+/* The client's side: what has been said of a stream; zeroed at the start. */
+
+typedef struct {
+    ngx_pulse_chat_usage_t     usage;
+    u_char                     id[NGX_PULSE_OPENAI_ID_LEN];
+    size_t                     id_len;
+    u_char                     model[NGX_PULSE_OPENAI_ID_LEN];
+    size_t                     model_len;
+    int64_t                    created;
+    ngx_uint_t                 last;        /* event of content */
+    ngx_uint_t                 thought;     /* of reasoning_details */
+    ngx_uint_t                 call;        /* that is open, from 1 */
+    u_char                     roles[NGX_PULSE_CHAT_MAX_N];
+    unsigned                   custom:1;    /* it is one of free text */
+    unsigned                   bore:1;      /* it has arguments */
+    unsigned                   started:1;
+    unsigned                   ended:1;
+} ngx_pulse_openai_writer_t;
+
+
+/* The client's side: the writers of the dialect. */
+void ngx_pulse_openai_client_event(void *state,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_answer_event_t *ev,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_openai_client_answer(const ngx_pulse_collector_t *collector,
+    const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b);
+
+/* An error as this dialect's clients take it: {"error": {...}}. */
+void ngx_pulse_openai_client_error(const ngx_pulse_chat_error_t *error,
+    ngx_pulse_buf_t *b);
 
 
 #endif /* _NGX_PULSE_OPENAI_H_INCLUDED_ */

@@ -95,6 +95,7 @@ ngx_pulse_openai_convert(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     ngx_memzero(refusal, sizeof(ngx_pulse_chat_refusal_t));
     ngx_memzero(&ct, sizeof(ngx_pulse_openai_convert_t));
 
+    cv->pool = pool;
     cv->dialect = NGX_PULSE_DIALECT_OPENAI;
     cv->n = 1;
 
@@ -215,8 +216,7 @@ static ngx_int_t
 ngx_pulse_openai_convert_sampling(ngx_pulse_openai_convert_t *ct,
     const ngx_pulse_json_value_t *root)
 {
-    ngx_uint_t                i;
-    ngx_pulse_chat_refusal_t  *refusal;
+    ngx_uint_t  i;
 
     struct {
         const char  *name;
@@ -230,11 +230,9 @@ ngx_pulse_openai_convert_sampling(ngx_pulse_openai_convert_t *ct,
         { NULL, NULL }
     };
 
-    refusal = ct->refusal;
-
     for (i = 0; members[i].name; i++) {
         if (ngx_pulse_member_number(root, members[i].name, members[i].number,
-                                    refusal)
+                                    ct->refusal)
             != NGX_OK)
         {
             return NGX_DECLINED;

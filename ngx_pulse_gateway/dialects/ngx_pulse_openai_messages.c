@@ -13,6 +13,7 @@ typedef struct {
     ngx_pool_t                 *pool;
     ngx_pulse_chat_refusal_t   *refusal;
     ngx_pulse_turn_t           *results;    /* where the next one goes */
+    ngx_pulse_part_t           *called;     /* first call of the last turn */
     ngx_pulse_part_t           *legacy;     /* the last function_call */
     ngx_uint_t                  calls;      /* that came without an id */
 } ngx_pulse_openai_turns_t;
@@ -37,6 +38,8 @@ static ngx_int_t ngx_pulse_openai_turn_assistant(ngx_pulse_openai_turns_t *ts,
     const ngx_pulse_json_value_t *v);
 static ngx_int_t ngx_pulse_openai_turn_result(ngx_pulse_openai_turns_t *ts,
     const ngx_pulse_json_value_t *v, ngx_uint_t legacy);
+static void ngx_pulse_openai_called(ngx_pulse_openai_turns_t *ts,
+    ngx_pulse_part_t *result);
 static ngx_int_t ngx_pulse_openai_content(ngx_pulse_openai_turns_t *ts,
     const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn);
 static ngx_int_t ngx_pulse_openai_part(ngx_pulse_openai_turns_t *ts,
@@ -229,6 +232,8 @@ ngx_pulse_openai_turn_assistant(ngx_pulse_openai_turns_t *ts,
 
     ngx_str_null(&refusal);
 
+    ts->called = NULL;
+
     if (ngx_pulse_member_string(v, "name", &turn->name, ts->refusal) != NGX_OK
         || ngx_pulse_member_string(v, "refusal", &refusal, ts->refusal)
            != NGX_OK)
@@ -313,7 +318,7 @@ ngx_pulse_openai_turn_result(ngx_pulse_openai_turns_t *ts,
         }
 
         if (part->name.len == 0) {
-            part->name = ngx_pulse_call_name(ts->cv, &part->id);
+            ngx_pulse_openai_called(ts, part);
         }
     }
 
@@ -326,6 +331,25 @@ ngx_pulse_openai_turn_result(ngx_pulse_openai_turns_t *ts,
     part->content = content.parts;
 
     return rc;
+}
+
+
+/* only the turn before is searched, so that long histories cost no more */
+
+static void
+ngx_pulse_openai_called(ngx_pulse_openai_turns_t *ts, ngx_pulse_part_t *result)
+{
+    ngx_pulse_part_t  *part;
+
+    for (part = ts->called; part; part = part->next) {
+
+        if (part->id.len == result->id.len
+            && ngx_memcmp(part->id.data, result->id.data, part->id.len) == 0)
+        {
+            result->name = part->name;
+            return;
+        }
+    }
 }
 
 
@@ -824,6 +848,11 @@ ngx_pulse_openai_calls(ngx_pulse_openai_turns_t *ts,
         part->signature = signature;
     }
 
+    if (calls && calls->nelts > NGX_PULSE_OPENAI_CALLS) {
+        return ngx_pulse_refuse(ts->refusal, calls, NULL,
+                                "has too many calls");
+    }
+
     for (one = calls ? calls->children : NULL; one; one = one->next) {
         rc = ngx_pulse_openai_call(ts, one, turn);
 
@@ -847,6 +876,10 @@ ngx_pulse_openai_call(ngx_pulse_openai_turns_t *ts,
     part = ngx_pulse_part_add(turn, ts->pool, NGX_PULSE_PART_CALL);
     if (part == NULL) {
         return NGX_ERROR;
+    }
+
+    if (ts->called == NULL) {
+        ts->called = part;
     }
 
     ngx_str_set(&type, "function");

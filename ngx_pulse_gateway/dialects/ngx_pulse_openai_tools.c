@@ -4,6 +4,9 @@
 #include <string.h>
 
 
+#define NGX_PULSE_OPENAI_ALLOWED  128
+
+
 typedef struct {
     ngx_pulse_conversation_t   *cv;
     ngx_pool_t                 *pool;
@@ -37,8 +40,8 @@ ngx_pulse_openai_tools(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     const ngx_str_t *body, const ngx_pulse_json_value_t *root,
     ngx_pulse_chat_refusal_t *refusal)
 {
-    ngx_int_t                 rc;
-    ngx_pulse_json_value_t   *tools, *functions, *v;
+    ngx_int_t                  rc;
+    ngx_pulse_json_value_t    *tools, *functions, *v;
     ngx_pulse_openai_tools_t   tl;
 
     tl.cv = cv;
@@ -86,14 +89,12 @@ ngx_pulse_openai_tools_tool(ngx_pulse_openai_tools_t *tl,
     ngx_str_t                type;
     ngx_uint_t               custom;
     const char              *key;
-    ngx_pulse_tool_t        *tool, **last;
+    ngx_pulse_tool_t        *tool;
     ngx_pulse_json_value_t  *inner;
 
     if (ngx_pulse_openai_required(v, "type", &type, tl->refusal) != NGX_OK) {
         return NGX_DECLINED;
     }
-
-    for (last = &tl->cv->tools; *last; last = &(*last)->next) { /* void */ }
 
     if (ngx_pulse_is(&type, "function") || ngx_pulse_is(&type, "custom")) {
         custom = ngx_pulse_is(&type, "custom");
@@ -112,7 +113,8 @@ ngx_pulse_openai_tools_tool(ngx_pulse_openai_tools_t *tl,
             return rc;
         }
 
-        return ngx_pulse_openai_marker(v, &(*last)->cache, tl->refusal);
+        return ngx_pulse_openai_marker(v, &tl->cv->last_tool->cache,
+                                       tl->refusal);
     }
 
     tool = ngx_pulse_tool_add(tl->cv, tl->pool);
@@ -344,7 +346,8 @@ static ngx_int_t
 ngx_pulse_openai_tools_allowed(ngx_pulse_openai_tools_t *tl,
     const ngx_pulse_json_value_t *v)
 {
-    ngx_str_t                name;
+    ngx_str_t                names[NGX_PULSE_OPENAI_ALLOWED];
+    ngx_uint_t               i, n;
     ngx_pulse_tool_t        *tool, **last;
     ngx_pulse_json_value_t  *allowed, *mode, *list, *one;
 
@@ -363,21 +366,33 @@ ngx_pulse_openai_tools_allowed(ngx_pulse_openai_tools_t *tl,
                                 "must have a mode and a list of tools");
     }
 
+    if (list->nelts > NGX_PULSE_OPENAI_ALLOWED) {
+        return ngx_pulse_refuse(tl->refusal, list, NULL,
+                                "has too many tools");
+    }
+
+    n = 0;
+
+    for (one = list->children; one; one = one->next) {
+        if (ngx_pulse_openai_tools_named(tl, one, &names[n++]) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+    }
+
     last = &tl->cv->tools;
+    tl->cv->last_tool = NULL;
 
     for (tool = tl->cv->tools; tool; tool = tool->next) {
 
-        for (one = list->children; one; one = one->next) {
+        for (i = 0; i < n; i++) {
 
-            if (ngx_pulse_openai_tools_named(tl, one, &name) != NGX_OK) {
-                return NGX_DECLINED;
-            }
-
-            if (name.len == tool->name.len
-                && ngx_memcmp(name.data, tool->name.data, name.len) == 0)
+            if (names[i].len == tool->name.len
+                && ngx_memcmp(names[i].data, tool->name.data, names[i].len)
+                   == 0)
             {
                 *last = tool;
                 last = &tool->next;
+                tl->cv->last_tool = tool;
                 break;
             }
         }
