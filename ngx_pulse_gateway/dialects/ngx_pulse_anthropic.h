@@ -107,4 +107,68 @@ void ngx_pulse_anthropic_write_error(const ngx_pulse_chat_error_t *error,
 void ngx_pulse_anthropic_input(const ngx_str_t *arguments, ngx_pulse_buf_t *b);
 
 
+/*
+ * Inside the dialect: the reading of a request, whose strings end in the
+ * tree's pool, and the writing of one.
+ */
+
+typedef struct {
+    ngx_pulse_conversation_t  *cv;
+    ngx_pool_t                *pool;
+    const ngx_str_t           *body;
+    ngx_pulse_chat_refusal_t  *refusal;
+    ngx_str_t                  signature;   /* waits for its call */
+    ngx_pulse_part_t          *text;        /* last of this message */
+    unsigned                   inside:1;    /* of a result */
+} ngx_pulse_anthropic_request_t;
+
+
+typedef struct {
+    const ngx_pulse_conversation_t  *cv;
+    const ngx_pulse_target_t        *target;
+    ngx_pool_t                      *pool;
+    ngx_pulse_dropped_t             *dropped;
+    ngx_pulse_chat_refusal_t        *refusal;
+    ngx_pulse_buf_t                 *b;
+    const ngx_pulse_turn_t          *turns;     /* less those of system */
+    ngx_uint_t                       thinking;
+    ngx_uint_t                       effort;
+    int64_t                          budget;
+    ngx_uint_t                       choice;
+    ngx_uint_t                       markers;   /* more than there may be */
+} ngx_pulse_anthropic_out_t;
+
+
+/* What content.c reads for request.c; NGX_OK, NGX_DECLINED, NGX_ERROR. */
+
+ngx_int_t ngx_pulse_anthropic_read_system(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root);
+ngx_int_t ngx_pulse_anthropic_read_messages(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root);
+
+/* A cache marker of "v", as "5m" or "1h"; a string that must not be empty. */
+ngx_int_t ngx_pulse_anthropic_read_cache(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_str_t *cache);
+ngx_int_t ngx_pulse_anthropic_required(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, const char *key, ngx_str_t *s);
+
+/* What message.c writes for write.c; NGX_OK, or NGX_ERROR, with the refusal
+ * unless it is for memory. */
+
+ngx_int_t ngx_pulse_anthropic_write_system(ngx_pulse_anthropic_out_t *out);
+ngx_int_t ngx_pulse_anthropic_write_messages(ngx_pulse_anthropic_out_t *out);
+void ngx_pulse_anthropic_write_cache(ngx_pulse_anthropic_out_t *out,
+    const ngx_str_t *cache);
+
+/* Fills the refusal; always NGX_ERROR. */
+ngx_int_t ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out,
+    const char *reason);
+
+/* 1 if nothing is in it but blanks. */
+ngx_uint_t ngx_pulse_anthropic_blank(const ngx_str_t *s);
+
+/* 1 if a signature is none, or another provider's. */
+ngx_uint_t ngx_pulse_anthropic_foreign(const ngx_str_t *opaque);
+
+
 #endif /* _NGX_PULSE_ANTHROPIC_H_INCLUDED_ */

@@ -1,0 +1,667 @@
+
+#include "ngx_pulse_anthropic.h"
+
+#include <string.h>
+#include <openssl/evp.h>
+
+
+typedef struct {
+    const char                *type;
+    ngx_int_t                (*handler)(ngx_pulse_anthropic_request_t *rq,
+                                        const ngx_pulse_json_value_t *v,
+                                        ngx_pulse_turn_t *turn);
+} ngx_pulse_anthropic_block_t;
+
+
+static ngx_int_t ngx_pulse_anthropic_read_message(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_anthropic_read_content(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *content,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_block(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_text(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_image(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_document(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_source(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *source,
+    ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_read_plain(
+    ngx_pulse_anthropic_request_t *rq, ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_anthropic_read_call(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_result(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_thought(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_redacted(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
+static ngx_uint_t ngx_pulse_anthropic_prefix(ngx_str_t *s, const char *prefix);
+
+
+/* any other block is kept whole, for a provider that knows it */
+
+static ngx_pulse_anthropic_block_t  ngx_pulse_anthropic_blocks[] = {
+    { "text", ngx_pulse_anthropic_read_text },
+    { "image", ngx_pulse_anthropic_read_image },
+    { "document", ngx_pulse_anthropic_read_document },
+    { "tool_use", ngx_pulse_anthropic_read_call },
+    { "tool_result", ngx_pulse_anthropic_read_result },
+    { "thinking", ngx_pulse_anthropic_read_thought },
+    { "redacted_thinking", ngx_pulse_anthropic_read_redacted },
+    { NULL, NULL }
+};
+
+
+ngx_int_t
+ngx_pulse_anthropic_read_system(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_int_t                rc;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_turn_t        *turn;
+    ngx_pulse_json_value_t  *system, *v;
+
+    system = ngx_pulse_member(root, "system");
+
+    if (system == NULL) {
+        return NGX_OK;
+    }
+
+    turn = ngx_pulse_turn_add(rq->cv, rq->pool, NGX_PULSE_ROLE_SYSTEM);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_pulse_anthropic_read_content(rq, system, turn);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    v = system->children;
+
+    for (part = turn->parts; part; part = part->next) {
+
+        if (part->type != NGX_PULSE_PART_TEXT) {
+            return ngx_pulse_refuse(rq->refusal, v, "type", "must be text");
+        }
+
+        v = v ? v->next : NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_pulse_anthropic_read_messages(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_int_t                rc;
+    ngx_pulse_json_value_t  *messages, *v;
+
+    if (ngx_pulse_member_array(root, "messages", &messages, rq->refusal)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (messages == NULL) {
+        return ngx_pulse_refuse(rq->refusal, root, "messages", "is required");
+    }
+
+    if (messages->children == NULL) {
+        return ngx_pulse_refuse(rq->refusal, messages, NULL,
+                                "must not be empty");
+    }
+
+    for (v = messages->children; v; v = v->next) {
+
+        if (v->type != NGX_PULSE_JSON_OBJECT) {
+            return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
+        }
+
+        rc = ngx_pulse_anthropic_read_message(rq, v);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_message(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_str_t                role;
+    ngx_uint_t               n;
+    ngx_pulse_turn_t        *turn;
+    ngx_pulse_json_value_t  *content;
+
+    static const char  *known[] = { "role", "content", NULL };
+
+    if (ngx_pulse_anthropic_required(rq, v, "role", &role) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_pulse_is(&role, "user")) {
+        n = NGX_PULSE_ROLE_USER;
+
+    } else if (ngx_pulse_is(&role, "assistant")) {
+        n = NGX_PULSE_ROLE_ASSISTANT;
+
+    } else if (ngx_pulse_is(&role, "system")) {
+        n = NGX_PULSE_ROLE_SYSTEM;
+
+    } else {
+        return ngx_pulse_refuse(rq->refusal, v, "role",
+                                "must be user, assistant or system");
+    }
+
+    content = ngx_pulse_member(v, "content");
+
+    if (content == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "content", "is required");
+    }
+
+    turn = ngx_pulse_turn_add(rq->cv, rq->pool, n);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    rq->text = NULL;
+    ngx_str_null(&rq->signature);
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_read_content(rq, content, turn);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_content(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *content, ngx_pulse_turn_t *turn)
+{
+    ngx_int_t                rc;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *v;
+
+    if (content->type == NGX_PULSE_JSON_STRING) {
+        part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
+        if (part == NULL) {
+            return NGX_ERROR;
+        }
+
+        part->text = content->string;
+
+        return NGX_OK;
+    }
+
+    if (content->type != NGX_PULSE_JSON_ARRAY) {
+        return ngx_pulse_refuse(rq->refusal, content, NULL,
+                                "must be a string or an array");
+    }
+
+    for (v = content->children; v; v = v->next) {
+
+        if (v->type != NGX_PULSE_JSON_OBJECT) {
+            return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
+        }
+
+        rc = ngx_pulse_anthropic_read_block(rq, v, turn);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_block(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t                     type;
+    ngx_pulse_part_t             *part;
+    ngx_pulse_anthropic_block_t  *block;
+
+    if (ngx_pulse_anthropic_required(rq, v, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    for (block = ngx_pulse_anthropic_blocks; block->type; block++) {
+
+        if (ngx_pulse_is(&type, block->type)) {
+            return block->handler(rq, v, turn);
+        }
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RAW);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    part->name = type;
+    part->data = ngx_pulse_raw(rq->body, v);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_text(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *citations;
+
+    static const char  *known[] = { "type", "text", "cache_control", NULL };
+    static const char  *plain[] = {
+        "type", "text", "cache_control", "citations", NULL
+    };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    rq->text = part;
+
+    if (ngx_pulse_member(v, "text") == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "text", "is required");
+    }
+
+    /* an empty list is what an answer without any has */
+
+    citations = ngx_pulse_member(v, "citations");
+
+    ngx_pulse_unknown_members(rq->cv, v,
+                              (citations && citations->nelts) ? known
+                                                              : plain);
+
+    if (ngx_pulse_member_string(v, "text", &part->text, rq->refusal) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_pulse_anthropic_read_cache(rq, v, &part->cache);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_image(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *source;
+
+    static const char  *known[] = { "type", "source", "cache_control", NULL };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_IMAGE);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_member_object(v, "source", &source, rq->refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (source == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "source", "is required");
+    }
+
+    if (ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_read_source(rq, source, part);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_document(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t                type;
+    ngx_uint_t               cite;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *source, *citations;
+
+    static const char  *known[] = {
+        "type", "source", "title", "cache_control", "citations", NULL
+    };
+
+    cite = 0;
+
+    if (ngx_pulse_member_object(v, "source", &source, rq->refusal) != NGX_OK
+        || ngx_pulse_member_object(v, "citations", &citations, rq->refusal)
+           != NGX_OK
+        || ngx_pulse_member_bool(citations, "enabled", &cite, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (source == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "source", "is required");
+    }
+
+    if (ngx_pulse_anthropic_required(rq, source, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* only this dialect numbers the sentences of a document */
+
+    if (cite || ngx_pulse_is(&type, "content")) {
+        part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RAW);
+        if (part == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&part->name, "document");
+        part->data = ngx_pulse_raw(rq->body, v);
+
+        return NGX_OK;
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_DOCUMENT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_member_string(v, "title", &part->filename, rq->refusal)
+        != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_read_source(rq, source, part);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_source(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *source, ngx_pulse_part_t *part)
+{
+    ngx_str_t  type, url;
+
+    if (ngx_pulse_anthropic_required(rq, source, "type", &type) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_pulse_is(&type, "url")) {
+
+        if (ngx_pulse_anthropic_required(rq, source, "url", &url) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (ngx_pulse_part_url(part, &url) != NGX_OK) {
+            return ngx_pulse_refuse(rq->refusal, source, "url",
+                                    "must be an https URL");
+        }
+
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_is(&type, "file")) {
+        return ngx_pulse_anthropic_required(rq, source, "file_id",
+                                            &part->file_id);
+    }
+
+    if (ngx_pulse_is(&type, "base64")) {
+
+        if (ngx_pulse_anthropic_required(rq, source, "media_type",
+                                         &part->media_type)
+            != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        return ngx_pulse_anthropic_required(rq, source, "data", &part->data);
+    }
+
+    if (ngx_pulse_is(&type, "text") && part->type == NGX_PULSE_PART_DOCUMENT) {
+
+        if (ngx_pulse_anthropic_required(rq, source, "data", &part->data)
+            != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        return ngx_pulse_anthropic_read_plain(rq, part);
+    }
+
+    return ngx_pulse_refuse(rq->refusal, source, "type",
+                            "is no kind of source known here");
+}
+
+
+/* documents are base64 in a conversation, whatever they are */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_plain(ngx_pulse_anthropic_request_t *rq,
+    ngx_pulse_part_t *part)
+{
+    u_char  *p;
+    size_t   len;
+
+    len = (part->data.len + 2) / 3 * 4;
+
+    p = ngx_pnalloc(rq->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) EVP_EncodeBlock(p, part->data.data, (int) part->data.len);
+
+    part->data.data = p;
+    part->data.len = len;
+    ngx_str_set(&part->media_type, "text/plain");
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_call(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *input;
+
+    static const char  *known[] = {
+        "type", "id", "name", "input", "cache_control", "caller", NULL
+    };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_CALL);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, v, "id", &part->id) != NGX_OK
+        || ngx_pulse_anthropic_required(rq, v, "name", &part->name) != NGX_OK
+        || ngx_pulse_member_object(v, "input", &input, rq->refusal) != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (input == NULL) {
+        return ngx_pulse_refuse(rq->refusal, v, "input", "is required");
+    }
+
+    part->arguments = ngx_pulse_raw(rq->body, input);
+    part->signature = rq->signature;
+    ngx_str_null(&rq->signature);
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_result(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               error;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_turn_t         inner;
+    ngx_pulse_json_value_t  *content;
+
+    static const char  *known[] = {
+        "type", "tool_use_id", "content", "is_error", "cache_control", NULL
+    };
+
+    error = 0;
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RESULT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_anthropic_required(rq, v, "tool_use_id", &part->id) != NGX_OK
+        || ngx_pulse_member_bool(v, "is_error", &error, rq->refusal) != NGX_OK
+        || ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    part->error = (error != 0);
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    content = ngx_pulse_member(v, "content");
+
+    if (content == NULL) {
+        return NGX_OK;
+    }
+
+    /* a result inside a result would recurse as deep as the client likes */
+
+    if (rq->inside) {
+        return ngx_pulse_refuse(rq->refusal, v, NULL,
+                                "must not be inside another result");
+    }
+
+    ngx_memzero(&inner, sizeof(ngx_pulse_turn_t));
+    inner.last = &inner.parts;
+
+    rq->inside = 1;
+    rc = ngx_pulse_anthropic_read_content(rq, content, &inner);
+    rq->inside = 0;
+
+    part->content = inner.parts;
+
+    return rc;
+}
+
+
+/* a signature of ours belongs to the call that follows, the text before */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_thought(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t          text, signature;
+    ngx_pulse_part_t  *part;
+
+    static const char  *known[] = { "type", "thinking", "signature", NULL };
+
+    ngx_str_null(&text);
+    ngx_str_null(&signature);
+
+    if (ngx_pulse_member_string(v, "thinking", &text, rq->refusal) != NGX_OK
+        || ngx_pulse_member_string(v, "signature", &signature, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    if (ngx_pulse_anthropic_prefix(&signature, NGX_PULSE_ANTHROPIC_OF_CALL)) {
+        rq->signature = signature;
+        return NGX_OK;
+    }
+
+    if (ngx_pulse_anthropic_prefix(&signature, NGX_PULSE_ANTHROPIC_OF_TEXT)) {
+
+        if (rq->text) {
+            rq->text->signature = signature;
+        }
+
+        return NGX_OK;
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_THINKING);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    part->text = text;
+    part->signature = signature;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_redacted(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_pulse_part_t  *part;
+
+    static const char  *known[] = { "type", "data", NULL };
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_REDACTED);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    return ngx_pulse_anthropic_required(rq, v, "data", &part->data);
+}
+
+
+/* takes the prefix off */
+
+static ngx_uint_t
+ngx_pulse_anthropic_prefix(ngx_str_t *s, const char *prefix)
+{
+    size_t  len;
+
+    len = strlen(prefix);
+
+    if (s->len <= len || ngx_memcmp(s->data, prefix, len) != 0) {
+        return 0;
+    }
+
+    s->data += len;
+    s->len -= len;
+
+    return 1;
+}
