@@ -854,8 +854,9 @@ static ngx_int_t
 ngx_pulse_anthropic_error(ngx_pulse_chat_error_t *error,
     const ngx_pulse_json_value_t *root)
 {
-    static const char        credit[] = "credit balance is too low";
     ngx_pulse_json_value_t  *v;
+
+    static const char  credit[] = "credit balance is too low";
 
     v = ngx_pulse_member(root, "error");
 

@@ -219,7 +219,8 @@ ngx_pulse_tool_t *ngx_pulse_tool_add(ngx_pulse_conversation_t *cv,
 /* Notes a name once; static or in a pool that lives as long. */
 void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);
 
-/* The name of the tool whose call has this id, or empty. */
+/* The name of the tool whose call has this id, or empty; searches them all,
+ * so only for a result that has none. */
 ngx_str_t ngx_pulse_call_name(const ngx_pulse_conversation_t *cv,
     const ngx_str_t *id);
 
@@ -227,7 +228,8 @@ ngx_str_t ngx_pulse_call_name(const ngx_pulse_conversation_t *cv,
  * an https URL stays.  NGX_DECLINED if it is neither. */
 ngx_int_t ngx_pulse_part_url(ngx_pulse_part_t *part, const ngx_str_t *url);
 
-/* Counts all of it into cv->prompt and the images. */
+/* To be called by a reader at its end: counts all of it into cv->prompt and
+ * the images, names results after the calls that they answer. */
 void ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv);
 
 
