@@ -482,9 +482,17 @@ ngx_pulse_anthropic_write_tool(ngx_pulse_anthropic_out_t *out,
     ngx_pulse_buf_t         *b;
     ngx_pulse_json_error_t   err;
     ngx_pulse_json_value_t  *root;
+    ngx_pulse_json_limits_t  limits;
 
     b = out->b;
     schema = tool->parameters;
+
+    /* it was read once already, as a part of the body */
+
+    limits.size = schema.len;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
+    limits.values = schema.len;
+    limits.keys = schema.len;
 
     ngx_pulse_buf_char(b, '{');
     ngx_pulse_json_string(b, "name", &tool->name);
@@ -498,7 +506,7 @@ ngx_pulse_anthropic_write_tool(ngx_pulse_anthropic_out_t *out,
     /* "type" is required here, elsewhere it goes without saying */
 
     root = schema.len ? ngx_pulse_json_tree(out->pool, schema.data, schema.len,
-                                            NULL, &err)
+                                            &limits, &err)
                       : NULL;
 
     if (root == NULL || root->nelts == 0) {
