@@ -1,0 +1,883 @@
+
+#include "ngx_pulse_responses.h"
+#include "ngx_pulse_openai.h"
+
+
+typedef struct {
+    ngx_pulse_responses_answer_t  *answer;
+    ngx_pool_t                    *pool;
+    const ngx_str_t               *data;
+    ngx_pulse_answer_pt            handler;
+    void                          *ctx;
+} ngx_pulse_responses_reader_t;
+
+
+typedef struct {
+    const char                    *type;
+    ngx_int_t                    (*handler)(ngx_pulse_responses_reader_t *rd,
+                                            const ngx_pulse_json_value_t *v,
+                                            ngx_uint_t kind);
+    ngx_uint_t                     kind;        /* of the event to emit */
+} ngx_pulse_responses_event_t;
+
+
+static ngx_pulse_json_value_t *ngx_pulse_responses_tree(ngx_pool_t *pool,
+    const ngx_str_t *text);
+static ngx_int_t ngx_pulse_responses_start(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_added(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_whole(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_done(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_over(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_failed(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+
+static ngx_int_t ngx_pulse_responses_output(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *response);
+static ngx_int_t ngx_pulse_responses_open(ngx_pulse_responses_reader_t *rd,
+    int64_t index, const ngx_pulse_json_value_t *item,
+    ngx_pulse_responses_slot_t **opened);
+static ngx_int_t ngx_pulse_responses_close(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *item);
+static ngx_int_t ngx_pulse_responses_contents(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *list);
+static ngx_int_t ngx_pulse_responses_piece(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, ngx_uint_t kind, int64_t part,
+    const ngx_str_t *text);
+static ngx_pulse_responses_slot_t *ngx_pulse_responses_slot(
+    ngx_pulse_responses_reader_t *rd, int64_t index);
+static ngx_int_t ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *response);
+static ngx_int_t ngx_pulse_responses_error(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_responses_emit(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_answer_event_t *ev);
+
+static void ngx_pulse_responses_usage(ngx_pulse_chat_usage_t *usage,
+    const ngx_pulse_json_value_t *response);
+static uint64_t ngx_pulse_responses_figure(const ngx_pulse_json_value_t *v,
+    const char *key);
+static int64_t ngx_pulse_responses_index(const ngx_pulse_json_value_t *v,
+    const char *key);
+static ngx_str_t ngx_pulse_responses_string(const ngx_pulse_json_value_t *v,
+    const char *key);
+
+
+/* events of tools that the vendor runs itself have no place */
+
+static const ngx_pulse_responses_event_t  ngx_pulse_responses_events[] = {
+
+    { "response.output_text.delta", ngx_pulse_responses_delta,
+      NGX_PULSE_ANSWER_TEXT },
+
+    { "response.function_call_arguments.delta", ngx_pulse_responses_delta,
+      NGX_PULSE_ANSWER_ARGUMENTS },
+
+    { "response.reasoning_summary_text.delta", ngx_pulse_responses_delta,
+      NGX_PULSE_ANSWER_THINKING },
+
+    { "response.reasoning_text.delta", ngx_pulse_responses_delta,
+      NGX_PULSE_ANSWER_THINKING },
+
+    { "response.refusal.delta", ngx_pulse_responses_delta,
+      NGX_PULSE_ANSWER_REFUSAL },
+
+    { "response.custom_tool_call_input.delta", ngx_pulse_responses_delta,
+      NGX_PULSE_ANSWER_ARGUMENTS },
+
+    { "response.output_text.done", ngx_pulse_responses_whole,
+      NGX_PULSE_ANSWER_TEXT },
+
+    { "response.refusal.done", ngx_pulse_responses_whole,
+      NGX_PULSE_ANSWER_REFUSAL },
+
+    { "response.output_item.added", ngx_pulse_responses_added, 0 },
+    { "response.output_item.done", ngx_pulse_responses_done, 0 },
+    { "response.created", ngx_pulse_responses_start, 0 },
+    { "response.queued", ngx_pulse_responses_start, 0 },
+    { "response.in_progress", ngx_pulse_responses_start, 0 },
+    { "response.completed", ngx_pulse_responses_over, 0 },
+    { "response.incomplete", ngx_pulse_responses_over, 0 },
+    { "response.failed", ngx_pulse_responses_over, 0 },
+    { "response.cancelled", ngx_pulse_responses_over, 0 },
+    { "error", ngx_pulse_responses_failed, 0 },
+    { NULL, NULL, 0 }
+};
+
+
+ngx_int_t
+ngx_pulse_responses_read_event(void *state, ngx_pool_t *pool,
+    const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
+    void *ctx)
+{
+    ngx_str_t                           type;
+    ngx_pulse_json_value_t             *v;
+    ngx_pulse_responses_reader_t        rd;
+    const ngx_pulse_responses_event_t  *event;
+
+    rd.answer = state;
+    rd.pool = pool;
+    rd.data = data;
+    rd.handler = handler;
+    rd.ctx = ctx;
+
+    /* the end of other dialects, which some vendors add */
+
+    if (data->len == 0 || ngx_pulse_is(data, "[DONE]")) {
+        return NGX_OK;
+    }
+
+    v = ngx_pulse_responses_tree(pool, data);
+
+    if (v == NULL || v->type != NGX_PULSE_JSON_OBJECT) {
+        return NGX_ERROR;
+    }
+
+    if (rd.answer->finished || rd.answer->failed) {
+        return NGX_OK;
+    }
+
+    /* the name may be missing, or "error" for an object without a type */
+
+    type = ngx_pulse_responses_string(v, "type");
+
+    if (type.len == 0) {
+        type = *name;
+    }
+
+    if (type.len == 0 && ngx_pulse_member(v, "error")) {
+        ngx_str_set(&type, "error");
+    }
+
+    for (event = ngx_pulse_responses_events; event->type; event++) {
+        if (ngx_pulse_is(&type, event->type)) {
+            return event->handler(&rd, v, event->kind);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_pulse_responses_read_end(void *state, ngx_pulse_answer_pt handler,
+    void *ctx)
+{
+    ngx_pulse_responses_answer_t *answer = state;
+
+    ngx_pulse_answer_event_t  ev;
+
+    if (answer->failed) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+
+    if (answer->finished) {
+        ev.type = NGX_PULSE_ANSWER_END;
+        return handler(ctx, &ev);
+    }
+
+    answer->failed = 1;
+
+    ev.type = NGX_PULSE_ANSWER_ERROR;
+    ngx_str_set(&ev.error.type, "server_error");
+    ngx_str_set(&ev.error.message, "the provider cut the answer off");
+
+    return handler(ctx, &ev);
+}
+
+
+ngx_int_t
+ngx_pulse_responses_read_answer(ngx_pool_t *pool, const ngx_str_t *body,
+    ngx_pulse_answer_pt handler, void *ctx)
+{
+    ngx_int_t                      rc;
+    ngx_pulse_json_value_t        *v;
+    ngx_pulse_responses_reader_t   rd;
+    ngx_pulse_responses_answer_t   answer;
+
+    ngx_memzero(&answer, sizeof(ngx_pulse_responses_answer_t));
+
+    rd.answer = &answer;
+    rd.pool = pool;
+    rd.data = body;
+    rd.handler = handler;
+    rd.ctx = ctx;
+
+    v = ngx_pulse_responses_tree(pool, body);
+
+    if (v == NULL || v->type != NGX_PULSE_JSON_OBJECT) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_pulse_json_get(v, "output")) {
+        rc = ngx_pulse_responses_finish(&rd, v);
+
+    } else if (ngx_pulse_member(v, "error")) {
+        rc = ngx_pulse_responses_error(&rd, ngx_pulse_member(v, "error"));
+
+    } else {
+        return NGX_ERROR;
+    }
+
+    return (rc == NGX_OK) ? ngx_pulse_responses_read_end(&answer, handler, ctx)
+                          : rc;
+}
+
+
+static ngx_pulse_json_value_t *
+ngx_pulse_responses_tree(ngx_pool_t *pool, const ngx_str_t *text)
+{
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_limits_t  limits;
+
+    limits.size = text->len;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
+    limits.values = 262144;
+    limits.keys = 4096;
+
+    return ngx_pulse_json_tree(pool, text->data, text->len, &limits, &err);
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_start(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    ngx_pulse_json_value_t    *response;
+    ngx_pulse_answer_event_t   ev;
+
+    if (rd->answer->started) {
+        return NGX_OK;
+    }
+
+    response = ngx_pulse_member(v, "response");
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+
+    ev.type = NGX_PULSE_ANSWER_START;
+    ev.id = ngx_pulse_responses_string(response, "id");
+    ev.model = ngx_pulse_responses_string(response, "model");
+
+    return ngx_pulse_responses_emit(rd, &ev);
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_added(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    ngx_pulse_responses_slot_t  *slot;
+
+    return ngx_pulse_responses_open(rd,
+                                    ngx_pulse_responses_index(v,
+                                                              "output_index"),
+                                    ngx_pulse_member(v, "item"), &slot);
+}
+
+
+/* ids of items may differ from event to event, the index does not */
+
+static ngx_int_t
+ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    int64_t                      part;
+    ngx_str_t                    text;
+    ngx_pulse_responses_slot_t  *slot;
+
+    text = ngx_pulse_responses_string(v, "delta");
+
+    slot = ngx_pulse_responses_slot(rd,
+                                    ngx_pulse_responses_index(v,
+                                                              "output_index"));
+
+    part = ngx_pulse_responses_index(v, ngx_pulse_member(v, "summary_index")
+                                        ? "summary_index" : "content_index");
+
+    return ngx_pulse_responses_piece(rd, slot, kind, part, &text);
+}
+
+
+/* The text of a part of which no delta came. */
+
+static ngx_int_t
+ngx_pulse_responses_whole(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    int64_t                      part;
+    ngx_str_t                    text;
+    ngx_pulse_responses_slot_t  *slot;
+
+    slot = ngx_pulse_responses_slot(rd,
+                                    ngx_pulse_responses_index(v,
+                                                              "output_index"));
+
+    part = ngx_pulse_responses_index(v, "content_index");
+
+    if (slot == NULL || (slot->any && slot->part == part)) {
+        return NGX_OK;
+    }
+
+    text = ngx_pulse_responses_string(v, kind == NGX_PULSE_ANSWER_TEXT
+                                         ? "text" : "refusal");
+
+    return ngx_pulse_responses_piece(rd, slot, kind, part, &text);
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_done(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    int64_t                      index;
+    ngx_int_t                    rc;
+    ngx_pulse_json_value_t      *item;
+    ngx_pulse_responses_slot_t  *slot;
+
+    index = ngx_pulse_responses_index(v, "output_index");
+    item = ngx_pulse_member(v, "item");
+
+    slot = ngx_pulse_responses_slot(rd, index);
+
+    if (slot == NULL) {
+        rc = ngx_pulse_responses_open(rd, index, item, &slot);
+
+        if (rc != NGX_OK || slot == NULL) {
+            return rc;
+        }
+    }
+
+    return ngx_pulse_responses_close(rd, slot, item);
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_over(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    return ngx_pulse_responses_finish(rd, ngx_pulse_member(v, "response"));
+}
+
+
+/* {"type": "error", "error": {...}}, or all of it flat */
+
+static ngx_int_t
+ngx_pulse_responses_failed(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    ngx_pulse_json_value_t  *error;
+
+    error = ngx_pulse_member(v, "error");
+
+    return ngx_pulse_responses_error(rd, error ? error : v);
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_output(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *response)
+{
+    int64_t                      index;
+    ngx_int_t                    rc;
+    ngx_pulse_json_value_t      *output, *item;
+    ngx_pulse_responses_slot_t  *slot;
+
+    output = ngx_pulse_member(response, "output");
+
+    if (output == NULL || output->type != NGX_PULSE_JSON_ARRAY) {
+        return NGX_OK;
+    }
+
+    index = 0;
+
+    for (item = output->children; item; item = item->next) {
+        rc = ngx_pulse_responses_open(rd, index++, item, &slot);
+
+        if (rc == NGX_OK && slot) {
+            rc = ngx_pulse_responses_close(rd, slot, item);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* An item begins; NULL in "*opened" if it is of no interest. */
+
+static ngx_int_t
+ngx_pulse_responses_open(ngx_pulse_responses_reader_t *rd, int64_t index,
+    const ngx_pulse_json_value_t *item, ngx_pulse_responses_slot_t **opened)
+{
+    ngx_str_t                    type;
+    ngx_pulse_answer_event_t     ev;
+    ngx_pulse_responses_slot_t  *slot;
+
+    *opened = NULL;
+    rd->answer->items = 1;
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+
+    type = ngx_pulse_responses_string(item, "type");
+    ev.custom = ngx_pulse_is(&type, "custom_tool_call");
+
+    if (ev.custom || ngx_pulse_is(&type, "function_call")) {
+        ev.type = NGX_PULSE_ANSWER_CALL;
+
+    } else if (ngx_pulse_is(&type, "reasoning")) {
+        ev.type = NGX_PULSE_ANSWER_THINKING;
+
+    } else if (ngx_pulse_is(&type, "message")) {
+        ev.type = NGX_PULSE_ANSWER_TEXT;
+
+    } else {
+        return NGX_OK;
+    }
+
+    /* the same index again is the same place: what stood there is over */
+
+    slot = ngx_pulse_responses_slot(rd, index);
+
+    if (slot == NULL) {
+        slot = ngx_pulse_responses_slot(rd, NGX_PULSE_RESPONSES_FREE);
+
+        if (slot == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_memzero(slot, sizeof(ngx_pulse_responses_slot_t));
+
+    slot->used = 1;
+    slot->index = index;
+    slot->kind = ev.type;
+    slot->custom = ev.custom;
+
+    *opened = slot;
+
+    if (ev.type != NGX_PULSE_ANSWER_CALL) {
+        return NGX_OK;
+    }
+
+    ev.id = ngx_pulse_responses_string(item, "call_id");
+
+    if (ev.id.len == 0) {
+        ev.id = ngx_pulse_responses_string(item, "id");
+    }
+
+    ev.name = ngx_pulse_responses_string(item, "name");
+    ev.index = rd->answer->calls++;
+    slot->call = ev.index;
+
+    return ngx_pulse_responses_emit(rd, &ev);
+}
+
+
+/* An item is over: what no delta brought is in it. */
+
+static ngx_int_t
+ngx_pulse_responses_close(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *item)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  text;
+    ngx_pulse_json_value_t    *list;
+    ngx_pulse_answer_event_t   ev;
+
+    rc = NGX_OK;
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+    ev.type = NGX_PULSE_ANSWER_PART_END;
+
+    if (slot->kind == NGX_PULSE_ANSWER_CALL) {
+        ev.type = NGX_PULSE_ANSWER_CALL_END;
+        ev.index = slot->call;
+
+        if (!slot->any) {
+            text = ngx_pulse_responses_string(item, slot->custom
+                                                    ? "input" : "arguments");
+            rc = ngx_pulse_responses_piece(rd, slot,
+                                           NGX_PULSE_ANSWER_ARGUMENTS, 0,
+                                           &text);
+        }
+
+    } else if (!slot->any) {
+        list = ngx_pulse_member(item, "summary");
+
+        if (list == NULL || list->nelts == 0) {
+            list = ngx_pulse_member(item, "content");
+        }
+
+        rc = ngx_pulse_responses_contents(rd, slot, list);
+    }
+
+    text = ngx_pulse_responses_string(item, "encrypted_content");
+
+    if (rc == NGX_OK && text.len
+        && slot->kind == NGX_PULSE_ANSWER_THINKING)
+    {
+        rc = ngx_pulse_responses_piece(rd, slot, NGX_PULSE_ANSWER_SIGNATURE,
+                                       slot->part, &text);
+    }
+
+    slot->used = 0;
+
+    return (rc == NGX_OK) ? ngx_pulse_responses_emit(rd, &ev) : rc;
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_contents(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *list)
+{
+    int64_t                  part;
+    ngx_int_t                rc;
+    ngx_str_t                text;
+    ngx_uint_t               kind;
+    ngx_pulse_json_value_t  *v;
+
+    part = 0;
+
+    for (v = list ? list->children : NULL; v; v = v->next) {
+
+        kind = slot->kind;
+        text = ngx_pulse_responses_string(v, "text");
+
+        if (text.len == 0 && ngx_pulse_member(v, "refusal")) {
+            kind = NGX_PULSE_ANSWER_REFUSAL;
+            text = ngx_pulse_responses_string(v, "refusal");
+        }
+
+        rc = ngx_pulse_responses_piece(rd, slot, kind, part++, &text);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_piece(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, ngx_uint_t kind, int64_t part,
+    const ngx_str_t *text)
+{
+    ngx_int_t                 rc;
+    ngx_pulse_answer_event_t  ev;
+
+    if (text->len == 0) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+    ev.type = kind;
+
+    if (kind == NGX_PULSE_ANSWER_ARGUMENTS) {
+
+        /* without the item there is no call to add to: its end has all */
+
+        if (slot == NULL || slot->kind != NGX_PULSE_ANSWER_CALL) {
+            return NGX_OK;
+        }
+
+        ev.index = slot->call;
+    }
+
+    if (slot) {
+
+        if (kind == NGX_PULSE_ANSWER_THINKING && slot->any
+            && slot->part != part)
+        {
+            ngx_str_set(&ev.text, "\n\n");
+            rc = ngx_pulse_responses_emit(rd, &ev);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        slot->any = 1;
+        slot->part = part;
+    }
+
+    ev.text = *text;
+
+    return ngx_pulse_responses_emit(rd, &ev);
+}
+
+
+/* The open item of an index; for FREE one that is not in use. */
+
+static ngx_pulse_responses_slot_t *
+ngx_pulse_responses_slot(ngx_pulse_responses_reader_t *rd, int64_t index)
+{
+    ngx_uint_t                   i;
+    ngx_pulse_responses_slot_t  *slot;
+
+    for (i = 0; i < NGX_PULSE_RESPONSES_SLOTS; i++) {
+        slot = &rd->answer->slots[i];
+
+        if (slot->used ? slot->index == index
+                       : index == NGX_PULSE_RESPONSES_FREE)
+        {
+            return slot;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *response)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  status;
+    ngx_pulse_json_value_t    *error, *details;
+    ngx_pulse_answer_event_t   ev;
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+
+    if (!rd->answer->started) {
+        ev.type = NGX_PULSE_ANSWER_START;
+        ev.id = ngx_pulse_responses_string(response, "id");
+        ev.model = ngx_pulse_responses_string(response, "model");
+
+        rc = ngx_pulse_responses_emit(rd, &ev);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    /* items that were not streamed */
+
+    if (!rd->answer->items) {
+        rc = ngx_pulse_responses_output(rd, response);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+    ngx_pulse_responses_usage(&ev.usage, response);
+
+    status = ngx_pulse_responses_string(response, "status");
+    error = ngx_pulse_member(response, "error");
+
+    if (error || ngx_pulse_is(&status, "failed")
+        || ngx_pulse_is(&status, "cancelled"))
+    {
+        if (ev.usage.known) {
+            ev.type = NGX_PULSE_ANSWER_USAGE;
+            rc = ngx_pulse_responses_emit(rd, &ev);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        return ngx_pulse_responses_error(rd, error);
+    }
+
+    ev.type = NGX_PULSE_ANSWER_FINISH;
+    ev.native = status;
+    ev.finish = rd->answer->calls ? NGX_PULSE_FINISH_CALLS
+                                  : NGX_PULSE_FINISH_STOP;
+
+    if (ngx_pulse_is(&status, "incomplete")) {
+        details = ngx_pulse_member(response, "incomplete_details");
+        ev.native = ngx_pulse_responses_string(details, "reason");
+        ev.finish = NGX_PULSE_FINISH_LENGTH;
+
+        if (ngx_pulse_is(&ev.native, "content_filter")) {
+            ev.finish = NGX_PULSE_FINISH_FILTER;
+        }
+    }
+
+    rd->answer->finished = 1;
+
+    return ngx_pulse_responses_emit(rd, &ev);
+}
+
+
+/* "v" is the error itself, or NULL if nothing is known of it. */
+
+static ngx_int_t
+ngx_pulse_responses_error(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v)
+{
+    u_char                    *p;
+    ngx_str_t                  raw;
+    ngx_pulse_answer_event_t   ev;
+
+    static u_char  head[] = "{\"error\":";
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+    ev.type = NGX_PULSE_ANSWER_ERROR;
+
+    if (v) {
+        raw = ngx_pulse_raw(rd->data, v);
+
+        p = ngx_pnalloc(rd->pool, raw.len + sizeof(head));
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p, head, sizeof(head) - 1);
+        ngx_memcpy(p + sizeof(head) - 1, raw.data, raw.len);
+        p[raw.len + sizeof(head) - 1] = '}';
+
+        if (ngx_pulse_openai_error(&ev.error, rd->pool, p,
+                                   raw.len + sizeof(head))
+            == NGX_ERROR)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    /* a flat one has the type of the event */
+
+    if (ev.error.type.len == 0 || ngx_pulse_is(&ev.error.type, "error")) {
+        ngx_str_set(&ev.error.type, "server_error");
+    }
+
+    if (ev.error.message.len == 0) {
+        ngx_str_set(&ev.error.message, "the provider gave up");
+    }
+
+    rd->answer->failed = 1;
+
+    return ngx_pulse_responses_emit(rd, &ev);
+}
+
+
+static ngx_int_t
+ngx_pulse_responses_emit(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_answer_event_t *ev)
+{
+    ngx_int_t                 rc;
+    ngx_pulse_answer_event_t  start;
+
+    if (!rd->answer->started) {
+        rd->answer->started = 1;
+
+        /* an answer whose first event was lost */
+
+        if (ev->type != NGX_PULSE_ANSWER_START) {
+            ngx_memzero(&start, sizeof(ngx_pulse_answer_event_t));
+            start.type = NGX_PULSE_ANSWER_START;
+
+            rc = rd->handler(rd->ctx, &start);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+    }
+
+    return rd->handler(rd->ctx, ev);
+}
+
+
+static void
+ngx_pulse_responses_usage(ngx_pulse_chat_usage_t *usage,
+    const ngx_pulse_json_value_t *response)
+{
+    uint64_t                 total;
+    ngx_pulse_json_value_t  *v, *details;
+
+    v = ngx_pulse_member(response, "usage");
+
+    if (v == NULL || v->type != NGX_PULSE_JSON_OBJECT) {
+        return;
+    }
+
+    usage->known = 1;
+    usage->input = ngx_pulse_responses_figure(v, "input_tokens");
+    usage->output = ngx_pulse_responses_figure(v, "output_tokens");
+
+    /* some count reasoning beside the output, others inside it */
+
+    total = ngx_pulse_responses_figure(v, "total_tokens");
+
+    if (total > usage->input && total - usage->input > usage->output) {
+        usage->output = total - usage->input;
+    }
+
+    details = ngx_pulse_member(v, "input_tokens_details");
+
+    usage->cached = ngx_pulse_responses_figure(details, "cached_tokens");
+    usage->cache_write = ngx_pulse_responses_figure(details,
+                                                    "cache_write_tokens");
+
+    details = ngx_pulse_member(details, "cache_write_tokens_details");
+
+    usage->cache_hour = ngx_pulse_responses_figure(details, "ttl_12h_tokens");
+
+    details = ngx_pulse_member(v, "output_tokens_details");
+
+    usage->reasoning = ngx_pulse_responses_figure(details, "reasoning_tokens");
+}
+
+
+static uint64_t
+ngx_pulse_responses_figure(const ngx_pulse_json_value_t *v, const char *key)
+{
+    int64_t  n;
+
+    n = ngx_pulse_responses_index(v, key);
+
+    return (n > 0) ? (uint64_t) n : 0;
+}
+
+
+static int64_t
+ngx_pulse_responses_index(const ngx_pulse_json_value_t *v, const char *key)
+{
+    int64_t                  n;
+    ngx_pulse_json_value_t  *member;
+
+    member = ngx_pulse_member(v, key);
+
+    if (member == NULL || member->type != NGX_PULSE_JSON_NUMBER
+        || ngx_pulse_json_int(&member->string, &n) != NGX_OK || n < 0)
+    {
+        return 0;
+    }
+
+    return n;
+}
+
+
+static ngx_str_t
+ngx_pulse_responses_string(const ngx_pulse_json_value_t *v, const char *key)
+{
+    ngx_str_t                s;
+    ngx_pulse_json_value_t  *member;
+
+    ngx_str_null(&s);
+
+    member = ngx_pulse_member(v, key);
+
+    if (member && member->type == NGX_PULSE_JSON_STRING) {
+        s = member->string;
+    }
+
+    return s;
+}
