@@ -1,0 +1,150 @@
+
+#ifndef _NGX_PULSE_GEMINI_H_INCLUDED_
+#define _NGX_PULSE_GEMINI_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_pulse_conversation.h"
+
+
+/*
+ * Gemini's generateContent and streamGenerateContent, of both sides.
+ *
+ * Thoughts of other vendors travel to clients of this dialect in the member
+ * "thoughtSignature" of a thought part.  SDKs decode and encode it again, so
+ * it is base64 of one of these words and the signature.  A signature without
+ * them is Gemini's own; those of calls and texts always are.
+ */
+
+#define NGX_PULSE_GEMINI_SIGNATURE  "pulse:"
+#define NGX_PULSE_GEMINI_REDACTED   "pulse!"
+#define NGX_PULSE_GEMINI_WORD       6
+
+
+/* arguments of a client's stream that wait for their end, all calls' */
+
+#define NGX_PULSE_GEMINI_HELD_MAX   (8 * 1024 * 1024)
+
+#define NGX_PULSE_GEMINI_ID_LEN     96
+#define NGX_PULSE_GEMINI_PATH_LEN   1024
+#define NGX_PULSE_GEMINI_PATH_MAX   32
+
+
+/* Arguments that come as values at paths, and where the JSON text of those
+ * seen so far is still open. */
+
+typedef struct {
+    u_char                     path[NGX_PULSE_GEMINI_PATH_LEN];
+    ngx_str_t                  steps[NGX_PULSE_GEMINI_PATH_MAX];
+    ngx_uint_t                 nsteps;
+    size_t                     len;
+    unsigned                   begun:1;
+    unsigned                   string:1;    /* whose end is to come */
+} ngx_pulse_gemini_partial_t;
+
+
+/* A provider's answer; zeroed at the start. */
+
+typedef struct {
+    ngx_pulse_chat_usage_t      usage;
+    ngx_uint_t                  calls;      /* begun so far */
+    ngx_uint_t                  finish;
+    u_char                      id[NGX_PULSE_GEMINI_ID_LEN];
+    size_t                      id_len;
+    u_char                      native[NGX_PULSE_GEMINI_ID_LEN];
+    size_t                      native_len;
+    ngx_pulse_gemini_partial_t  partial;
+    unsigned                    started:1;
+    unsigned                    open:1;     /* a call may have more to come */
+    unsigned                    whole:1;    /* its arguments came at once */
+    unsigned                    finished:1;
+    unsigned                    failed:1;
+} ngx_pulse_gemini_reader_t;
+
+
+typedef struct ngx_pulse_gemini_call_s  ngx_pulse_gemini_call_t;
+
+struct ngx_pulse_gemini_call_s {
+    ngx_uint_t                  index;
+    ngx_str_t                   id;
+    ngx_str_t                   name;
+    ngx_str_t                   signature;
+    ngx_pulse_buf_t             arguments;
+    ngx_pulse_gemini_call_t    *next;
+};
+
+
+/* A client's stream; zeroed at the start. */
+
+typedef struct {
+    ngx_pulse_chat_usage_t      usage;
+    ngx_uint_t                  finish;
+    u_char                      id[NGX_PULSE_GEMINI_ID_LEN];
+    size_t                      id_len;
+    u_char                      model[NGX_PULSE_GEMINI_ID_LEN];
+    size_t                      model_len;
+    ngx_pulse_gemini_call_t    *calls;      /* not yet written */
+    size_t                      held;       /* bytes of their arguments */
+    ngx_pulse_gemini_call_t    *call;       /* last one that was spoken of */
+    ngx_pulse_buf_t            *signature;  /* of the part before */
+    unsigned                    text:1;     /* that part is text */
+    unsigned                    finished:1;
+    unsigned                    ended:1;
+} ngx_pulse_gemini_writer_t;
+
+
+/* The functions of ngx_pulse_dialect_gemini. */
+
+ngx_int_t ngx_pulse_gemini_read(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, const ngx_str_t *body,
+    ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_gemini_write(const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_target_t *target, ngx_pool_t *pool,
+    ngx_pulse_dropped_t *dropped, ngx_pulse_chat_refusal_t *refusal,
+    ngx_pulse_buf_t *b);
+
+ngx_int_t ngx_pulse_gemini_read_event(void *state, ngx_pool_t *pool,
+    const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
+    void *ctx);
+ngx_int_t ngx_pulse_gemini_read_end(void *state, ngx_pulse_answer_pt handler,
+    void *ctx);
+ngx_int_t ngx_pulse_gemini_read_answer(ngx_pool_t *pool,
+    const ngx_str_t *body, ngx_pulse_answer_pt handler, void *ctx);
+ngx_int_t ngx_pulse_gemini_read_error(ngx_pulse_chat_error_t *error,
+    ngx_pool_t *pool, const u_char *p, size_t len);
+
+void ngx_pulse_gemini_write_event(void *state,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_answer_event_t *ev,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_write_answer(const ngx_pulse_collector_t *collector,
+    const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b);
+
+/* The body of an error, as of an event; "status" is that of HTTP. */
+void ngx_pulse_gemini_write_error(const ngx_pulse_chat_error_t *error,
+    ngx_uint_t status, ngx_pulse_buf_t *b);
+
+/* The answer of countTokens. */
+void ngx_pulse_gemini_write_count(uint64_t n, ngx_pulse_buf_t *b);
+
+/* Appends a JSON text without the white space between its tokens. */
+void ngx_pulse_gemini_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b);
+
+/* Appends arguments of a call as the object that "args" must be; what is
+ * none, as after a cut, becomes the value of INVALID_JSON. */
+void ngx_pulse_gemini_args(const ngx_str_t *arguments, ngx_pulse_buf_t *b);
+
+/* Whether it is the text of a JSON object. */
+ngx_uint_t ngx_pulse_gemini_is_object(const ngx_str_t *text);
+
+/* Appends a schema of Google's kind (OpenAPI's, types in capitals) as JSON
+ * Schema; "text" is what its tree was read from. */
+void ngx_pulse_gemini_schema(const ngx_str_t *text, ngx_pulse_json_value_t *v,
+    ngx_pulse_buf_t *b);
+
+/* Makes the names of an object's members camelCase: protobuf takes
+ * snake_case too. */
+void ngx_pulse_gemini_camel(ngx_pulse_json_value_t *v);
+
+
+#endif /* _NGX_PULSE_GEMINI_H_INCLUDED_ */
