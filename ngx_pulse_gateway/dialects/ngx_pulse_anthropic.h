@@ -131,6 +131,7 @@ typedef struct {
     ngx_pulse_chat_refusal_t        *refusal;
     ngx_pulse_buf_t                 *b;
     const ngx_pulse_turn_t          *turns;     /* less those of system */
+    const ngx_pulse_part_t          *last;      /* to be continued */
     ngx_uint_t                       thinking;
     ngx_uint_t                       effort;
     int64_t                          budget;
@@ -163,6 +164,9 @@ void ngx_pulse_anthropic_write_cache(ngx_pulse_anthropic_out_t *out,
 /* Fills the refusal; always NGX_ERROR. */
 ngx_int_t ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out,
     const char *reason);
+
+/* 1 if nothing is written of a part. */
+ngx_uint_t ngx_pulse_anthropic_empty(const ngx_pulse_part_t *part);
 
 /* 1 if nothing is in it but blanks. */
 ngx_uint_t ngx_pulse_anthropic_blank(const ngx_str_t *s);

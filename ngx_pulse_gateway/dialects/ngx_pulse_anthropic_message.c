@@ -5,16 +5,20 @@
 #include <openssl/evp.h>
 
 
+/* of a turn of which nothing is written: its neighbors meet */
+
+#define NGX_PULSE_ANTHROPIC_NOBODY  3
+
+
 static ngx_uint_t ngx_pulse_anthropic_role(
     const ngx_pulse_anthropic_out_t *out, const ngx_pulse_turn_t *turn);
 static ngx_int_t ngx_pulse_anthropic_write_group(
     ngx_pulse_anthropic_out_t *out, const ngx_pulse_turn_t *first,
-    const ngx_pulse_turn_t *end);
+    const ngx_pulse_turn_t *end, ngx_uint_t role);
 static ngx_int_t ngx_pulse_anthropic_write_part(
-    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part,
-    ngx_uint_t trim);
+    ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
 static void ngx_pulse_anthropic_write_text(ngx_pulse_anthropic_out_t *out,
-    const ngx_pulse_part_t *part, ngx_uint_t trim);
+    const ngx_pulse_part_t *part);
 static ngx_int_t ngx_pulse_anthropic_write_image(
     ngx_pulse_anthropic_out_t *out, const ngx_pulse_part_t *part);
 static ngx_int_t ngx_pulse_anthropic_write_document(
@@ -97,7 +101,7 @@ ngx_pulse_anthropic_write_system(ngx_pulse_anthropic_out_t *out)
             }
 
             if (blocks) {
-                ngx_pulse_anthropic_write_text(out, part, 0);
+                ngx_pulse_anthropic_write_text(out, part);
                 continue;
             }
 
@@ -146,7 +150,7 @@ ngx_int_t
 ngx_pulse_anthropic_write_messages(ngx_pulse_anthropic_out_t *out)
 {
     size_t                   mark;
-    ngx_uint_t               role;
+    ngx_uint_t               role, next;
     const ngx_pulse_turn_t  *first, *turn;
 
     ngx_pulse_json_key(out->b, "messages");
@@ -155,13 +159,20 @@ ngx_pulse_anthropic_write_messages(ngx_pulse_anthropic_out_t *out)
     mark = out->b->len;
 
     for (first = out->turns; first; first = turn) {
-        role = ngx_pulse_anthropic_role(out, first);
+        role = NGX_PULSE_ANTHROPIC_NOBODY;
 
-        for (turn = first->next;
-             turn && ngx_pulse_anthropic_role(out, turn) == role;
-             turn = turn->next)
-        {
-            /* void */
+        for (turn = first; turn; turn = turn->next) {
+            next = ngx_pulse_anthropic_role(out, turn);
+
+            if (next == NGX_PULSE_ANTHROPIC_NOBODY) {
+                continue;
+            }
+
+            if (role != NGX_PULSE_ANTHROPIC_NOBODY && next != role) {
+                break;
+            }
+
+            role = next;
         }
 
         /* a conversation starts with the user */
@@ -172,7 +183,9 @@ ngx_pulse_anthropic_write_messages(ngx_pulse_anthropic_out_t *out)
             ngx_pulse_dropped_add(out->dropped, "messages[0].role");
         }
 
-        if (ngx_pulse_anthropic_write_group(out, first, turn) != NGX_OK) {
+        if (ngx_pulse_anthropic_write_group(out, first, turn, role)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -187,6 +200,18 @@ static ngx_uint_t
 ngx_pulse_anthropic_role(const ngx_pulse_anthropic_out_t *out,
     const ngx_pulse_turn_t *turn)
 {
+    const ngx_pulse_part_t  *part;
+
+    for (part = turn->parts; part && ngx_pulse_anthropic_empty(part);
+         part = part->next)
+    {
+        /* void */
+    }
+
+    if (part == NULL) {
+        return NGX_PULSE_ANTHROPIC_NOBODY;
+    }
+
     if (turn->role == NGX_PULSE_ROLE_SYSTEM && !out->target->system_inside) {
         return NGX_PULSE_ROLE_USER;
     }
@@ -199,11 +224,11 @@ ngx_pulse_anthropic_role(const ngx_pulse_anthropic_out_t *out,
 
 static ngx_int_t
 ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
-    const ngx_pulse_turn_t *first, const ngx_pulse_turn_t *end)
+    const ngx_pulse_turn_t *first, const ngx_pulse_turn_t *end,
+    ngx_uint_t role)
 {
-    size_t                   mark, content;
     ngx_int_t                rc;
-    ngx_uint_t               results, role, trim;
+    ngx_uint_t               results;
     ngx_pulse_buf_t         *b;
     const ngx_pulse_part_t  *part;
     const ngx_pulse_turn_t  *turn;
@@ -211,17 +236,12 @@ ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
     static const char  *names[] = { "system", "user", "assistant" };
 
     b = out->b;
-    mark = b->len;
-    role = ngx_pulse_anthropic_role(out, first);
-    trim = (role == NGX_PULSE_ROLE_ASSISTANT && end == NULL);
 
     ngx_pulse_json_comma(b);
     ngx_pulse_buf_char(b, '{');
     ngx_pulse_json_literal(b, "role", names[role]);
     ngx_pulse_json_key(b, "content");
     ngx_pulse_buf_char(b, '[');
-
-    content = b->len;
 
     for (results = 1; ; results--) {
 
@@ -237,8 +257,7 @@ ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
                     continue;
                 }
 
-                rc = ngx_pulse_anthropic_write_part(out, part,
-                         trim && part->next == NULL && turn->next == NULL);
+                rc = ngx_pulse_anthropic_write_part(out, part);
 
                 if (rc != NGX_OK) {
                     return rc;
@@ -251,11 +270,6 @@ ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
         }
     }
 
-    if (b->len == content && !b->failed) {
-        b->len = mark;
-        return NGX_OK;
-    }
-
     ngx_pulse_buf_literal(b, "]}");
 
     return NGX_OK;
@@ -264,13 +278,13 @@ ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
 
 static ngx_int_t
 ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
-    const ngx_pulse_part_t *part, ngx_uint_t trim)
+    const ngx_pulse_part_t *part)
 {
     switch (part->type) {
 
     case NGX_PULSE_PART_TEXT:
     case NGX_PULSE_PART_REFUSAL:
-        ngx_pulse_anthropic_write_text(out, part, trim);
+        ngx_pulse_anthropic_write_text(out, part);
         return NGX_OK;
 
     case NGX_PULSE_PART_IMAGE:
@@ -312,7 +326,7 @@ ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
 
 static void
 ngx_pulse_anthropic_write_text(ngx_pulse_anthropic_out_t *out,
-    const ngx_pulse_part_t *part, ngx_uint_t trim)
+    const ngx_pulse_part_t *part)
 {
     u_char     ch;
     ngx_str_t  text;
@@ -330,7 +344,7 @@ ngx_pulse_anthropic_write_text(ngx_pulse_anthropic_out_t *out,
 
     text = part->text;
 
-    while (trim) {
+    while (part == out->last) {
         ch = text.data[text.len - 1];
 
         if (ch != ' ' && ch != '\t' && ch != CR && ch != LF) {
@@ -567,7 +581,7 @@ ngx_pulse_anthropic_write_result(ngx_pulse_anthropic_out_t *out,
 
     for (inner = part->content; inner; inner = inner->next) {
 
-        rc = ngx_pulse_anthropic_write_part(out, inner, 0);
+        rc = ngx_pulse_anthropic_write_part(out, inner);
 
         if (rc != NGX_OK) {
             return rc;
@@ -707,6 +721,27 @@ ngx_pulse_anthropic_blank(const ngx_str_t *s)
     }
 
     return 1;
+}
+
+
+ngx_uint_t
+ngx_pulse_anthropic_empty(const ngx_pulse_part_t *part)
+{
+    switch (part->type) {
+
+    case NGX_PULSE_PART_TEXT:
+    case NGX_PULSE_PART_REFUSAL:
+        return ngx_pulse_anthropic_blank(&part->text);
+
+    case NGX_PULSE_PART_THINKING:
+        return ngx_pulse_anthropic_foreign(&part->signature);
+
+    case NGX_PULSE_PART_REDACTED:
+        return ngx_pulse_anthropic_foreign(&part->data);
+
+    default:
+        return 0;
+    }
 }
 
 

@@ -175,11 +175,10 @@ ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
     for (turn = out->turns; turn; turn = turn->next) {
 
         for (part = turn->parts; part; part = part->next) {
-            if (part->type != NGX_PULSE_PART_TEXT
-                || !ngx_pulse_anthropic_blank(&part->text))
-            {
+
+            if (!ngx_pulse_anthropic_empty(part)) {
                 last = turn;
-                break;
+                out->last = part;
             }
         }
     }
@@ -192,6 +191,10 @@ ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
     if (last->role == NGX_PULSE_ROLE_ASSISTANT && !out->target->prefill) {
         return ngx_pulse_anthropic_refuse(out,
              "this model cannot continue a last message of the assistant's");
+    }
+
+    if (last->role != NGX_PULSE_ROLE_ASSISTANT) {
+        out->last = NULL;
     }
 
     return NGX_OK;

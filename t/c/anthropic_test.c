@@ -308,6 +308,15 @@ static test_write_t  test_write_table[] = {
       "\"text\":\"x\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":"
       "\"text\",\"text\":\"It is\"}]}]}", "" },
 
+    { "neighbors of a turn that is left out", "", 4096,
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":"
+      "\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":"
+      "\"h\"}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+      "\"tool_use_id\":\"a\"}]}]}",
+      HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+      "\"tool_result\",\"tool_use_id\":\"a\"},{\"type\":\"text\","
+      "\"text\":\"x\"}]}]}", "thinking" },
+
     { "the assistant first", "", 4096,
       "{\"messages\":[{\"role\":\"assistant\",\"content\":\"hi\"},{\"role\":"
       "\"user\",\"content\":\"x\"}]}",
