@@ -185,7 +185,7 @@ ngx_pulse_openai_client_start(ngx_pulse_openai_writer_t *writer,
     model = (ev->model.len && ev->model.len <= sizeof(writer->model))
             ? &ev->model : &cv->model;
 
-    if (model->len <= sizeof(writer->model)) {
+    if (model->len && model->len <= sizeof(writer->model)) {
         writer->model_len = model->len;
         ngx_memcpy(writer->model, model->data, model->len);
     }
@@ -607,7 +607,10 @@ ngx_pulse_openai_client_answer(const ngx_pulse_collector_t *collector,
 
     ngx_pulse_buf_literal(b, "}]");
 
-    ngx_pulse_openai_client_usage(&collector->usage, b);
+    if (collector->usage.known) {
+        ngx_pulse_openai_client_usage(&collector->usage, b);
+    }
+
     ngx_pulse_openai_client_null("system_fingerprint", b);
     ngx_pulse_buf_char(b, '}');
 }
