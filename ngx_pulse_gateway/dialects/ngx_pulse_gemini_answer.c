@@ -915,12 +915,12 @@ ngx_pulse_gemini_steps(const ngx_str_t *path, ngx_str_t *steps,
 
     *nsteps = 0;
 
-    p = path->data;
-    last = p + path->len;
-
-    if (p == last || *p++ != '$') {
+    if (path->len == 0 || path->data[0] != '$') {
         return NGX_ERROR;
     }
+
+    p = path->data + 1;
+    last = path->data + path->len;
 
     while (p < last) {
 

@@ -219,8 +219,11 @@ ngx_pulse_gemini_out_contents(ngx_pulse_gemini_out_t *o,
     }
 
     if (o->role == NGX_PULSE_ROLE_SYSTEM) {
-        return ngx_pulse_gemini_out_refuse(o,
-                   "a message with content is required");
+
+        /* nothing was said: an empty text is taken, no content is not */
+
+        ngx_pulse_gemini_out_begin(o, NGX_PULSE_ROLE_USER);
+        ngx_pulse_buf_literal(o->b, "{\"text\":\"\"}");
     }
 
     ngx_pulse_buf_literal(o->b, "]}]");

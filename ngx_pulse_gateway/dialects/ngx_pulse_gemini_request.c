@@ -679,6 +679,7 @@ static ngx_int_t
 ngx_pulse_gemini_read_choice(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *root)
 {
+    size_t                     i;
     ngx_str_t                  mode;
     ngx_uint_t                 validated;
     ngx_pulse_json_value_t    *config, *calling;
@@ -709,6 +710,12 @@ ngx_pulse_gemini_read_choice(ngx_pulse_gemini_request_t *rq,
 
     if (calling == NULL) {
         return NGX_OK;
+    }
+
+    /* taken in small letters, too: some SDKs write them so */
+
+    for (i = 0; i < mode.len; i++) {
+        mode.data[i] = ngx_toupper(mode.data[i]);
     }
 
     validated = ngx_pulse_is(&mode, "VALIDATED");
