@@ -297,7 +297,9 @@ ngx_pulse_gemini_camel(ngx_pulse_json_value_t *v)
 
         for (i = 0; i < key->len; i++) {
 
-            if (key->data[i] == '_' && i > 0 && i + 1 < key->len) {
+            if (key->data[i] == '_' && i > 0 && i + 1 < key->len
+                && key->data[i + 1] >= 'a' && key->data[i + 1] <= 'z')
+            {
                 i++;
                 *to++ = ngx_toupper(key->data[i]);
                 continue;
