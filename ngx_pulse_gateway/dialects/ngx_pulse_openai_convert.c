@@ -1,5 +1,5 @@
 
-#include "ngx_pulse_openai.h"
+#include "ngx_pulse_openai_translate.h"
 
 #include <string.h>
 
@@ -59,10 +59,8 @@ static const char  *ngx_pulse_openai_convert_members[] = {
 };
 
 
-/* in the order of NGX_PULSE_EFFORT_* */
-
-static const char  *ngx_pulse_openai_efforts[] = {
-    "", "none", "minimal", "low", "medium", "high", "xhigh", "max", NULL
+const char  *ngx_pulse_openai_efforts[] = {
+    "", "none", "minimal", "low", "medium", "high", "xhigh", "max"
 };
 
 
