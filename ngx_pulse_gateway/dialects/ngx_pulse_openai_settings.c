@@ -246,14 +246,11 @@ ngx_pulse_openai_put_sampling(ngx_pulse_openai_provider_t *pr)
 {
     ngx_uint_t                       i;
     ngx_pulse_buf_t                 *b;
-    const ngx_pulse_conversation_t  *cv;
-
-    b = pr->b;
-    cv = pr->cv;
+    const ngx_pulse_conversation_t  *cv = pr->cv;
 
     struct {
-        const char       *name;
-        const ngx_str_t  *number;
+        const char                  *name;
+        const ngx_str_t             *number;
     } members[] = {
         { "temperature", &cv->temperature },
         { "top_p", &cv->top_p },
@@ -261,6 +258,8 @@ ngx_pulse_openai_put_sampling(ngx_pulse_openai_provider_t *pr)
         { "frequency_penalty", &cv->frequency_penalty },
         { NULL, NULL }
     };
+
+    b = pr->b;
 
     for (i = 0; members[i].name; i++) {
 
