@@ -22,6 +22,7 @@
 #define NGX_HTTP_PULSE_OPENAI       1
 #define NGX_HTTP_PULSE_ANTHROPIC    2
 #define NGX_HTTP_PULSE_GEMINI       3
+#define NGX_HTTP_PULSE_RESPONSES    4
 
 #define NGX_HTTP_PULSE_AR           0       /* locales */
 #define NGX_HTTP_PULSE_EN           1
@@ -179,6 +180,10 @@ void ngx_http_pulse_error_text(ngx_http_request_t *r,
 /* Code, HTTP status and name of a code. */
 ngx_uint_t ngx_http_pulse_code_status(ngx_http_pulse_code_e code);
 ngx_str_t *ngx_http_pulse_code_name(ngx_http_pulse_code_e code);
+
+/* What it says to people, in the language of the caller. */
+ngx_str_t ngx_http_pulse_code_message(ngx_http_request_t *r,
+    ngx_http_pulse_code_e code);
 
 /* The code with this name, or NGX_HTTP_PULSE_INTERNAL_ERROR. */
 ngx_http_pulse_code_e ngx_http_pulse_code_find(const ngx_str_t *name);

@@ -40,6 +40,7 @@ static ngx_conf_enum_t  ngx_http_pulse_dialects[] = {
     { ngx_string("openai"), NGX_HTTP_PULSE_OPENAI },
     { ngx_string("anthropic"), NGX_HTTP_PULSE_ANTHROPIC },
     { ngx_string("gemini"), NGX_HTTP_PULSE_GEMINI },
+    { ngx_string("responses"), NGX_HTTP_PULSE_RESPONSES },
     { ngx_null_string, 0 }
 };
 

@@ -364,6 +364,7 @@ ngx_http_pulse_error_text(ngx_http_request_t *r, ngx_http_pulse_code_e code,
     switch (record->dialect) {
 
     case NGX_HTTP_PULSE_OPENAI:
+    case NGX_HTTP_PULSE_RESPONSES:
         ngx_http_pulse_error_openai(record, code,
                                     ngx_http_pulse_details(r, details), b);
         break;
@@ -621,6 +622,7 @@ ngx_http_pulse_error_headers(ngx_http_request_t *r,
     switch (record->dialect) {
 
     case NGX_HTTP_PULSE_OPENAI:
+    case NGX_HTTP_PULSE_RESPONSES:
         return ngx_http_pulse_set_header(r, "x-request-id",
                                          &record->trace_id);
 
@@ -699,6 +701,23 @@ ngx_str_t *
 ngx_http_pulse_code_name(ngx_http_pulse_code_e code)
 {
     return &ngx_http_pulse_errors[code].name;
+}
+
+
+ngx_str_t
+ngx_http_pulse_code_message(ngx_http_request_t *r, ngx_http_pulse_code_e code)
+{
+    ngx_str_t                 message;
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record(r);
+
+    message.data = (u_char *)
+                   ngx_http_pulse_errors[code].message[record ? record->locale
+                                                       : NGX_HTTP_PULSE_EN];
+    message.len = ngx_strlen(message.data);
+
+    return message;
 }
 
 
@@ -812,7 +831,7 @@ ngx_http_pulse_send(ngx_http_request_t *r, ngx_uint_t status,
         r->keepalive = 0;
     }
 
-    if (r->uri.len >= 4 && ngx_strncmp(r->uri.data, "/v1/", 4) == 0
+    if (r->uri.len >= 4 && ngx_strncmp(r->uri.data, "/v1", 3) == 0
         && ngx_http_pulse_find_header(r, "Cache-Control",
                                       sizeof("Cache-Control") - 1)
            == NULL

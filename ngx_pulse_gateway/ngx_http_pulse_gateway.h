@@ -5,12 +5,19 @@
 
 #include "ngx_http_pulse.h"
 #include "ngx_http_pulse_usage.h"
+#include "ngx_pulse_conversation.h"
 #include "ngx_pulse_models.h"
 #include "ngx_pulse_openai.h"
 #include "ngx_pulse_sse.h"
 
 
 #define NGX_HTTP_PULSE_GATEWAY_CANDIDATES  (NGX_PULSE_CHAT_FALLBACKS + 8)
+
+/* how a candidate is asked and its answer is passed on */
+
+#define NGX_HTTP_PULSE_GATEWAY_SPLICE     0     /* OpenAI at both ends */
+#define NGX_HTTP_PULSE_GATEWAY_PASS       1     /* another, at both ends */
+#define NGX_HTTP_PULSE_GATEWAY_TRANSLATE  2
 
 
 /*
@@ -25,7 +32,9 @@ typedef struct {
     ngx_str_t                       host;           /* Host header */
     ngx_str_t                       ssl_name;
     ngx_str_t                       path;           /* before the endpoint */
-    ngx_str_t                       authorization;  /* secret; or empty */
+    ngx_str_t                       headers;        /* lines; a secret */
+    ngx_uint_t                      dialect;        /* NGX_PULSE_DIALECT_* */
+    ngx_uint_t                      dialects;       /* bits: all it speaks */
     ngx_array_t                     globs;          /* ngx_str_t */
     ngx_http_upstream_srv_conf_t   *peers;
     ngx_http_upstream_conf_t        waiting;
@@ -69,7 +78,10 @@ typedef struct {
 typedef struct {
     ngx_http_request_t             *request;
     ngx_http_pulse_record_t        *record;
-    ngx_pulse_openai_request_t      chat;
+    ngx_uint_t                      dialect;     /* NGX_PULSE_DIALECT_* */
+    ngx_pulse_openai_request_t      chat;        /* of other dialects: what
+                                                  * routes and meters it */
+    ngx_pulse_conversation_t       *conversation;    /* or not needed yet */
     ngx_http_pulse_route_list_t     route;
 
     uint64_t                        prompt;      /* bound, tokens */
@@ -87,6 +99,13 @@ typedef struct {
 #endif
     void                           *data;
     ngx_uint_t                      tries;
+
+    /* request to the candidate */
+
+    ngx_uint_t                      mode;        /* NGX_HTTP_..._SPLICE */
+    ngx_uint_t                      spoken;      /* NGX_PULSE_DIALECT_* */
+    ngx_pulse_dropped_t             dropped;
+    ngx_pulse_chat_refusal_t        refusal;     /* if "refused" */
 
     /* answer of the provider being asked */
 
@@ -109,11 +128,20 @@ typedef struct {
 
     /* answer to the client */
 
-    ngx_pulse_openai_answer_t       answer;
+    ngx_pulse_openai_answer_t       answer;      /* what came of it */
     ngx_pulse_sse_t                 splitter;
     ngx_pulse_buf_t                 edited;
+    void                           *reader;      /* states of dialects */
+    void                           *writer;
+    ngx_pulse_collector_t          *collector;   /* of what is no stream */
+    ngx_pulse_sse_t                 framer;      /* events into an array */
     ngx_chain_t                   **last_out;
     ngx_buf_t                      *out;
+    unsigned                        refused:1;   /* no candidate takes it */
+    unsigned                        array:1;     /* a stream, but no SSE */
+    unsigned                        elements:1;  /* it has some */
+    unsigned                        bore:1;      /* the event had output */
+    unsigned                        closing:1;   /* no events follow */
     unsigned                        hold:1;      /* header is not sent yet */
     unsigned                        ended:1;     /* last event is out */
     unsigned                        cut:1;       /* by us, at the grant */
@@ -149,16 +177,89 @@ void ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_pulse_openai_request_t *chat, ngx_http_pulse_route_list_t *route);
 
 
+/* --- counting (ngx_http_pulse_gateway_count.c) --- */
+
+/* "pulse_count_tokens": what a prompt would come to, by our own estimate. */
+ngx_int_t ngx_http_pulse_gateway_count_handler(ngx_http_request_t *r);
+
+
 /* --- request (ngx_http_pulse_gateway_handler.c, _request.c) --- */
 
 ngx_int_t ngx_http_pulse_gateway_handler(ngx_http_request_t *r);
 
-/* Writes the request for the current candidate into u->request_bufs. */
+/* A POST of JSON is NGX_DECLINED; all else was answered. */
+ngx_int_t ngx_http_pulse_gateway_check(ngx_http_request_t *r);
+
+/* Writes the request for the current candidate into u->request_bufs.
+ * NGX_DECLINED if its dialect cannot say it, with ctx->refusal. */
 ngx_int_t ngx_http_pulse_gateway_build(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 /* Starts the upstream once the tokens are reserved; owns the request. */
 void ngx_http_pulse_gateway_start(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- dialects (ngx_http_pulse_gateway_dialect.c) --- */
+
+/* The one with this name, or NGX_PULSE_DIALECTS; its functions. */
+ngx_uint_t ngx_http_pulse_gateway_dialect_find(const ngx_str_t *name);
+ngx_pulse_dialect_t *ngx_http_pulse_gateway_dialect(ngx_uint_t dialect);
+
+/* Of the clients of a location, by the NGX_HTTP_PULSE_* of its record. */
+ngx_uint_t ngx_http_pulse_gateway_dialect_of(ngx_uint_t family);
+
+/* Reads a request that is not in the dialect of OpenAI; results as those of
+ * ngx_pulse_openai_read(). */
+ngx_int_t ngx_http_pulse_gateway_dialect_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, const ngx_str_t *body,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* How the current candidate is asked: ctx->spoken and ctx->mode. */
+void ngx_http_pulse_gateway_dialect_choose(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The endpoint of the candidate, behind its path. */
+ngx_int_t ngx_http_pulse_gateway_dialect_endpoint(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *endpoint);
+
+/* The body for it; NGX_OK, NGX_DECLINED with ctx->refusal, NGX_ERROR. */
+ngx_int_t ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
+
+
+/* --- translation of answers (ngx_http_pulse_gateway_translate.c) --- */
+
+/* Before the header of a stream. */
+ngx_int_t ngx_http_pulse_gateway_translate_init(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* One event of the provider; as ngx_http_pulse_gateway_event(). */
+ngx_int_t ngx_http_pulse_gateway_translate_event(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev);
+
+/* The provider's stream is over. */
+ngx_int_t ngx_http_pulse_gateway_translate_end(
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Ends the client's stream: whole, or at the grant. */
+ngx_int_t ngx_http_pulse_gateway_translate_finish(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_uint_t finish);
+
+/* Ends it with an error of ours. */
+ngx_int_t ngx_http_pulse_gateway_translate_error(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_http_pulse_code_e code);
+
+/* Reads a whole answer: NGX_OK if it can be used. */
+ngx_int_t ngx_http_pulse_gateway_translate_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Writes it in the client's dialect. */
+ngx_int_t ngx_http_pulse_gateway_translate_answer(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
+
+/* X-Pulse-Warning, if anything was left out. */
+ngx_int_t ngx_http_pulse_gateway_warning(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 
@@ -200,9 +301,20 @@ ngx_int_t ngx_http_pulse_gateway_feed(ngx_http_pulse_gateway_ctx_t *ctx,
 
 ngx_int_t ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev);
 
-/* Ends it as the provider would have. */
+/* An event bore output, which is counted: NGX_OK, or NGX_DONE if it is more
+ * than was granted. */
+ngx_int_t ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The grant is used up and the provider goes on: the stream ends here. */
+ngx_int_t ngx_http_pulse_gateway_cut(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The last event is here. */
+void ngx_http_pulse_gateway_done(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Ends it as the provider would have; "finish" is NGX_PULSE_FINISH_STOP or
+ * NGX_PULSE_FINISH_LENGTH. */
 ngx_int_t ngx_http_pulse_gateway_finish(ngx_http_pulse_gateway_ctx_t *ctx,
-    const char *reason);
+    ngx_uint_t finish);
 
 /* Appends to what goes to the client; NGX_ABORT without memory. */
 ngx_int_t ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,

@@ -18,12 +18,18 @@ static ngx_http_pulse_code_e ngx_http_pulse_gateway_failure(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_reply_studio(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text);
+static ngx_int_t ngx_http_pulse_gateway_reply_invalid(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_reply_failure(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_end(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_pulse_gateway_end_stream(
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_uint_t ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
@@ -116,6 +122,10 @@ ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
         outcome = NGX_HTTP_PULSE_GATEWAY_SERVED;
         (void) ngx_http_pulse_gateway_reply_answer(r, ctx);
 
+    } else if (ctx->refused) {
+        outcome = NGX_HTTP_PULSE_GATEWAY_REFUSED;
+        (void) ngx_http_pulse_gateway_reply_invalid(r, ctx);
+
     } else if (ctx->pass) {
         outcome = NGX_HTTP_PULSE_GATEWAY_REFUSED;
         (void) ngx_http_pulse_gateway_reply_refused(r, ctx);
@@ -145,6 +155,10 @@ ngx_http_pulse_gateway_failure(ngx_http_pulse_gateway_ctx_t *ctx,
         return NGX_HTTP_PULSE_GATEWAY_TIMEOUT;
     }
 
+    if (ctx->refused) {
+        return NGX_HTTP_PULSE_INVALID_REQUEST;
+    }
+
     if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
         return NGX_HTTP_PULSE_INTERNAL_ERROR;
     }
@@ -159,8 +173,8 @@ ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
     ngx_int_t        rc;
-    ngx_str_t        text;
-    ngx_pulse_buf_t  data;
+    ngx_str_t        text, *type;
+    ngx_pulse_buf_t  b;
 
     ngx_http_pulse_gateway_first_token(r, ctx);
     ngx_http_pulse_gateway_settle(r, ctx);
@@ -169,35 +183,89 @@ ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    ngx_pulse_buf_init(&b, 0);
+
     text.data = ctx->body.data;
     text.len = ctx->body.len;
+    type = ctx->content_type.len ? &ctx->content_type
+                                 : &ngx_http_pulse_gateway_json;
 
-    if (ctx->record->dialect != NGX_HTTP_PULSE_STUDIO) {
-        return ngx_http_pulse_reply_raw(r, NGX_HTTP_OK,
-                                        ctx->content_type.len
-                                        ? &ctx->content_type
-                                        : &ngx_http_pulse_gateway_json,
-                                        &text);
+    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+        (void) ngx_http_pulse_gateway_translate_answer(ctx, &b);
+
+        text.data = b.data;
+        text.len = b.len;
+        type = &ngx_http_pulse_gateway_json;
     }
 
+    if (b.failed) {
+        rc = ngx_http_pulse_error(r, NGX_HTTP_PULSE_INTERNAL_ERROR, NULL);
+
+    } else if (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO) {
+        rc = ngx_http_pulse_gateway_reply_studio(r, ctx, &text);
+
+    } else {
+        rc = ngx_http_pulse_reply_raw(r, NGX_HTTP_OK, type, &text);
+    }
+
+    ngx_pulse_buf_free(&b);
+
+    return rc;
+}
+
+
+/* An answer of OpenAI in the studio's envelope. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_reply_studio(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   envelope;
+    ngx_pulse_buf_t             data;
+    ngx_pulse_openai_answer_t   answer;
+
+    ngx_memzero(&answer, sizeof(ngx_pulse_openai_answer_t));
     ngx_pulse_buf_init(&data, 0);
 
-    ngx_pulse_openai_studio(&ctx->answer, text.data, &ctx->record->provider,
+    if (ngx_pulse_openai_answer(&answer, text->data, text->len) != NGX_OK) {
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_INTERNAL_ERROR, NULL);
+    }
+
+    ngx_pulse_openai_studio(&answer, text->data, &ctx->record->provider,
                             &data);
 
-    text.data = data.data;
-    text.len = data.len;
+    envelope.data = data.data;
+    envelope.len = data.len;
 
     if (data.failed) {
         rc = ngx_http_pulse_error(r, NGX_HTTP_PULSE_INTERNAL_ERROR, NULL);
 
     } else {
-        rc = ngx_http_pulse_reply(r, NGX_HTTP_OK, &text);
+        rc = ngx_http_pulse_reply(r, NGX_HTTP_OK, &envelope);
     }
 
     ngx_pulse_buf_free(&data);
 
     return rc;
+}
+
+
+/* No candidate's dialect can say what the client asked for. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_reply_invalid(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_http_pulse_usage_cancel(r);
+    ctx->settled = 1;
+
+    if (ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_pulse_invalid(r, ctx->refusal.pointer,
+                                  ctx->refusal.reason);
 }
 
 
@@ -222,7 +290,9 @@ ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->record->dialect != NGX_HTTP_PULSE_STUDIO) {
+    if (ctx->record->dialect != NGX_HTTP_PULSE_STUDIO
+        && ctx->mode != NGX_HTTP_PULSE_GATEWAY_TRANSLATE)
+    {
         text.data = ctx->body.data;
         text.len = ctx->body.len;
 
@@ -241,6 +311,16 @@ ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
     ngx_pulse_buf_literal(&details, ",\"reason\":");
     ngx_pulse_buf_json(&details, ctx->error.message.data,
                        ctx->error.message.len);
+
+    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+
+        /* the messages of the dialects have room for one of the two */
+
+        ngx_pulse_buf_literal(&details, ",\"model\":");
+        ngx_pulse_buf_json(&details, ctx->record->model.data,
+                           ctx->record->model.len);
+    }
+
     ngx_pulse_buf_char(&details, '}');
 
     text.data = details.data;
@@ -303,7 +383,7 @@ ngx_http_pulse_gateway_end(ngx_http_request_t *r,
     ctx->out = NULL;
 
     if (!ctx->ended && !ctx->broken && rc == NGX_OK
-        && ngx_pulse_sse_finish(&ctx->splitter) == NGX_ABORT)
+        && ngx_http_pulse_gateway_end_stream(ctx) == NGX_ABORT)
     {
         return;
     }
@@ -342,13 +422,30 @@ ngx_http_pulse_gateway_end(ngx_http_request_t *r,
 }
 
 
+/* The provider ended it: a last event may lack its blank line. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_end_stream(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_pulse_sse_finish(&ctx->splitter);
+
+    if (rc == NGX_ABORT || ctx->mode == NGX_HTTP_PULSE_GATEWAY_SPLICE
+        || ctx->ended || ctx->broken || ctx->answer.failed)
+    {
+        return rc;
+    }
+
+    return ngx_http_pulse_gateway_translate_end(ctx);
+}
+
+
 static ngx_int_t
 ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
 {
-    ngx_str_t               data;
-    ngx_pulse_buf_t         text;
-    ngx_http_pulse_code_e   code;
+    ngx_http_pulse_code_e  code;
 
     if (ctx->answer.failed) {
 
@@ -359,7 +456,7 @@ ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
     }
 
     if (ctx->answer.finished) {
-        return ngx_http_pulse_gateway_finish(ctx, "stop");
+        return ngx_http_pulse_gateway_finish(ctx, NGX_PULSE_FINISH_STOP);
     }
 
     code = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? NGX_HTTP_PULSE_GATEWAY_TIMEOUT
@@ -367,27 +464,7 @@ ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
 
     ctx->record->code = code;
 
-    ngx_pulse_buf_init(&text, 0);
-    ngx_http_pulse_error_text(r, code, NULL, &text);
-
-    data.data = text.data;
-    data.len = text.len;
-
-    ctx->edited.len = 0;
-
-    ngx_pulse_sse_write(&ctx->edited, NULL, &data);
-
-    if (text.failed || ctx->edited.failed) {
-        rc = NGX_ABORT;
-
-    } else {
-        rc = ngx_http_pulse_gateway_output(ctx, ctx->edited.data,
-                                           ctx->edited.len);
-    }
-
-    ngx_pulse_buf_free(&text);
-
-    return rc;
+    return ngx_http_pulse_gateway_translate_error(ctx, code);
 }
 
 
@@ -419,7 +496,9 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
     } else {
         most = ctx->max_tokens * ctx->chat.n;
 
-        record->input = ctx->likely;
+        record->input = ctx->answer.usage.input ? ctx->answer.usage.input
+                                                : ctx->likely;
+        record->cached = ctx->answer.usage.cached;
         record->output = ngx_pulse_tokens_likely(&ctx->answer.output);
         record->output = ngx_min(record->output, most);
         record->estimated = 1;
@@ -455,7 +534,8 @@ ngx_int_t
 ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    ngx_str_t  value;
+    ngx_str_t    value;
+    const char  *name;
 
     value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (value.data == NULL) {
@@ -470,15 +550,28 @@ ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
         != NGX_OK
         || ngx_http_pulse_set_header(r, "X-Pulse-Model", &ctx->record->model)
            != NGX_OK
-        || ngx_http_pulse_set_header(r, "X-Pulse-Attempts", &value) != NGX_OK)
+        || ngx_http_pulse_set_header(r, "X-Pulse-Attempts", &value) != NGX_OK
+        || ngx_http_pulse_gateway_warning(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ctx->record->dialect == NGX_HTTP_PULSE_OPENAI
-        && ngx_http_pulse_set_header(r, "x-request-id",
-                                     &ctx->record->trace_id)
-           != NGX_OK)
+    name = NULL;
+
+    switch (ctx->record->dialect) {
+
+    case NGX_HTTP_PULSE_OPENAI:
+    case NGX_HTTP_PULSE_RESPONSES:
+        name = "x-request-id";
+        break;
+
+    case NGX_HTTP_PULSE_ANTHROPIC:
+        name = "request-id";
+        break;
+    }
+
+    if (name && ngx_http_pulse_set_header(r, name, &ctx->record->trace_id)
+                != NGX_OK)
     {
         return NGX_ERROR;
     }

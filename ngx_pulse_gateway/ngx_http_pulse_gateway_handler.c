@@ -10,7 +10,6 @@
 #define NGX_HTTP_PULSE_GATEWAY_IMAGE_HIGH  3000
 
 
-static ngx_int_t ngx_http_pulse_gateway_check(ngx_http_request_t *r);
 static void ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_read(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
@@ -46,7 +45,7 @@ ngx_http_pulse_gateway_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_pulse_gateway_check(ngx_http_request_t *r)
 {
     ngx_str_t  *type;
@@ -130,6 +129,7 @@ static ngx_int_t
 ngx_http_pulse_gateway_read(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
 {
+    ngx_int_t                  status;
     ngx_str_t                  body;
     ngx_uint_t                 studio;
     ngx_pulse_chat_refusal_t   refusal;
@@ -140,11 +140,20 @@ ngx_http_pulse_gateway_read(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    studio = (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO);
+    ctx->dialect = ngx_http_pulse_gateway_dialect_of(ctx->record->dialect);
 
-    switch (ngx_pulse_openai_read(&ctx->chat, r->pool, &body, studio,
-                                  &refusal))
-    {
+    if (ctx->dialect == NGX_PULSE_DIALECT_OPENAI) {
+        studio = (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO);
+
+        status = ngx_pulse_openai_read(&ctx->chat, r->pool, &body, studio,
+                                       &refusal);
+
+    } else {
+        status = ngx_http_pulse_gateway_dialect_read(r, ctx, &body, &refusal);
+    }
+
+    switch (status) {
+
     case NGX_OK:
         break;
 
@@ -316,4 +325,5 @@ ngx_http_pulse_gateway_cleanup(void *data)
     ngx_pulse_buf_free(&ctx->body);
     ngx_pulse_buf_free(&ctx->edited);
     ngx_pulse_sse_free(&ctx->splitter);
+    ngx_pulse_sse_free(&ctx->framer);
 }

@@ -19,6 +19,8 @@ static char *ngx_http_pulse_gateway_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_pulse_gateway(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_pulse_count_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_pulse_gateway_defaults(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
@@ -54,6 +56,13 @@ static ngx_command_t  ngx_http_pulse_gateway_commands[] = {
     { ngx_string("pulse_gateway"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_pulse_gateway,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_count_tokens"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_pulse_count_tokens,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -406,6 +415,18 @@ ngx_http_pulse_gateway(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_pulse_gateway_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_pulse_count_tokens(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_pulse_gateway_count_handler;
 
     return NGX_CONF_OK;
 }

@@ -54,10 +54,21 @@ ngx_http_pulse_gateway_get_peer(ngx_peer_connection_t *pc, void *data)
 
     for ( ;; ) {
 
-        if (!ctx->started
-            && ngx_http_pulse_gateway_start_candidate(ctx) != NGX_OK)
-        {
-            return NGX_ERROR;
+        if (!ctx->started) {
+            rc = ngx_http_pulse_gateway_start_candidate(ctx);
+
+            if (rc == NGX_DECLINED && ctx->candidate + 1 < ctx->route.n) {
+
+                /* what it cannot express another one may */
+
+                ctx->candidate++;
+                continue;
+            }
+
+            if (rc != NGX_OK) {
+                ctx->refused = (rc == NGX_DECLINED);
+                return NGX_ERROR;
+            }
         }
 
         ngx_http_pulse_gateway_reset(ctx->request, ctx);
@@ -104,6 +115,15 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
     provider = candidate->provider;
     uscf = provider->peers;
 
+    ctx->record->provider = provider->name;
+    ctx->record->model = candidate->name;
+
+    rc = ngx_http_pulse_gateway_build(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     /* round robin takes what it finds in peer.data for its own */
 
     u->peer.data = NULL;
@@ -139,10 +159,7 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
     u->conf = &provider->waiting;
     ctx->started = 1;
 
-    ctx->record->provider = provider->name;
-    ctx->record->model = candidate->name;
-
-    return ngx_http_pulse_gateway_build(r, ctx);
+    return NGX_OK;
 }
 
 

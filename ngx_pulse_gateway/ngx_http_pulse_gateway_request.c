@@ -8,12 +8,10 @@
 static ngx_int_t ngx_http_pulse_gateway_create_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_reinit_request(ngx_http_request_t *r);
 static void ngx_http_pulse_gateway_abort_request(ngx_http_request_t *r);
-static ngx_chain_t *ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx, size_t *len);
-
-
-static ngx_str_t  ngx_http_pulse_gateway_endpoint =
-    ngx_string("/chat/completions");
+static ngx_int_t ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_chain_t **body);
+static ngx_str_t *ngx_http_pulse_gateway_beta(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 
 
 void
@@ -81,15 +79,18 @@ ngx_http_pulse_gateway_abort_request(ngx_http_request_t *r)
 
 /*
  * The headers are ours alone: nothing that the client wrote goes to the
- * provider but what the dialect took from the body.
+ * provider but what the dialect took from the body, and the names of betas
+ * that a body of the provider's own dialect may need.
  */
 
 ngx_int_t
 ngx_http_pulse_gateway_build(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    size_t                      len, size;
+    size_t                      size;
+    ngx_int_t                   rc;
     ngx_buf_t                  *b;
+    ngx_str_t                  *beta, endpoint;
     ngx_chain_t                *cl, *body;
     ngx_http_pulse_record_t    *record;
     ngx_http_pulse_provider_t  *provider;
@@ -97,14 +98,23 @@ ngx_http_pulse_gateway_build(ngx_http_request_t *r,
     record = ctx->record;
     provider = ctx->route.elts[ctx->candidate].provider;
 
-    body = ngx_http_pulse_gateway_body_chain(r, ctx, &len);
-    if (body == NULL) {
+    ngx_http_pulse_gateway_dialect_choose(r, ctx);
+
+    rc = ngx_http_pulse_gateway_body_chain(r, ctx, &body);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_pulse_gateway_dialect_endpoint(r, ctx, &endpoint) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    size = 512 + provider->path.len + provider->host.len
-           + provider->authorization.len + record->trace_id.len
-           + record->traceparent.len;
+    beta = ngx_http_pulse_gateway_beta(r, ctx);
+
+    size = 512 + provider->path.len + endpoint.len + provider->host.len
+           + provider->headers.len + record->trace_id.len
+           + record->traceparent.len + (beta ? beta->len : 0);
 
     b = ngx_create_temp_buf(r->pool, size);
     cl = ngx_alloc_chain_link(r->pool);
@@ -122,8 +132,8 @@ ngx_http_pulse_gateway_build(ngx_http_request_t *r,
                           "Accept-Encoding: identity" CRLF
                           "User-Agent: pulse-gateway" CRLF
                           "X-Request-ID: %V" CRLF,
-                          &provider->path, &ngx_http_pulse_gateway_endpoint,
-                          &provider->host, len,
+                          &provider->path, &endpoint, &provider->host,
+                          (size_t) ngx_buf_size(body->buf),
                           ctx->chat.stream ? "text/event-stream"
                                            : "application/json",
                           &record->trace_id);
@@ -133,10 +143,12 @@ ngx_http_pulse_gateway_build(ngx_http_request_t *r,
                               &record->traceparent);
     }
 
-    if (provider->authorization.len) {
-        b->last = ngx_sprintf(b->last, "Authorization: %V" CRLF,
-                              &provider->authorization);
+    if (beta) {
+        b->last = ngx_sprintf(b->last, "anthropic-beta: %V" CRLF, beta);
     }
+
+    b->last = ngx_cpymem(b->last, provider->headers.data,
+                         provider->headers.len);
 
     *b->last++ = CR;
     *b->last++ = LF;
@@ -150,19 +162,47 @@ ngx_http_pulse_gateway_build(ngx_http_request_t *r,
 }
 
 
+static ngx_str_t *
+ngx_http_pulse_gateway_beta(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    u_char      ch;
+    size_t      i;
+    ngx_str_t  *value;
+
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_PASS
+        || ctx->spoken != NGX_PULSE_DIALECT_ANTHROPIC)
+    {
+        return NULL;
+    }
+
+    value = ngx_http_pulse_header(r, "anthropic-beta",
+                                  sizeof("anthropic-beta") - 1);
+
+    for (i = 0; value && i < value->len; i++) {
+        ch = value->data[i];
+
+        if ((ch < '0' || ch > '9') && (ch < 'a' || ch > 'z')
+            && (ch < 'A' || ch > 'Z') && ngx_strchr("-_., ", ch) == NULL)
+        {
+            return NULL;
+        }
+    }
+
+    return value;
+}
+
+
 /* On a retry nginx sets pos to start, so start is where the body begins. */
 
-static ngx_chain_t *
+static ngx_int_t
 ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx, size_t *len)
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_chain_t **body)
 {
-    ngx_buf_t                   *b;
-    ngx_chain_t                 *cl;
-    ngx_pulse_buf_t             *text;
-    ngx_pulse_openai_edit_t      edit;
-    ngx_http_pulse_candidate_t  *candidate;
-
-    candidate = &ctx->route.elts[ctx->candidate];
+    ngx_int_t         rc;
+    ngx_buf_t        *b;
+    ngx_chain_t      *cl;
+    ngx_pulse_buf_t  *text;
 
     text = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
     b = ngx_calloc_buf(r->pool);
@@ -171,25 +211,19 @@ ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
     if (text == NULL || b == NULL || cl == NULL
         || ngx_pulse_buf_init_pool(text, 0, r->pool) != NGX_OK)
     {
-        return NULL;
-    }
-
-    edit.model = candidate->name;
-    edit.max_tokens = ctx->max_tokens;
-
-    if (candidate->model && candidate->model->parameter.len) {
-        edit.parameter = candidate->model->parameter;
-
-    } else {
-        ngx_str_set(&edit.parameter, "max_completion_tokens");
+        return NGX_ERROR;
     }
 
     (void) ngx_pulse_buf_reserve(text, ctx->chat.body.len + 512);
 
-    ngx_pulse_openai_write(&ctx->chat, &edit, text);
+    rc = ngx_http_pulse_gateway_dialect_write(r, ctx, text);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     if (text->failed) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     b->start = text->data;
@@ -202,7 +236,7 @@ ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
     cl->buf = b;
     cl->next = NULL;
 
-    *len = text->len;
+    *body = cl;
 
-    return cl;
+    return NGX_OK;
 }

@@ -42,6 +42,8 @@ static ngx_int_t ngx_http_pulse_gateway_take(
     ngx_http_pulse_gateway_ctx_t *ctx, u_char *p, size_t len);
 static void ngx_http_pulse_gateway_success(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_readable(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
@@ -558,12 +560,18 @@ ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
         return;
     }
 
-    if (ngx_pulse_openai_error(&ctx->error, r->pool, ctx->body.data,
-                               ctx->body.len)
+    if (ngx_http_pulse_gateway_dialect(ctx->spoken)->read_error(&ctx->error,
+                                     r->pool, ctx->body.data, ctx->body.len)
         == NGX_ERROR)
     {
         ctx->code = NGX_HTTP_PULSE_INTERNAL_ERROR;
         return;
+    }
+
+    if (ctx->retry_after == 0 && ctx->error.retry > 0
+        && ctx->error.retry <= 86400000)
+    {
+        ctx->retry_after = (ctx->error.retry + 999) / 1000;
     }
 
     if (status < NGX_HTTP_BAD_REQUEST) {
@@ -594,11 +602,7 @@ ngx_http_pulse_gateway_success(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
     if (ctx->sse || ctx->chat.stream
-        || ngx_pulse_openai_answer(&ctx->answer, ctx->body.data,
-                                   ctx->body.len)
-           != NGX_OK
-        || !ctx->answer.choices_at.set
-        || ctx->answer.failed)
+        || ngx_http_pulse_gateway_readable(r, ctx) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "pulse gateway: provider \"%V\" sent no answer that"
@@ -608,6 +612,26 @@ ngx_http_pulse_gateway_success(ngx_http_request_t *r,
     }
 
     ctx->code = NGX_HTTP_PULSE_OK;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_readable(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE) {
+        return ngx_http_pulse_gateway_translate_read(r, ctx);
+    }
+
+    if (ngx_pulse_openai_answer(&ctx->answer, ctx->body.data, ctx->body.len)
+        != NGX_OK
+        || !ctx->answer.choices_at.set
+        || ctx->answer.failed)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -621,7 +645,22 @@ static void
 ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    switch (ctx->status.code) {
+    ngx_uint_t  status;
+
+    static ngx_str_t  key = ngx_string("API_KEY_INVALID");
+
+    status = ctx->status.code;
+
+    if (ctx->error.quota
+        || (ctx->error.code.len == key.len
+            && ngx_memcmp(ctx->error.code.data, key.data, key.len) == 0))
+    {
+        /* a 400 of some */
+
+        status = NGX_HTTP_FORBIDDEN;
+    }
+
+    switch (status) {
 
     case NGX_HTTP_UNAUTHORIZED:
     case 402:

@@ -8,7 +8,6 @@
 static ngx_int_t ngx_http_pulse_gateway_send(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev,
     ngx_uint_t action);
-static ngx_int_t ngx_http_pulse_gateway_cut(ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_buf_t *ngx_http_pulse_gateway_out(
     ngx_http_pulse_gateway_ctx_t *ctx);
 
@@ -21,8 +20,16 @@ ngx_http_pulse_gateway_stream_headers(ngx_http_request_t *r,
 {
     static ngx_str_t  no_cache = ngx_string("no-cache");
 
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE
+        && ngx_http_pulse_gateway_translate_init(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     r->headers_out.content_type = ctx->content_type;
-    r->headers_out.content_type_len = sizeof("text/event-stream") - 1;
+    r->headers_out.content_type_len = ctx->array
+                                      ? sizeof("application/json") - 1
+                                      : sizeof("text/event-stream") - 1;
     r->headers_out.content_type_lowcase = NULL;
 
     if (ngx_http_pulse_set_header(r, "Cache-Control", &no_cache) != NGX_OK
@@ -65,17 +72,19 @@ ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev)
 {
     ngx_http_pulse_gateway_ctx_t *ctx = data;
 
-    uint64_t              deltas;
-    ngx_uint_t            action;
-    ngx_http_request_t   *r;
-    ngx_http_upstream_t  *u;
+    uint64_t             deltas;
+    ngx_uint_t           action;
+    ngx_http_request_t  *r;
 
     if (ctx->ended) {
         return NGX_OK;
     }
 
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE) {
+        return ngx_http_pulse_gateway_translate_event(ctx, ev);
+    }
+
     r = ctx->request;
-    u = r->upstream;
     deltas = ctx->answer.deltas;
 
     ctx->edited.len = 0;
@@ -92,31 +101,52 @@ ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev)
 
     if (ctx->answer.deltas != deltas) {
 
-        if (deltas == 0) {
-            ngx_http_pulse_gateway_first_token(r, ctx);
-        }
-
-        /* each event has one token at least, so this never cuts too early */
-
-        if (ctx->answer.deltas > ctx->max_tokens * ctx->chat.n) {
+        if (ngx_http_pulse_gateway_delta(ctx) != NGX_OK) {
             return ngx_http_pulse_gateway_cut(ctx);
         }
-
-        ngx_http_pulse_usage_progress(r, ctx->likely
-                              + ngx_pulse_tokens_likely(&ctx->answer.output));
     }
 
     if (ctx->answer.done) {
-
-        /* the meter is written before the client knows that it is over */
-
-        ngx_http_pulse_gateway_settle(r, ctx);
-
-        ctx->ended = 1;
-        u->conf = &ctx->route.elts[ctx->candidate].provider->ending;
+        ngx_http_pulse_gateway_done(ctx);
     }
 
     return ngx_http_pulse_gateway_send(ctx, ev, action);
+}
+
+
+ngx_int_t
+ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (ctx->answer.deltas == 1) {
+        ngx_http_pulse_gateway_first_token(ctx->request, ctx);
+    }
+
+    /* each event has one token at least, so this never cuts too early */
+
+    if (ctx->answer.deltas > ctx->max_tokens * ctx->chat.n) {
+        return NGX_DONE;
+    }
+
+    ngx_http_pulse_usage_progress(ctx->request, ctx->likely
+                              + ngx_pulse_tokens_likely(&ctx->answer.output));
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_pulse_gateway_done(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_http_pulse_provider_t  *provider;
+
+    /* the meter is written before the client knows that it is over */
+
+    ngx_http_pulse_gateway_settle(ctx->request, ctx);
+
+    provider = ctx->route.elts[ctx->candidate].provider;
+
+    ctx->ended = 1;
+    ctx->request->upstream->conf = &provider->ending;
 }
 
 
@@ -139,9 +169,7 @@ ngx_http_pulse_gateway_send(ngx_http_pulse_gateway_ctx_t *ctx,
 }
 
 
-/* The grant is used up and the provider goes on: the stream ends here. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_pulse_gateway_cut(ngx_http_pulse_gateway_ctx_t *ctx)
 {
     ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
@@ -153,7 +181,7 @@ ngx_http_pulse_gateway_cut(ngx_http_pulse_gateway_ctx_t *ctx)
 
     ngx_http_pulse_gateway_settle(ctx->request, ctx);
 
-    return ngx_http_pulse_gateway_finish(ctx, "length");
+    return ngx_http_pulse_gateway_finish(ctx, NGX_PULSE_FINISH_LENGTH);
 }
 
 
@@ -161,9 +189,16 @@ ngx_http_pulse_gateway_cut(ngx_http_pulse_gateway_ctx_t *ctx)
 
 ngx_int_t
 ngx_http_pulse_gateway_finish(ngx_http_pulse_gateway_ctx_t *ctx,
-    const char *reason)
+    ngx_uint_t finish)
 {
-    ngx_pulse_chat_usage_t  usage;
+    const char              *reason;
+    ngx_pulse_chat_usage_t   usage;
+
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE) {
+        return ngx_http_pulse_gateway_translate_finish(ctx, finish);
+    }
+
+    reason = (finish == NGX_PULSE_FINISH_LENGTH) ? "length" : "stop";
 
     ngx_memzero(&usage, sizeof(ngx_pulse_chat_usage_t));
 

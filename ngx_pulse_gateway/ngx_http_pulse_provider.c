@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_pulse_provider_sidecar(ngx_conf_t *cf,
 static ngx_uint_t ngx_http_pulse_provider_loopback(ngx_url_t *u);
 static ngx_int_t ngx_http_pulse_provider_names(ngx_conf_t *cf,
     ngx_http_pulse_provider_conf_t *conf, ngx_url_t *u);
+static ngx_int_t ngx_http_pulse_provider_headers(ngx_conf_t *cf,
+    ngx_http_pulse_provider_t *provider, ngx_str_t *key);
 
 
 static ngx_command_t  ngx_http_pulse_provider_commands[] = {
@@ -48,7 +50,7 @@ static ngx_command_t  ngx_http_pulse_provider_commands[] = {
       NULL },
 
     { ngx_string("dialect"),
-      NGX_CONF_TAKE1,
+      NGX_CONF_1MORE,
       ngx_http_pulse_provider_dialect,
       0,
       0,
@@ -165,6 +167,8 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *pp = provider;
 
     provider->name = value[1];
+    provider->dialect = NGX_PULSE_DIALECT_OPENAI;
+    provider->dialects = 1 << NGX_PULSE_DIALECT_OPENAI;
 
     if (ngx_array_init(&provider->globs, cf->pool, 4, sizeof(ngx_str_t))
         != NGX_OK)
@@ -331,12 +335,27 @@ static char *
 ngx_http_pulse_provider_dialect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_str_t  *value;
+    ngx_http_pulse_provider_conf_t *pc = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i, dialect;
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "openai") != 0) {
-        return "must be openai";
+    pc->provider->dialects = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        dialect = ngx_http_pulse_gateway_dialect_find(&value[i]);
+
+        if (dialect == NGX_PULSE_DIALECTS) {
+            return "must be openai, responses, anthropic or gemini";
+        }
+
+        if (i == 1) {
+            pc->provider->dialect = dialect;
+        }
+
+        pc->provider->dialects |= 1 << dialect;
     }
 
     return NGX_CONF_OK;
@@ -676,7 +695,7 @@ ngx_http_pulse_provider_loopback(ngx_url_t *u)
 }
 
 
-/* Host, path before the endpoint, Authorization. */
+/* Host, path before the endpoint, key. */
 
 static ngx_int_t
 ngx_http_pulse_provider_names(ngx_conf_t *cf,
@@ -715,16 +734,45 @@ ngx_http_pulse_provider_names(ngx_conf_t *cf,
         }
     }
 
-    if (pc->key.len) {
-        p = ngx_pnalloc(cf->pool, sizeof("Bearer ") - 1 + pc->key.len);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
+    return ngx_http_pulse_provider_headers(cf, provider, &pc->key);
+}
 
-        provider->authorization.data = p;
-        p = ngx_sprintf(p, "Bearer %V", &pc->key);
-        provider->authorization.len = p - provider->authorization.data;
+
+/* A secret among them, so that nobody logs these lines. */
+
+static ngx_int_t
+ngx_http_pulse_provider_headers(ngx_conf_t *cf,
+    ngx_http_pulse_provider_t *provider, ngx_str_t *key)
+{
+    u_char      *p;
+    const char  *name, *more;
+
+    name = "Authorization: Bearer ";
+    more = "";
+
+    if (provider->dialect == NGX_PULSE_DIALECT_ANTHROPIC) {
+        name = "x-api-key: ";
+        more = "anthropic-version: 2023-06-01" CRLF;
+
+    } else if (provider->dialect == NGX_PULSE_DIALECT_GEMINI) {
+        name = "x-goog-api-key: ";
     }
+
+    p = ngx_pnalloc(cf->pool, ngx_strlen(name) + key->len + 2
+                              + ngx_strlen(more));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    provider->headers.data = p;
+
+    if (key->len) {
+        p = ngx_sprintf(p, "%s%V" CRLF, name, key);
+    }
+
+    p = ngx_sprintf(p, "%s", more);
+
+    provider->headers.len = p - provider->headers.data;
 
     return NGX_OK;
 }

@@ -13,7 +13,6 @@ typedef struct {
     ngx_str_t                    base_url;
     ngx_str_t                    key;
     ngx_str_t                    upstream;
-    ngx_str_t                    dialect;
     ngx_str_t                    certificate;
     ngx_str_t                    keepalive;
     ngx_array_t                 *globs;

@@ -48,6 +48,8 @@ static ngx_int_t ngx_pulse_models_capabilities(
     ngx_pulse_models_reader_t *reader, ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_flag(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_efforts(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
@@ -92,14 +94,36 @@ static ngx_pulse_models_member_t  ngx_pulse_models_capability_table[] = {
       offsetof(ngx_pulse_model_t, image_low) },
     { "image_tokens_high", ngx_pulse_models_count,
       offsetof(ngx_pulse_model_t, image_high) },
-    { "streaming", ngx_pulse_models_flag, 0 },
-    { "tools", ngx_pulse_models_flag, 0 },
-    { "tools_by_responses_only", ngx_pulse_models_flag, 0 },
-    { "forced_tool_choice", ngx_pulse_models_flag, 0 },
-    { "vision", ngx_pulse_models_flag, 0 },
-    { "reasoning", ngx_pulse_models_flag, 0 },
-    { "sampling", ngx_pulse_models_flag, 0 },
-    { "efforts", ngx_pulse_models_names, 0 },
+    { "streaming", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, streaming) },
+    { "tools", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, tools) },
+    { "tools_by_responses_only", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, responses_tools) },
+    { "tools_with_effort_by_responses_only", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, responses_effort) },
+    { "forced_tool_choice", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, forced_choice) },
+    { "vision", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, vision) },
+    { "reasoning", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, reasoning) },
+    { "sampling", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, sampling) },
+    { "prefill", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, prefill) },
+    { "thinking_budget", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, thinking_budget) },
+    { "thinking_off", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, thinking_off) },
+    { "thinking_between_tools", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, between_tools) },
+    { "system_messages", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, system_inside) },
+    { "https_images", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, https_images) },
+    { "efforts", ngx_pulse_models_efforts,
+      offsetof(ngx_pulse_model_t, efforts) },
     { NULL, NULL, 0 }
 };
 
@@ -379,14 +403,38 @@ ngx_pulse_models_capabilities(ngx_pulse_models_reader_t *reader,
 }
 
 
-/* flags and names are facts for clients; nothing here depends on them */
-
 static ngx_int_t
 ngx_pulse_models_flag(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to)
 {
+    ngx_uint_t *said = to;
+
     if (v->type != NGX_PULSE_JSON_BOOL) {
         return ngx_pulse_models_fail(reader, v, NULL, "must be a boolean");
+    }
+
+    *said = v->boolean ? NGX_PULSE_MODEL_YES : NGX_PULSE_MODEL_NO;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_efforts(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_uint_t *efforts = to;
+
+    ngx_pulse_json_value_t  *child;
+
+    if (ngx_pulse_models_names(reader, v, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (child = v->children; child; child = child->next) {
+        *efforts |= (child->string.len == 4
+                     && ngx_memcmp(child->string.data, "none", 4) == 0)
+                    ? NGX_PULSE_MODEL_EFFORT_NONE : NGX_PULSE_MODEL_EFFORT;
     }
 
     return NGX_OK;

@@ -21,6 +21,13 @@
 
 #define NGX_PULSE_MODEL_UNKNOWN      -1     /* a price nobody told us */
 
+#define NGX_PULSE_MODEL_UNSAID       0      /* of what it can do */
+#define NGX_PULSE_MODEL_NO           1
+#define NGX_PULSE_MODEL_YES          2
+
+#define NGX_PULSE_MODEL_EFFORT_NONE  0x01   /* in "efforts" */
+#define NGX_PULSE_MODEL_EFFORT       0x02   /* any other */
+
 
 typedef struct {
     ngx_str_t    id;
@@ -38,6 +45,25 @@ typedef struct {
     int64_t      output_price;
     int64_t      image_low;             /* tokens of a picture; 0: not known */
     int64_t      image_high;
+    ngx_uint_t   efforts;               /* NGX_PULSE_MODEL_EFFORT* */
+
+    /* NGX_PULSE_MODEL_UNSAID, _NO or _YES */
+
+    ngx_uint_t   streaming;
+    ngx_uint_t   tools;
+    ngx_uint_t   responses_tools;       /* tools only by /responses */
+    ngx_uint_t   responses_effort;      /* the same, beside an effort */
+    ngx_uint_t   forced_choice;
+    ngx_uint_t   vision;
+    ngx_uint_t   reasoning;
+    ngx_uint_t   sampling;
+    ngx_uint_t   prefill;
+    ngx_uint_t   thinking_budget;
+    ngx_uint_t   thinking_off;
+    ngx_uint_t   between_tools;
+    ngx_uint_t   system_inside;
+    ngx_uint_t   https_images;
+
     ngx_str_t   *aliases;
     ngx_uint_t   naliases;
 } ngx_pulse_model_t;
@@ -64,6 +90,11 @@ ngx_pulse_model_t *ngx_pulse_models_find(const ngx_pulse_models_t *models,
  * of gpt-4o), for its limits; NULL if there is none. */
 ngx_pulse_model_t *ngx_pulse_models_base(const ngx_pulse_models_t *models,
     const ngx_str_t *provider, const ngx_str_t *name);
+
+/* What a model can do, or "otherwise" where the catalogue does not say. */
+#define ngx_pulse_model_can(said, otherwise)                                  \
+    ((said) == NGX_PULSE_MODEL_UNSAID ? (otherwise)                           \
+                                      : (said) == NGX_PULSE_MODEL_YES)
 
 /* 1 if the name is matched; '*' stands for any run of characters. */
 ngx_uint_t ngx_pulse_models_glob(const ngx_str_t *glob, const ngx_str_t *name);

@@ -96,9 +96,6 @@ static ngx_int_t ngx_pulse_gemini_read_raw(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *part, const ngx_str_t *name,
     ngx_pulse_turn_t *turn);
 
-static ngx_int_t ngx_pulse_gemini_join(ngx_pulse_gemini_request_t *rq,
-    ngx_pulse_turn_t *turn);
-static ngx_uint_t ngx_pulse_gemini_joins(const ngx_pulse_part_t *part);
 static ngx_pulse_part_t *ngx_pulse_gemini_answered(
     ngx_pulse_gemini_request_t *rq, const ngx_str_t *id,
     const ngx_str_t *name);
@@ -853,7 +850,6 @@ ngx_pulse_gemini_read_contents(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *root)
 {
     ngx_int_t                rc;
-    ngx_pulse_turn_t        *turn;
     ngx_pulse_json_value_t  *v;
 
     rc = ngx_pulse_gemini_list(rq, root, "contents", &v);
@@ -871,13 +867,6 @@ ngx_pulse_gemini_read_contents(ngx_pulse_gemini_request_t *rq,
         ngx_pulse_gemini_camel(v);
 
         rc = ngx_pulse_gemini_read_content(rq, v);
-    }
-
-    for (turn = rq->cv->turns; rc == NGX_OK && turn; turn = turn->next) {
-
-        if (turn->role == NGX_PULSE_ROLE_ASSISTANT) {
-            rc = ngx_pulse_gemini_join(rq, turn);
-        }
     }
 
     return rc;
@@ -917,16 +906,9 @@ ngx_pulse_gemini_read_content(ngx_pulse_gemini_request_t *rq,
 
     ngx_pulse_unknown_members(rq->cv, content, known);
 
-    /* chats of the SDK keep each chunk of a stream as a content */
-
-    turn = rq->cv->last;
-
-    if (turn == NULL || turn->role != n || n != NGX_PULSE_ROLE_ASSISTANT) {
-
-        turn = ngx_pulse_turn_add(rq->cv, rq->pool, n);
-        if (turn == NULL) {
-            return NGX_ERROR;
-        }
+    turn = ngx_pulse_turn_add(rq->cv, rq->pool, n);
+    if (turn == NULL) {
+        return NGX_ERROR;
     }
 
     return ngx_pulse_gemini_read_parts(rq, content, turn);
@@ -1355,80 +1337,6 @@ ngx_pulse_gemini_read_raw(ngx_pulse_gemini_request_t *rq,
     part->data = ngx_pulse_raw(rq->body, v);
 
     return NGX_OK;
-}
-
-
-/*
- * Makes one part of what a stream had cut into many: another vendor's
- * signature is of thoughts as a whole.  One of Gemini's must stay with the
- * text it came with.
- */
-
-static ngx_int_t
-ngx_pulse_gemini_join(ngx_pulse_gemini_request_t *rq, ngx_pulse_turn_t *turn)
-{
-    size_t             len;
-    u_char            *p;
-    ngx_pulse_part_t  *part, *next, *end;
-
-    for (part = turn->parts; part; part = part->next) {
-
-        if (!ngx_pulse_gemini_joins(part)) {
-            continue;
-        }
-
-        len = part->text.len;
-        end = part;
-
-        do {
-            end = end->next;
-            len += end->text.len;
-        } while (ngx_pulse_gemini_joins(end));
-
-        p = ngx_pnalloc(rq->pool, len ? len : 1);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        len = 0;
-
-        for (next = part; next != end->next; next = next->next) {
-
-            if (next->text.len) {
-                ngx_memcpy(p + len, next->text.data, next->text.len);
-                len += next->text.len;
-            }
-        }
-
-        part->text.data = p;
-        part->text.len = len;
-        part->signature = end->signature;
-        part->next = end->next;
-
-        if (part->next == NULL) {
-            turn->last = &part->next;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* whether the part goes on with the next one */
-
-static ngx_uint_t
-ngx_pulse_gemini_joins(const ngx_pulse_part_t *part)
-{
-    const ngx_pulse_part_t  *next;
-
-    next = part->next;
-
-    if (next == NULL || next->type != part->type || part->signature.len) {
-        return 0;
-    }
-
-    return part->type == NGX_PULSE_PART_THINKING
-           || (part->type == NGX_PULSE_PART_TEXT && next->signature.len == 0);
 }
 
 

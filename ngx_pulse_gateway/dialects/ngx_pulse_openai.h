@@ -186,6 +186,22 @@ ngx_int_t ngx_pulse_openai_convert(ngx_pulse_conversation_t *cv,
     ngx_pool_t *pool, const ngx_str_t *body, ngx_uint_t studio,
     ngx_pulse_chat_refusal_t *refusal);
 
+/* What it is made of: tools and the choice of them, messages. */
+ngx_int_t ngx_pulse_openai_tools(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, const ngx_str_t *body,
+    const ngx_pulse_json_value_t *root, ngx_pulse_chat_refusal_t *refusal);
+ngx_int_t ngx_pulse_openai_turns(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, const ngx_pulse_json_value_t *root,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* A string member that must be there, of what must be an object. */
+ngx_int_t ngx_pulse_openai_required(const ngx_pulse_json_value_t *v,
+    const char *key, ngx_str_t *s, ngx_pulse_chat_refusal_t *refusal);
+
+/* The cache marker of an object, if it has one. */
+ngx_int_t ngx_pulse_openai_marker(const ngx_pulse_json_value_t *v,
+    ngx_str_t *cache, ngx_pulse_chat_refusal_t *refusal);
+
 /* The provider's side: "write" and the readers of the dialect. */
 ngx_int_t ngx_pulse_openai_provide(const ngx_pulse_conversation_t *cv,
     const ngx_pulse_target_t *target, ngx_pool_t *pool,

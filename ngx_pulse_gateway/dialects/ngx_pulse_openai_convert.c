@@ -1,5 +1,5 @@
 
-#include "ngx_pulse_openai_translate.h"
+#include "ngx_pulse_openai.h"
 
 #include <string.h>
 
@@ -59,8 +59,10 @@ static const char  *ngx_pulse_openai_convert_members[] = {
 };
 
 
-const char  *ngx_pulse_openai_efforts[] = {
-    "", "none", "minimal", "low", "medium", "high", "xhigh", "max"
+/* in the order of NGX_PULSE_EFFORT_* */
+
+static const char  *ngx_pulse_openai_efforts[] = {
+    "", "none", "minimal", "low", "medium", "high", "xhigh", "max", NULL
 };
 
 

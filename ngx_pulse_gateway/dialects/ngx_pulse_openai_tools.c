@@ -1,5 +1,5 @@
 
-#include "ngx_pulse_openai_translate.h"
+#include "ngx_pulse_openai.h"
 
 #include <string.h>
 

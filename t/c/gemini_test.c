@@ -551,29 +551,6 @@ test_signatures(void)
 
     ngx_pulse_buf_free(&b);
 
-    unit_case("a chat of the SDK: each chunk a content");
-
-    test_read(&cv, s.pool,
-        "{\"contents\":[{\"role\":\"model\",\"parts\":[{\"thought\":true,"
-        "\"text\":\"h\"}]},{\"role\":\"model\",\"parts\":[{\"thought\":true,"
-        "\"text\":\"m\"}]},{\"role\":\"model\",\"parts\":[{\"thought\":true,"
-        "\"text\":\"\",\"thoughtSignature\":\"cHVsc2U6eA==\"}]},{\"role\":"
-        "\"model\",\"parts\":[{\"text\":\"a\"}]},{\"role\":\"model\","
-        "\"parts\":[{\"text\":\"b\"},{\"text\":\"\"},{\"text\":\"\","
-        "\"thoughtSignature\":\"Q2ln\"}]}]}");
-
-    check(cv.turns->next == NULL);
-
-    part = cv.turns->parts;
-    check_str(&part->text, "hm");
-    check_str(&part->signature, "x");
-
-    part = part->next;
-    check_str(&part->text, "ab");
-    check_int(part->signature.len, 0);
-    check_str(&part->next->signature, "Q2ln");
-    check(part->next->next == NULL);
-
     unit_case("signatures of Gemini");
 
     test_read(&cv, s.pool,

@@ -72,6 +72,45 @@ sub gateway_nginx {
             $location
         }
 
+        location = /v1/messages {
+            pulse_dialect anthropic;
+            pulse_auth on;
+            pulse_gateway;
+            $location
+        }
+
+        location = /v1/messages/count_tokens {
+            pulse_dialect anthropic;
+            pulse_auth on;
+            pulse_count_tokens;
+        }
+
+        location = /v1/responses {
+            pulse_dialect responses;
+            pulse_auth on;
+            pulse_gateway;
+            $location
+        }
+
+        location ~ ^/v1beta/models/.+:(streamG|g)enerateContent\$ {
+            pulse_dialect gemini;
+            pulse_auth on;
+            pulse_gateway;
+            $location
+        }
+
+        location ~ ^/v1beta/models/.+:countTokens\$ {
+            pulse_dialect gemini;
+            pulse_auth on;
+            pulse_count_tokens;
+        }
+
+        location /v1beta/models {
+            pulse_dialect gemini;
+            pulse_auth on;
+            pulse_api;
+        }
+
         location /v1/models {
             pulse_dialect openai;
             pulse_auth on;
