@@ -372,7 +372,8 @@ test_requests(void)
     turn = cv.turns;
     check_int(turn->parts->next->type, NGX_PULSE_PART_RAW);
     check_str(&turn->parts->next->name, "executableCode");
-    check_str(&turn->parts->next->data, "{\"executableCode\":{\"code\":\"1\"}}");
+    check_str(&turn->parts->next->data,
+              "{\"executableCode\":{\"code\":\"1\"}}");
 
     unit_case("a request inside another");
 
