@@ -168,6 +168,21 @@ char *ngx_http_pulse_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 extern ngx_http_pulse_route_t  ngx_http_pulse_models_routes[];
 
+/* 1 if it chats and its provider is there. */
+ngx_uint_t ngx_http_pulse_models_available(
+    ngx_http_pulse_gateway_main_conf_t *gmcf, ngx_pulse_model_t *model);
+
+/* The list in the caller's dialect: bare, or in the studio's envelope; ends
+ * the request. */
+void ngx_http_pulse_models_send(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call, ngx_pulse_buf_t *b);
+
+/* Lists in the shapes of others (ngx_http_pulse_models_shape.c). */
+void ngx_http_pulse_models_anthropic(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call);
+void ngx_http_pulse_models_gemini(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call);
+
 /*
  * Candidates for a request in the order they are to be asked: the model
  * named (or the default), then the fallbacks.  Sets route->known if none is

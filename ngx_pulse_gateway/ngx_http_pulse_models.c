@@ -8,8 +8,6 @@
 
 static ngx_int_t ngx_http_pulse_models_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text);
-static ngx_uint_t ngx_http_pulse_models_available(
-    ngx_http_pulse_gateway_main_conf_t *gmcf, ngx_pulse_model_t *model);
 
 static void ngx_http_pulse_models_openai(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
@@ -24,8 +22,6 @@ static void ngx_http_pulse_models_studio_object(
     ngx_pulse_buf_t *b);
 static void ngx_http_pulse_models_number(ngx_pulse_buf_t *b, const char *name,
     int64_t n, int64_t unknown);
-static void ngx_http_pulse_models_send(ngx_http_request_t *r,
-    ngx_http_pulse_call_t *call, ngx_pulse_buf_t *b);
 
 static ngx_uint_t ngx_http_pulse_route_name(
     ngx_http_pulse_gateway_main_conf_t *gmcf, const ngx_str_t *name,
@@ -50,6 +46,9 @@ ngx_http_pulse_route_t  ngx_http_pulse_models_routes[] = {
 
     { NGX_HTTP_GET, ngx_string("/v1/chat/models"), 0,
       ngx_http_pulse_models_studio },
+
+    { NGX_HTTP_GET, ngx_string("/v1beta/models"), 0,
+      ngx_http_pulse_models_gemini },
 
     { 0, ngx_null_string, 0, NULL }
 };
@@ -152,7 +151,7 @@ ngx_http_pulse_models_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_pulse_models_available(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_pulse_model_t *model)
 {
@@ -176,6 +175,15 @@ ngx_http_pulse_models_openai(ngx_http_request_t *r,
     ngx_pulse_buf_t                      b;
     ngx_pulse_model_t                   *model;
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
+
+    /* the path is Anthropic's too, whose clients are known by this */
+
+    if (ngx_http_pulse_header(r, "anthropic-version",
+                              sizeof("anthropic-version") - 1))
+    {
+        ngx_http_pulse_models_anthropic(r, call);
+        return;
+    }
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
 
@@ -354,9 +362,7 @@ ngx_http_pulse_models_number(ngx_pulse_buf_t *b, const char *name, int64_t n,
 }
 
 
-/* The list in the caller's dialect: bare, or in the studio's envelope. */
-
-static void
+void
 ngx_http_pulse_models_send(ngx_http_request_t *r, ngx_http_pulse_call_t *call,
     ngx_pulse_buf_t *b)
 {
