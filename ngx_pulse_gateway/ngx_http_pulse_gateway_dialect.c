@@ -146,13 +146,9 @@ ngx_http_pulse_gateway_dialect_path(ngx_http_request_t *r,
 
     cv->model.data = p ? p + 8 : last;
 
-    for (p = last; p > cv->model.data && *p != ':'; p--) { /* void */ }
+    for (p = last; p > cv->model.data && p[-1] != ':'; p--) { /* void */ }
 
-    cv->model.len = p - cv->model.data;
-
-    if (p < last) {
-        p++;
-    }
+    cv->model.len = (p > cv->model.data) ? p - 1 - cv->model.data : 0;
 
     cv->stream = ((size_t) (last - p) == stream.len
                   && ngx_memcmp(p, stream.data, stream.len) == 0);
