@@ -10,7 +10,7 @@ use Exporter 'import';
 use JSON::PP ();
 use Pulse::Client qw(http sse_events);
 
-our @EXPORT_OK = qw(ask group_of played understood wanted);
+our @EXPORT_OK = qw(ask group_of played question understood wanted);
 
 my $json = JSON::PP->new->canonical->utf8->allow_nonref;
 
@@ -63,10 +63,10 @@ sub played {
 }
 
 
-# ask(dialect, port, key, stream => 1, text => ..., more => {}, ...)
+# question(dialect, stream => 1, text => ..., more => {}, ...): path, body
 
-sub ask {
-    my ($dialect, $port, $key, %o) = @_;
+sub question {
+    my ($dialect, %o) = @_;
 
     my ($text, $max) = ($o{text} // 'hi', $o{max} // 100_000);
     my $model = $o{model} // 'm-1';
@@ -99,9 +99,20 @@ sub ask {
                   generationConfig => { maxOutputTokens => $max } };
     }
 
-    return http(POST => $o{path} // $path, port => $port, bearer => $key,
-                json => { %$body, %{ $o{more} // {} } }, limit => 30,
-                headers => $o{headers} // {});
+    return ($o{path} // $path, { %$body, %{ $o{more} // {} } });
+}
+
+
+# ask(dialect, port, key, of question(), headers => {}, by => \&http2)
+
+sub ask {
+    my ($dialect, $port, $key, %o) = @_;
+
+    my ($path, $body) = question($dialect, %o);
+
+    return ($o{by} // \&http)->(POST => $path, port => $port,
+                                bearer => $key, json => $body, limit => 30,
+                                headers => $o{headers} // {});
 }
 
 

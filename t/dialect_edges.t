@@ -1,0 +1,272 @@
+# Answers between dialects that do not end as they should, that come byte by
+# byte, over HTTP/2, or to nobody; and bodies and paths that no client writes.
+
+use lib 't/lib';
+use v5.30;
+use warnings;
+
+use Pulse::Env 'stores';
+use Pulse::Client qw(http http2 sse_events);
+use Pulse::Dialect qw(ask played question understood wanted);
+use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Process qw(free_port);
+use Pulse::Replay;
+use Test::More;
+
+plan skip_all => 'no recordings (PULSE_SHARED)' if !Pulse::Replay::recordings();
+
+my $manifest = Pulse::Replay::manifest();
+my $replay = Pulse::Replay->start;
+my $url = $replay->url;
+my ($port, $h2) = (free_port(), free_port());
+my @dialects = qw(openai anthropic gemini responses);
+
+my %long = (
+    anthropic => 'anthropic/llm-anthropic-url_prompt-2.sse',
+    gemini    => 'gemini/ruby_llm-chat_with_extended_thinking_gemini_gemini-3-'
+                 . 'flash-preview_streams_thinking_content_when_available.sse',
+    responses => 'openai-responses/pydantic-openai_responses_compact_stateful_'
+                 . 'mode_stream-0.sse',
+);
+
+my %short = (
+    openai    => 'openai-chat/llm-tool_use_basic-0.sse',
+    anthropic => 'anthropic/vercel-anthropic-text.sse',
+    gemini    => 'gemini/ruby_llm-chat_gemini_token_accounting_correctly_sums_'
+                 . 'candidatestokencount_and_thoughtstokencount_in_streaming'
+                 . '.sse',
+    responses => 'openai-responses/pydantic-openai_include_raw_annotations_'
+                 . 'streaming-1.sse',
+);
+
+my $nginx = gateway_nginx(
+    port => $port,
+    listen => "listen $port; listen $h2 http2;",
+    location => 'client_max_body_size 64k; error_page 413 $refused;',
+    config => join('', map {
+        "location \@refused_$_ { pulse_dialect $_; pulse_error; }\n"
+    } @dialects),
+    http => join('', map({
+        provider($_, "$url/$_", "dialect $_; models $_-*;")
+    } @dialects), <<'MAP'),
+    map $uri $refused {
+        /v1/messages   @refused_anthropic;
+        /v1/responses  @refused_responses;
+        ~^/v1beta/     @refused_gemini;
+        default        @refused_openai;
+    }
+MAP
+)->run;
+
+my $user = make_user(plan => 'creator', tokens => 1_000_000_000);
+my $key = make_key($user);
+my $rows = 0;
+
+
+sub row {
+    my ($name) = @_;
+
+    my @rows = ledger($user, ++$rows);
+
+    is(scalar @rows, $rows, "$name: a row");
+
+    return $rows[-1];
+}
+
+
+# past the grant: the client is told, in its words, what it is billed
+
+for my $to (@dialects) {
+    for my $from (grep { $_ ne $to } sort keys %long) {
+        my $name = "$from to $to, past the grant";
+
+        $replay->play(played($long{$from}));
+
+        my $reply = ask($to, $port, $key, stream => 1, max => 16,
+                        model => "$from-1");
+        my $got = understood($to, $reply, 1);
+        my $row = row($name);
+
+        is($got && $got->{finish}, 'length', $name)
+            or diag substr $reply->{body}, -900;
+        cmp_ok(length($got->{text}),
+               '<', length $manifest->{ $long{$from} }{expected}{text},
+               "$name: not all of it");
+        is("@{ $got->{usage} // [] }", "$row->{input} $row->{output}",
+           "$name: usage");
+    }
+}
+
+
+# a stream that is cut: an error of the client's dialect, and its tokens
+
+my %is_error = (
+    openai => sub {
+        my ($error) = map { $_->{json}{error} // () } @_;
+        return $error && $error->{type} && $error->{message};
+    },
+    anthropic => sub {
+        my $last = $_[-1];
+        return $last->{event} eq 'error' && $last->{json}{type} eq 'error'
+               && $last->{json}{error}{type} eq 'api_error';
+    },
+    gemini => sub {
+        my $error = $_[-1]{json}{error};
+        return $error && $error->{code} =~ /^5\d\d$/ && $error->{status};
+    },
+    responses => sub {
+        my ($before, $last) = map { $_->{json} } @_[-2, -1];
+        return $last->{type} =~ /^error$|^response\.failed$/
+               && $last->{sequence_number} == $before->{sequence_number} + 1;
+    },
+);
+
+for my $to (@dialects) {
+    for my $from (grep { $_ ne $to } sort keys %long) {
+        my $name = "$from to $to, cut";
+        my $half = int length(Pulse::Replay::recording($long{$from})) / 2;
+
+        $replay->play(played($long{$from}, cut => $half));
+
+        my $reply = ask($to, $port, $key, stream => 1, model => "$from-1");
+        my $row = row($name);
+
+        ok($reply->{complete}, "$name: has an end");
+        ok($is_error{$to}->(sse_events($reply->{body})), "$name: an error")
+            or diag substr $reply->{body}, -900;
+        is(understood($to, $reply, 1), undef, "$name: not taken for whole");
+        is($row->{estimated}, 't', "$name: estimated");
+        cmp_ok($row->{output}, '>', 0, "$name: what came is billed");
+    }
+}
+
+
+# a byte at a time, and over HTTP/2
+
+my %next = (openai => 'anthropic', anthropic => 'gemini',
+            gemini => 'responses', responses => 'openai');
+
+for my $from (@dialects) {
+    my $to = $next{$from};
+    my $wanted = wanted($manifest->{ $short{$from} }{expected});
+
+    $replay->play(played($short{$from}, step => 1));
+    my $reply = ask($to, $port, $key, stream => 1, model => "$from-1");
+    is_deeply(understood($to, $reply, 1), $wanted, "$from to $to by bytes")
+        or diag substr $reply->{body}, 0, 600;
+    is(row("$from to $to by bytes")->{estimated}, 'f', 'its figures');
+
+    $replay->play(played($short{$from}));
+    $reply = ask($to, $h2, $key, stream => 1, model => "$from-1",
+                 by => \&http2);
+    is_deeply(understood($to, $reply, 1), $wanted, "$from to $to, HTTP/2")
+        or diag substr $reply->{body}, 0, 600;
+    is(row("$from to $to, HTTP/2")->{estimated}, 'f', 'its figures');
+}
+
+
+# the client leaves when it has seen something
+
+for my $to (@dialects) {
+    my ($from) = grep { $_ ne $to } sort keys %long;
+    my $name = "$from to $to, the client leaves";
+    my $half = int length(Pulse::Replay::recording($long{$from})) / 2;
+    my ($path, $body) = question($to, stream => 1, model => "$from-1");
+    my $client = Pulse::Client->connect(port => $port);
+
+    $replay->play(played($long{$from}, cut => $half, hang => 1));
+    $client->request(POST => $path, bearer => $key, json => $body);
+    ok($client->read_until(qr/^data: .*text|content/m), "$name: it began");
+    $client->reset;
+
+    my $row = row($name);
+
+    is($row->{estimated}, 't', "$name: estimated");
+    cmp_ok($row->{output}, '>', 0, "$name: what came is billed");
+}
+
+
+# bodies that no client writes
+
+my %refused = (
+    openai    => sub { $_[0]{error}{type} eq 'invalid_request_error' },
+    responses => sub { $_[0]{error}{type} eq 'invalid_request_error' },
+    anthropic => sub {
+        $_[0]{type} eq 'error'
+        && $_[0]{error}{type} =~ /^(invalid_request_error|request_too_large)$/
+    },
+    gemini    => sub {
+        $_[0]{error}{code} =~ /^(400|413)$/
+        && $_[0]{error}{status} eq 'INVALID_ARGUMENT'
+    },
+);
+
+my @bodies = (
+    ['deep', 400, sub { $_[0] =~ s/\}\z/,"z":@{[ '[' x 9000 ]}/r }],
+    ['deep and whole', 400,
+     sub { $_[0] =~ s/\}\z/,"z":@{[ '[' x 9000 . ']' x 9000 ]}}/r }],
+    ['huge', 413, sub { $_[0] . ' ' x 70_000 }],
+    ['a NUL', 400, sub { $_[0] =~ s/"hi"/"h\0i"/r }],
+    ['a NUL after it', 400, sub { "$_[0]\0" }],
+    ['an escaped NUL in a name', 400, sub { $_[0] =~ s/\A\{/{"\\u0000":1,/r }],
+    ['cut', 400, sub { substr $_[0], 0, -1 }],
+    ['nothing', 400, sub { '' }],
+    ['an array', 400, sub { "[$_[0]]" }],
+    ['not UTF-8', 400, sub { $_[0] =~ s/"hi"/"\xff"/r }],
+);
+
+my %twice = (openai => 'messages', anthropic => 'max_tokens',
+             responses => 'model', gemini => 'contents');
+
+for my $to (@dialects) {
+    my ($from) = grep { $_ ne $to } @dialects;
+    my ($path, $body) = question($to, model => "$from-1");
+    my $text = JSON::PP->new->canonical->utf8->encode($body);
+    my $again = JSON::PP->new->canonical->utf8->allow_nonref
+        ->encode($body->{ $twice{$to} });
+
+    for my $case (@bodies, ['a name twice', 400, sub {
+        $_[0] =~ s/\A\{/{"$twice{$to}":$again,/r
+    }]) {
+        my ($name, $status, $made) = @$case;
+
+        my $reply = http(POST => $path, port => $port, bearer => $key,
+                         body => $made->($text),
+                         headers => { 'Content-Type' => 'application/json' });
+
+        is($reply->{status}, $status, "$to: $name")
+            or diag substr $reply->{body} // '', 0, 400;
+        ok(eval { $refused{$to}->($reply->{json}) }, "$to: $name: its shape")
+            or diag substr $reply->{body} // '', 0, 400;
+    }
+}
+
+
+# models that are no name: not found, and nobody is asked
+
+$replay->play({ json => {} });
+
+for my $model ('..', '%2e%2e', 'a%2Fb', '..%2Fx', '%0d%0aX: y' =~ s/ /%20/r,
+               'a b' =~ s/ /%20/r, '%22%7b', '%ff', '%3f', 'a:b', 'n' x 300,
+               '%00', '')
+{
+    my $name = 'the model "' . (length $model > 20 ? 'n...' : $model) . '"';
+    my $reply = ask('gemini', $port, $key, model => $model);
+
+    like($reply->{status}, qr/^40[04]$/, $name)
+        or diag substr $reply->{body} // '', 0, 400;
+    unlike($reply->{raw}, qr/^X: y/m, "$name: no header of it");
+}
+
+ask('gemini', $port, $key, model => 'openai-%2F..%3Fa%26b');
+is(join(' ', map { "$_->{path} $_->{json}{model}" } $replay->requests(1)),
+   '/openai/chat/completions openai-/..?a&b', 'no path is made of a model');
+
+is(http(GET => '/metrics', port => $port)->{body}
+   =~ /^pulse_reservations_open (\d+)$/m ? $1 : undef, 0,
+   'nothing stays reserved');
+
+is($nginx->stop, undef, 'nginx ends');
+is_deeply([$nginx->problems], [], 'and its log is clean');
+
+done_testing();
