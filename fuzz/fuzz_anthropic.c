@@ -242,8 +242,8 @@ fuzz_event(void *ctx, ngx_pulse_sse_event_t *ev)
         return NGX_OK;
     }
 
-    return ngx_pulse_anthropic_read_event(&s->reader, s->pool, &ev->name,
-                                          &ev->data, fuzz_said, s);
+    return unit_read_event(&ngx_pulse_dialect_anthropic, &s->reader, ev,
+                           fuzz_said, s);
 }
 
 

@@ -219,8 +219,8 @@ fuzz_sse(void *ctx, ngx_pulse_sse_event_t *ev)
         return NGX_OK;
     }
 
-    return ngx_pulse_gemini_read_event(s->reader, s->pool, &ev->name,
-                                       &ev->data, fuzz_event, s);
+    return unit_read_event(&ngx_pulse_dialect_gemini, s->reader, ev,
+                           fuzz_event, s);
 }
 
 

@@ -93,12 +93,11 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
     void *ctx)
 {
-    ngx_int_t                    rc;
-    ngx_pool_t                  *temp;
     ngx_pulse_json_value_t      *root;
     ngx_pulse_anthropic_scan_t   scan;
 
     scan.reader = state;
+    scan.pool = pool;
     scan.text = data;
     scan.handler = handler;
     scan.ctx = ctx;
@@ -107,21 +106,9 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
         return NGX_OK;
     }
 
-    /* the request's pool would keep each event to the end of the stream */
+    root = ngx_pulse_anthropic_tree(pool, data->data, data->len);
 
-    temp = ngx_create_pool(NGX_MIN_POOL_SIZE, pool->log);
-    if (temp == NULL) {
-        return NGX_ERROR;
-    }
-
-    scan.pool = temp;
-    root = ngx_pulse_anthropic_tree(temp, data->data, data->len);
-
-    rc = root ? ngx_pulse_anthropic_scan(&scan, name, root) : NGX_ERROR;
-
-    ngx_destroy_pool(temp);
-
-    return rc;
+    return root ? ngx_pulse_anthropic_scan(&scan, name, root) : NGX_ERROR;
 }
 
 

@@ -424,8 +424,9 @@ typedef struct {
                          ngx_pulse_buf_t *b);
 
     /* provider: what one event of its stream means.  "data" and "name" are
-     * the SSE event's.  NGX_OK, NGX_ERROR if it makes no sense, or what
-     * "handler" returned */
+     * the SSE event's; they and the pool end with the call, so the state
+     * keeps no pointer to them.  NGX_OK, NGX_ERROR if it makes no sense, or
+     * what "handler" returned */
     ngx_int_t   (*read_event)(void *state, ngx_pool_t *pool,
                               const ngx_str_t *name, const ngx_str_t *data,
                               ngx_pulse_answer_pt handler, void *ctx);

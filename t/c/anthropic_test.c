@@ -44,6 +44,7 @@ static void test_memory(void);
 static void test_stream(void);
 static void test_whole(void);
 static void test_cut(void);
+static void test_stop(void);
 static void test_usage(void);
 static void test_errors(void);
 static void test_client(void);
@@ -416,6 +417,7 @@ main(void)
     test_stream();
     test_whole();
     test_cut();
+    test_stop();
     test_usage();
     test_errors();
     test_client();
@@ -1028,6 +1030,37 @@ test_cut(void)
     }
 
     unit_case(NULL);
+}
+
+
+/* what stopped it is told an event before it is written */
+
+static void
+test_stop(void)
+{
+    test_stream_t  s;
+
+    static const char  stream[] =
+        "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\"}}\n\n"
+        "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+        "\"stop_sequence\",\"stop_sequence\":\"END\"}}\n\n"
+        "data: {\"type\":\"message_stop\"}\n\n";
+
+    test_start(&s);
+
+    s.cv.nstops = 1;
+    s.cv.stops[0] = test_str("END");
+
+    check_int(test_feed(&s, (u_char *) stream, sizeof(stream) - 1, 0, 100),
+              NGX_OK);
+    ngx_pulse_buf_char(&s.out, '\0');
+
+    check(strstr((char *) s.out.data, "\"stop_reason\":\"stop_sequence\","
+                                      "\"stop_sequence\":\"END\"")
+          != NULL);
+    check_str(&s.collector.stop, "END");
+
+    test_end(&s);
 }
 
 
@@ -1685,8 +1718,8 @@ test_event(void *ctx, ngx_pulse_sse_event_t *ev)
         return NGX_OK;
     }
 
-    return ngx_pulse_anthropic_read_event(s->reader, s->pool, &ev->name,
-                                          &ev->data, test_answer, s);
+    return unit_read_event(&ngx_pulse_dialect_anthropic, s->reader, ev,
+                           test_answer, s);
 }
 
 

@@ -1348,9 +1348,8 @@ test_stream_sse(void *ctx, ngx_pulse_sse_event_t *ev)
         return NGX_OK;
     }
 
-    return ngx_pulse_dialect_gemini.read_event(s->state, s->pool, &ev->name,
-                                               &ev->data, test_stream_event,
-                                               s);
+    return unit_read_event(&ngx_pulse_dialect_gemini, s->state, ev,
+                           test_stream_event, s);
 }
 
 

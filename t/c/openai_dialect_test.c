@@ -1309,8 +1309,7 @@ test_event(void *ctx, ngx_pulse_sse_event_t *ev)
         return NGX_OK;
     }
 
-    return s->dialect->read_event(s->reader, s->pool, &ev->name, &ev->data,
-                                  test_answer, s);
+    return unit_read_event(s->dialect, s->reader, ev, test_answer, s);
 }
 
 

@@ -1465,8 +1465,8 @@ test_event(void *ctx, ngx_pulse_sse_event_t *ev)
         return NGX_OK;
     }
 
-    return ngx_pulse_responses_read_event(s->reader, s->pool, &ev->name,
-                                          &ev->data, test_answer, s);
+    return unit_read_event(&ngx_pulse_dialect_responses, s->reader, ev,
+                           test_answer, s);
 }
 
 

@@ -9,6 +9,7 @@
 
 static void unit_failed(const char *file, int line, const char *text);
 static void unit_print(const char *what, const void *p, size_t n);
+static ngx_str_t unit_copy(const ngx_str_t *s);
 static void *unit_allocate(size_t size, ngx_uint_t zero);
 
 
@@ -117,6 +118,54 @@ unit_done(void)
     /* a test that checked nothing has not passed */
 
     return unit_nfailed != 0 || unit_passed == 0;
+}
+
+
+ngx_int_t
+unit_read_event(ngx_pulse_dialect_t *dialect, void *state,
+    const ngx_pulse_sse_event_t *ev, ngx_pulse_answer_pt handler, void *ctx)
+{
+    ngx_int_t    rc;
+    ngx_str_t    name, data;
+    ngx_pool_t  *pool;
+
+    pool = unit_pool();
+
+    name = unit_copy(&ev->name);
+    data = unit_copy(&ev->data);
+
+    rc = NGX_ERROR;
+
+    if (pool != NULL && name.data != NULL && data.data != NULL) {
+        rc = dialect->read_event(state, pool, &name, &data, handler, ctx);
+    }
+
+    free(name.data);
+    free(data.data);
+
+    if (pool != NULL) {
+        ngx_destroy_pool(pool);
+    }
+
+    return rc;
+}
+
+
+/* a block without room for anything else, even if there is nothing in it */
+
+static ngx_str_t
+unit_copy(const ngx_str_t *s)
+{
+    ngx_str_t  copy;
+
+    copy.data = malloc(s->len ? s->len : 1);
+    copy.len = s->len;
+
+    if (copy.data != NULL && s->len) {
+        memcpy(copy.data, s->data, s->len);
+    }
+
+    return copy;
 }
 
 

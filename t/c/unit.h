@@ -5,6 +5,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_pulse_conversation.h"
+#include "ngx_pulse_sse.h"
 
 
 /*
@@ -45,6 +47,11 @@ ngx_pool_t *unit_pool(void);
 /* The n-th allocation of nginx's from now on fails, and all after it; 0:
  * none fails. */
 void unit_fail_allocation(ngx_uint_t n);
+
+/* Has a provider's event read as the gateway does: its bytes and its pool are
+ * gone when this returns, so that a sanitizer sees what still points there. */
+ngx_int_t unit_read_event(ngx_pulse_dialect_t *dialect, void *state,
+    const ngx_pulse_sse_event_t *ev, ngx_pulse_answer_pt handler, void *ctx);
 
 /* A file into the heap, NUL terminated; data NULL if there is none. */
 ngx_str_t unit_file(const char *name);
