@@ -162,15 +162,15 @@ ngx_http_pulse_leave_return(ngx_http_pulse_usage_main_conf_t *umcf,
 
         ngx_pulse_buf_init(&b, 0);
 
-        n = ngx_http_pulse_keeper_collect(umcf, 1, &from, &b);
+        n = ngx_http_pulse_leases_collect(umcf, 1, &from, &b);
 
         if (n == 0) {
             break;
         }
 
         rows = ngx_http_pulse_leave_query(conn,
-                         ngx_http_pulse_keeper_statements[
-                                         NGX_HTTP_PULSE_KEEPER_RETURN].sql,
+                         ngx_http_pulse_leases_statements[
+                                         NGX_HTTP_PULSE_LEASES_RETURN].sql,
                          shared->incarnation, &b, deadline);
         ngx_pulse_buf_free(&b);
 

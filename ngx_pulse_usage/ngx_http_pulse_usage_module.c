@@ -213,6 +213,7 @@ ngx_http_pulse_usage_statements(ngx_conf_t *cf)
     ngx_pulse_pg_statement_t  *lists[] = {
         ngx_http_pulse_reserve_statements,
         ngx_http_pulse_keeper_statements,
+        ngx_http_pulse_leases_statements,
         ngx_http_pulse_drain_statements,
         ngx_http_pulse_replay_statements,
         ngx_http_pulse_usage_api_statements
@@ -417,7 +418,7 @@ ngx_http_pulse_usage_exit_process(ngx_cycle_t *cycle)
      * destroyed: they end here, while it is known how far they came.
      */
 
-    ngx_http_pulse_keeper_orphans(umcf, ngx_http_pulse_usage_worker, ngx_pid);
+    ngx_http_pulse_orphans_end(umcf, ngx_http_pulse_usage_worker, ngx_pid);
 
     if (ngx_http_pulse_usage_leave_slot(umcf)) {
         ngx_http_pulse_leave(cycle, umcf);
@@ -443,7 +444,7 @@ ngx_http_pulse_usage_take_slot(ngx_http_pulse_usage_main_conf_t *umcf)
 
         if (workers[i].pid == 0) {
             workers[i].started = 0;
-            (void) ngx_http_pulse_keeper_started(ngx_pid,
+            (void) ngx_http_pulse_worker_started(ngx_pid,
                                                  &workers[i].started);
             workers[i].pid = ngx_pid;
             ngx_http_pulse_usage_worker = i;
@@ -473,7 +474,7 @@ ngx_http_pulse_usage_leave_slot(ngx_http_pulse_usage_main_conf_t *umcf)
 
     for (i = 1; i < NGX_PULSE_METER_WORKERS; i++) {
 
-        if (workers[i].pid && !ngx_http_pulse_keeper_gone(&workers[i])) {
+        if (workers[i].pid && !ngx_http_pulse_worker_gone(&workers[i])) {
             break;
         }
     }

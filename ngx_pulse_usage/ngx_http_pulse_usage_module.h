@@ -194,36 +194,65 @@ void ngx_http_pulse_drain_merge(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_pg_result_t *res);
 
 
-/* --- keeper and replay --- */
+/* --- keeper (ngx_http_pulse_keeper.c) --- */
 
 ngx_int_t ngx_http_pulse_keeper_start(ngx_cycle_t *cycle,
     ngx_http_pulse_usage_main_conf_t *umcf);
 void ngx_http_pulse_keeper_stop(void);
 
-/* Ends what the worker "pid" of a slot left open, at its progress or
- * estimate. */
-void ngx_http_pulse_keeper_orphans(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_uint_t worker, ngx_pid_t pid);
 
-/* Gives back what is idle, or "all" that is free, in up to as many accounts
- * as one statement takes: the parameter of lease_return() in "b".  Starts
- * after the account "*from" and leaves there where to go on; returns how
- * many. */
-ngx_uint_t ngx_http_pulse_keeper_collect(
+/* --- leases (ngx_http_pulse_leases.c) --- */
+
+void ngx_http_pulse_leases_start(ngx_http_pulse_usage_main_conf_t *umcf);
+
+/* Gives back what is idle, unless an answer to that is still to come. */
+void ngx_http_pulse_leases_return(ngx_http_pulse_usage_main_conf_t *umcf);
+
+/* The parameter of lease_return() in "b": what is idle, or "all" that is
+ * free, in up to as many accounts as one statement takes.  Starts after the
+ * account "*from" and leaves there where to go on; returns how many. */
+ngx_uint_t ngx_http_pulse_leases_collect(
     ngx_http_pulse_usage_main_conf_t *umcf, ngx_uint_t all, uint32_t *from,
     ngx_pulse_buf_t *b);
 
+/* The store took the leases of this node: none is used any more. */
+void ngx_http_pulse_leases_reopened(ngx_http_pulse_usage_main_conf_t *umcf);
+
+/* Rows of node_seen() after the first name leases that others wait for. */
+void ngx_http_pulse_leases_recalled(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_pg_result_t *res);
+
+/* Asks for the leases that the store holds open for this node: answers that
+ * were lost leave it with more than is known here. */
+void ngx_http_pulse_leases_compare(ngx_http_pulse_usage_main_conf_t *umcf);
+
+
+/* --- workers that are gone (ngx_http_pulse_orphans.c) --- */
+
+/* Ends what dead workers left open, and frees their slots. */
+void ngx_http_pulse_orphans_find(ngx_http_pulse_usage_main_conf_t *umcf);
+
+/* Ends what the worker "pid" of a slot left open, at its progress or
+ * estimate. */
+void ngx_http_pulse_orphans_end(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_uint_t worker, ngx_pid_t pid);
+
 /* When the process started, in its kernel's ticks.  NGX_DECLINED if it has
  * ended, NGX_ERROR if that cannot be told. */
-ngx_int_t ngx_http_pulse_keeper_started(ngx_pid_t pid, uint64_t *started);
+ngx_int_t ngx_http_pulse_worker_started(ngx_pid_t pid, uint64_t *started);
 
 /* 1 if the worker is gone for certain. */
-ngx_uint_t ngx_http_pulse_keeper_gone(const ngx_pulse_meter_worker_t *worker);
+ngx_uint_t ngx_http_pulse_worker_gone(const ngx_pulse_meter_worker_t *worker);
+
+
+/* --- replay (ngx_http_pulse_replay.c) --- */
 
 /* Takes up journals of nodes that are dead; at most one at a time. */
 void ngx_http_pulse_replay(ngx_http_pulse_usage_main_conf_t *umcf);
 void ngx_http_pulse_replay_stop(void);
 
+
+/* --- the end of a node (ngx_http_pulse_leave.c) --- */
 
 /* The last worker goes: what the journal holds is recorded and every lease
  * given back, if the store answers within two seconds. */
@@ -280,11 +309,9 @@ extern ngx_module_t  ngx_http_pulse_usage_module;
 
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_reserve_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_keeper_statements[];
+extern ngx_pulse_pg_statement_t  ngx_http_pulse_leases_statements[];
 
-#define NGX_HTTP_PULSE_KEEPER_SEEN      0
-#define NGX_HTTP_PULSE_KEEPER_RETURN    1
-#define NGX_HTTP_PULSE_KEEPER_LEASES    2
-#define NGX_HTTP_PULSE_KEEPER_DROP      3
+#define NGX_HTTP_PULSE_LEASES_RETURN    0
 
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_drain_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_replay_statements[];

@@ -1,0 +1,471 @@
+
+#include "ngx_http_pulse_usage_module.h"
+
+
+/*
+ * What the keeper tells the store of leases, and what it hears of them.  All
+ * of it may be said twice, or late: totals only grow.
+ */
+
+#define NGX_HTTP_PULSE_LEASES_CLOSE      60000
+#define NGX_HTTP_PULSE_LEASES_RESEND     2000
+#define NGX_HTTP_PULSE_LEASES_TIMEOUT    5000
+#define NGX_HTTP_PULSE_LEASES_CHUNK      64     /* slots under one lock */
+#define NGX_HTTP_PULSE_LEASES_CHUNKS     64     /* in one tick */
+#define NGX_HTTP_PULSE_LEASES_RETURNS    200    /* in one statement */
+
+#define NGX_HTTP_PULSE_LEASES_LIST       1
+#define NGX_HTTP_PULSE_LEASES_DROP       2
+
+
+typedef struct {
+    ngx_http_pulse_usage_main_conf_t  *conf;
+    uint32_t                           account;     /* where returns go on */
+    unsigned                           returning:1; /* statements in flight */
+    unsigned                           comparing:1;
+    unsigned                           dropping:1;
+} ngx_http_pulse_leases_t;
+
+
+static ngx_pulse_meter_account_t *ngx_http_pulse_leases_find(
+    ngx_http_pulse_usage_main_conf_t *umcf, const u_char *lease_id);
+static ngx_uint_t ngx_http_pulse_leases_idle(
+    ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_uint_t *close);
+static void ngx_http_pulse_leases_return_handler(void *data,
+    ngx_pulse_pg_result_t *res);
+static void ngx_http_pulse_leases_compare_handler(void *data,
+    ngx_pulse_pg_result_t *res);
+static void ngx_http_pulse_leases_drop_handler(void *data,
+    ngx_pulse_pg_result_t *res);
+
+
+ngx_pulse_pg_statement_t  ngx_http_pulse_leases_statements[] = {
+
+    { "lease_return", "SELECT * FROM lease_return($1, $2)", 2 },
+
+    { "node_leases", "SELECT * FROM node_leases($1)", 1 },
+
+    { "lease_close", "SELECT lease_close($1::uuid[])", 1 },
+
+    { NULL, NULL, 0 }
+};
+
+
+static ngx_http_pulse_leases_t  ngx_http_pulse_leases;
+
+
+void
+ngx_http_pulse_leases_start(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    ngx_memzero(&ngx_http_pulse_leases, sizeof(ngx_http_pulse_leases_t));
+
+    ngx_http_pulse_leases.conf = umcf;
+}
+
+
+void
+ngx_http_pulse_leases_reopened(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    uint32_t            i;
+    ngx_pulse_meter_t  *m;
+
+    m = &umcf->shared->meter;
+
+    for (i = 1; i <= m->accounts_top; i++) {
+
+        ngx_http_pulse_usage_lock(umcf);
+
+        if (m->accounts[i].present && m->accounts[i].lease.granted) {
+            m->accounts[i].retired = 1;
+        }
+
+        ngx_http_pulse_usage_unlock(umcf);
+    }
+}
+
+
+/* rows after the first name leases that others wait for */
+
+void
+ngx_http_pulse_leases_recalled(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_pg_result_t *res)
+{
+    int                         i, n;
+    u_char                      id[16];
+    ngx_str_t                   text;
+    ngx_pulse_meter_account_t  *account;
+
+    n = PQntuples(res->rows);
+
+    for (i = 1; i < n; i++) {
+        text = ngx_pulse_pg_value(res, i, 1);
+
+        if (!ngx_pulse_uuid_valid(&text)) {
+            continue;
+        }
+
+        ngx_pulse_uuid_bytes(id, text.data);
+
+        account = ngx_http_pulse_leases_find(umcf, id);
+
+        if (account) {
+            account->recalled = 1;
+            ngx_http_pulse_usage_unlock(umcf);
+        }
+    }
+}
+
+
+/* The account of a lease whose user is not told, with the lock held, or NULL
+ * without it.  The table is searched without the lock: it is long. */
+
+static ngx_pulse_meter_account_t *
+ngx_http_pulse_leases_find(ngx_http_pulse_usage_main_conf_t *umcf,
+    const u_char *lease_id)
+{
+    uint32_t                    i;
+    ngx_pulse_meter_t          *m;
+    ngx_pulse_meter_account_t  *account;
+
+    m = &umcf->shared->meter;
+
+    for (i = 1; i <= m->accounts_top; i++) {
+        account = &m->accounts[i];
+
+        if (ngx_memcmp(account->lease_id, lease_id, 16) != 0) {
+            continue;
+        }
+
+        ngx_http_pulse_usage_lock(umcf);
+
+        if (account->present
+            && ngx_memcmp(account->lease_id, lease_id, 16) == 0)
+        {
+            return account;
+        }
+
+        ngx_http_pulse_usage_unlock(umcf);
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_pulse_leases_return(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    ngx_str_t                 params[2];
+    ngx_pulse_buf_t           b;
+    ngx_http_pulse_leases_t  *ls;
+
+    ls = &ngx_http_pulse_leases;
+
+    if (ls->returning
+        || ngx_http_pulse_pg_pool == NULL
+        || !ngx_pulse_pg_ready(ngx_http_pulse_pg_pool))
+    {
+        return;
+    }
+
+    ngx_pulse_buf_init(&b, 0);
+
+    if (ngx_http_pulse_leases_collect(umcf, 0, &ls->account, &b) == 0) {
+        return;
+    }
+
+    params[0].data = umcf->shared->incarnation;
+    params[0].len = NGX_HTTP_PULSE_UUID_LEN;
+    params[1].data = b.data;
+    params[1].len = b.len;
+
+    if (!b.failed
+        && ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
+                              &ngx_http_pulse_leases_statements[
+                                               NGX_HTTP_PULSE_LEASES_RETURN],
+                              params, NGX_HTTP_PULSE_LEASES_TIMEOUT,
+                              ngx_http_pulse_leases_return_handler, ls)
+           == NGX_OK)
+    {
+        ls->returning = 1;
+    }
+
+    ngx_pulse_buf_free(&b);
+}
+
+
+ngx_uint_t
+ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_uint_t all, uint32_t *from, ngx_pulse_buf_t *b)
+{
+    u_char                      id[NGX_HTTP_PULSE_UUID_LEN];
+    ngx_uint_t                  n, sent, close;
+    ngx_pulse_meter_t          *m;
+    ngx_pulse_meter_account_t  *account;
+
+    m = &umcf->shared->meter;
+    sent = 0;
+
+    ngx_http_pulse_usage_lock(umcf);
+
+    for (n = 1; n <= ngx_min(m->accounts_top, NGX_HTTP_PULSE_LEASES_CHUNK
+                                              * NGX_HTTP_PULSE_LEASES_CHUNKS);
+         n++)
+    {
+        if (n % NGX_HTTP_PULSE_LEASES_CHUNK == 0) {
+            ngx_http_pulse_usage_unlock(umcf);
+            ngx_http_pulse_usage_lock(umcf);
+        }
+
+        *from = *from % m->accounts_top + 1;
+        account = &m->accounts[*from];
+
+        if (!account->present
+            || !ngx_http_pulse_leases_idle(umcf, account, all, &close))
+        {
+            continue;
+        }
+
+        ngx_pulse_uuid_text(id, account->lease_id);
+
+        ngx_pulse_buf_char(b, sent ? ',' : '[');
+        ngx_pulse_buf_literal(b, "{\"id\":");
+        ngx_pulse_buf_json(b, id, NGX_HTTP_PULSE_UUID_LEN);
+        ngx_pulse_buf_literal(b, ",\"returned\":");
+        ngx_pulse_buf_int(b, account->lease.returned);
+
+        if (close) {
+            ngx_pulse_buf_literal(b, ",\"close\":true}");
+
+        } else {
+            ngx_pulse_buf_literal(b, ",\"close\":false}");
+        }
+
+        if (++sent == NGX_HTTP_PULSE_LEASES_RETURNS) {
+            break;
+        }
+    }
+
+    ngx_http_pulse_usage_unlock(umcf);
+
+    ngx_pulse_buf_append(b, (u_char *) "]", sent ? 1 : 0);
+
+    return sent;
+}
+
+
+/*
+ * Whether a lease has something to tell the store.  What was given back but
+ * never confirmed is told again: the total does not change by it.
+ */
+
+static ngx_uint_t
+ngx_http_pulse_leases_idle(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_uint_t *close)
+{
+    uint64_t        returned;
+    ngx_msec_int_t  idle;
+
+    *close = 0;
+
+    /* the clocks of workers differ by the age of their last event */
+
+    idle = (ngx_msec_int_t) (ngx_current_msec - account->last);
+    returned = account->lease.returned;
+
+    if (all
+        || idle >= (ngx_msec_int_t) umcf->lease_idle
+        || account->retired
+        || account->recalled)
+    {
+        account->recalled = 0;
+
+        if (ngx_pulse_lease_return(&account->lease, 0) != returned) {
+            account->sent = 0;
+        }
+    }
+
+    if (account->open == 0
+        && (account->retired
+            || (idle >= NGX_HTTP_PULSE_LEASES_CLOSE
+                && ngx_pulse_meter_clean(account))))
+    {
+        if (account->lease.granted == 0) {
+            ngx_pulse_meter_drop(&umcf->shared->meter, account);
+            return 0;
+        }
+
+        /* a request that comes from now on takes a lease of its own */
+
+        account->retired = 1;
+        *close = 1;
+
+    } else if (account->lease.returned == account->store.returned) {
+        return 0;
+    }
+
+    if (!all && account->sent
+        && ngx_current_msec - account->sent < NGX_HTTP_PULSE_LEASES_RESEND)
+    {
+        return 0;
+    }
+
+    account->sent = ngx_current_msec;
+
+    return 1;
+}
+
+
+static void
+ngx_http_pulse_leases_return_handler(void *data, ngx_pulse_pg_result_t *res)
+{
+    ngx_http_pulse_leases_t *ls = data;
+
+    int                         i, n;
+    u_char                      lease_id[16];
+    ngx_str_t                   id, closed;
+    ngx_pulse_meter_account_t  *account;
+
+    ls->returning = 0;
+
+    if (res->status != NGX_PULSE_PG_OK) {
+        return;
+    }
+
+    ngx_http_pulse_drain_merge(ls->conf, res);
+
+    /* a lease that is closed on both sides is forgotten */
+
+    n = PQntuples(res->rows);
+
+    for (i = 0; i < n; i++) {
+        id = ngx_pulse_pg_value(res, i, 0);
+        closed = ngx_pulse_pg_value(res, i, 5);
+
+        if (closed.len == 0 || closed.data[0] != 't'
+            || !ngx_pulse_uuid_valid(&id))
+        {
+            continue;
+        }
+
+        ngx_pulse_uuid_bytes(lease_id, id.data);
+
+        account = ngx_http_pulse_leases_find(ls->conf, lease_id);
+
+        if (account) {
+            account->retired = 1;
+
+            if (account->open == 0) {
+                ngx_pulse_meter_drop(&ls->conf->shared->meter, account);
+            }
+
+            ngx_http_pulse_usage_unlock(ls->conf);
+        }
+    }
+}
+
+
+/* Answers that were lost leave the store with more than is known here. */
+
+void
+ngx_http_pulse_leases_compare(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    ngx_str_t                 params[1];
+    ngx_http_pulse_leases_t  *ls;
+
+    ls = &ngx_http_pulse_leases;
+
+    if (ls->comparing || ngx_http_pulse_pg_pool == NULL) {
+        return;
+    }
+
+    params[0].data = umcf->shared->incarnation;
+    params[0].len = NGX_HTTP_PULSE_UUID_LEN;
+
+    if (ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
+                           &ngx_http_pulse_leases_statements[
+                                               NGX_HTTP_PULSE_LEASES_LIST],
+                           params, NGX_HTTP_PULSE_LEASES_TIMEOUT,
+                           ngx_http_pulse_leases_compare_handler, ls)
+        == NGX_OK)
+    {
+        ls->comparing = 1;
+    }
+}
+
+
+static void
+ngx_http_pulse_leases_compare_handler(void *data, ngx_pulse_pg_result_t *res)
+{
+    ngx_http_pulse_leases_t *ls = data;
+
+    int                         i, n;
+    u_char                      user[16], lease_id[16];
+    ngx_str_t                   id, owner, param;
+    ngx_pulse_buf_t             b;
+    ngx_pulse_meter_account_t  *account;
+
+    ls->comparing = 0;
+
+    if (res->status != NGX_PULSE_PG_OK || ls->dropping) {
+        return;
+    }
+
+    ngx_http_pulse_drain_merge(ls->conf, res);
+
+    ngx_pulse_buf_init(&b, 0);
+    n = PQntuples(res->rows);
+
+    for (i = 0; i < n; i++) {
+        id = ngx_pulse_pg_value(res, i, 0);
+        owner = ngx_pulse_pg_value(res, i, 1);
+
+        if (!ngx_pulse_uuid_valid(&id) || !ngx_pulse_uuid_valid(&owner)) {
+            continue;
+        }
+
+        ngx_pulse_uuid_bytes(lease_id, id.data);
+        ngx_pulse_uuid_bytes(user, owner.data);
+
+        ngx_http_pulse_usage_lock(ls->conf);
+        account = ngx_pulse_meter_lease(&ls->conf->shared->meter, user,
+                                        lease_id);
+        ngx_http_pulse_usage_unlock(ls->conf);
+
+        if (account == NULL) {
+            ngx_pulse_buf_char(&b, b.len ? ',' : '{');
+            ngx_pulse_buf_str(&b, &id);
+        }
+    }
+
+    if (b.len == 0) {
+        return;
+    }
+
+    ngx_pulse_buf_char(&b, '}');
+
+    param.data = b.data;
+    param.len = b.len;
+
+    if (!b.failed
+        && ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
+                              &ngx_http_pulse_leases_statements[
+                                                 NGX_HTTP_PULSE_LEASES_DROP],
+                              &param, NGX_HTTP_PULSE_LEASES_TIMEOUT,
+                              ngx_http_pulse_leases_drop_handler, ls)
+           == NGX_OK)
+    {
+        ls->dropping = 1;
+    }
+
+    ngx_pulse_buf_free(&b);
+}
+
+
+static void
+ngx_http_pulse_leases_drop_handler(void *data, ngx_pulse_pg_result_t *res)
+{
+    ngx_http_pulse_leases_t *ls = data;
+
+    ls->dropping = 0;
+}
