@@ -202,6 +202,35 @@ ngx_int_t ngx_pulse_openai_required(const ngx_pulse_json_value_t *v,
 ngx_int_t ngx_pulse_openai_marker(const ngx_pulse_json_value_t *v,
     ngx_str_t *cache, ngx_pulse_chat_refusal_t *refusal);
 
+/* Messages while they are read, which those of a model's have more of. */
+
+typedef struct {
+    ngx_pulse_conversation_t   *cv;
+    ngx_pool_t                 *pool;
+    ngx_pulse_chat_refusal_t   *refusal;
+    ngx_pulse_turn_t           *results;    /* where the next one goes */
+    ngx_pulse_part_t           *called;     /* first call of the last turn */
+    ngx_pulse_part_t           *legacy;     /* the last function_call */
+    ngx_uint_t                  calls;      /* that came without an id */
+} ngx_pulse_openai_turns_t;
+
+
+/* Thinking that came back; calls and what signs them. */
+ngx_int_t ngx_pulse_openai_thoughts(ngx_pulse_openai_turns_t *ts,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn);
+ngx_int_t ngx_pulse_openai_calls(ngx_pulse_openai_turns_t *ts,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn);
+
+/* An object member that must be there. */
+ngx_int_t ngx_pulse_openai_object(ngx_pulse_openai_turns_t *ts,
+    const ngx_pulse_json_value_t *v, const char *key,
+    ngx_pulse_json_value_t **inner);
+
+/* Adds a part of text. */
+ngx_int_t ngx_pulse_openai_add(ngx_pulse_openai_turns_t *ts,
+    ngx_pulse_turn_t *turn, ngx_pulse_part_e type, const ngx_str_t *text);
+
+
 /* The provider's side: "write" and the readers of the dialect. */
 ngx_int_t ngx_pulse_openai_provide(const ngx_pulse_conversation_t *cv,
     const ngx_pulse_target_t *target, ngx_pool_t *pool,
@@ -214,6 +243,35 @@ ngx_int_t ngx_pulse_openai_read_stream_end(void *state,
     ngx_pulse_answer_pt handler, void *ctx);
 ngx_int_t ngx_pulse_openai_read_whole(ngx_pool_t *pool, const ngx_str_t *body,
     ngx_pulse_answer_pt handler, void *ctx);
+
+
+/* --- writing a request for a provider --- */
+
+typedef struct {
+    const ngx_pulse_conversation_t  *cv;
+    const ngx_pulse_target_t        *target;
+    ngx_pool_t                      *pool;
+    ngx_pulse_dropped_t             *dropped;
+    ngx_pulse_chat_refusal_t        *refusal;
+    ngx_pulse_buf_t                 *b;
+} ngx_pulse_openai_provider_t;
+
+
+/* The messages of a turn; a part of one by a user. */
+ngx_int_t ngx_pulse_openai_put_turn(ngx_pulse_openai_provider_t *pr,
+    const ngx_pulse_turn_t *turn);
+ngx_int_t ngx_pulse_openai_put_part(ngx_pulse_openai_provider_t *pr,
+    const ngx_pulse_part_t *part);
+
+/* Notes once that something of this name was left out. */
+void ngx_pulse_openai_drop(ngx_pulse_openai_provider_t *pr,
+    const ngx_str_t *name);
+
+ngx_int_t ngx_pulse_openai_put_refuse(ngx_pulse_openai_provider_t *pr,
+    const char *reason);
+
+
+/* --- reading an answer of a provider --- */
 
 /* A call of an answer that is being read. */
 
@@ -248,6 +306,45 @@ typedef struct {
     unsigned                   failed:1;
     unsigned                   ended:1;
 } ngx_pulse_openai_stream_t;
+
+
+/* What is being read of it: an event of the stream, or all. */
+
+typedef struct {
+    ngx_pulse_openai_stream_t  *stream;
+    ngx_pool_t                 *pool;
+    const ngx_str_t            *data;
+    ngx_pulse_answer_pt         handler;
+    void                       *ctx;
+    ngx_uint_t                  choice;
+    unsigned                    whole:1;    /* not a stream's delta */
+} ngx_pulse_openai_events_t;
+
+
+/* What a message says, or a delta of it. */
+ngx_int_t ngx_pulse_openai_events_message(ngx_pulse_openai_events_t *es,
+    const ngx_pulse_json_value_t *message);
+
+/* Ends the call that is open, if any. */
+ngx_int_t ngx_pulse_openai_events_close(ngx_pulse_openai_events_t *es);
+
+/* Events with text, if there is any; with nothing of their own. */
+ngx_int_t ngx_pulse_openai_events_text(ngx_pulse_openai_events_t *es,
+    ngx_pulse_answer_e type, const ngx_str_t *text);
+ngx_int_t ngx_pulse_openai_events_send(ngx_pulse_openai_events_t *es,
+    ngx_pulse_answer_e type);
+
+/* Members that are ignored where they are of another type: empty, NGX_DECLINED
+ * with "*n" as it was, NULL. */
+ngx_str_t ngx_pulse_openai_events_string(const ngx_pulse_json_value_t *v,
+    const char *key);
+ngx_int_t ngx_pulse_openai_events_number(const ngx_pulse_json_value_t *v,
+    const char *key, int64_t *n);
+const ngx_pulse_json_value_t *ngx_pulse_openai_events_list(
+    const ngx_pulse_json_value_t *v, const char *key);
+
+/* Tells ids apart without keeping them. */
+uint32_t ngx_pulse_openai_events_hash(const ngx_str_t *s);
 
 
 /* The client's side: what has been said of a stream; zeroed at the start. */
