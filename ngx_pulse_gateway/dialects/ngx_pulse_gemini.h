@@ -147,4 +147,108 @@ void ngx_pulse_gemini_schema(const ngx_str_t *text, ngx_pulse_json_value_t *v,
 void ngx_pulse_gemini_camel(ngx_pulse_json_value_t *v);
 
 
+/*
+ * Inside the dialect: the reading of a request, whose strings end in the
+ * tree's pool, that of an answer, and the writing of a request.
+ */
+
+typedef struct ngx_pulse_gemini_waiting_s  ngx_pulse_gemini_waiting_t;
+
+struct ngx_pulse_gemini_waiting_s {
+    ngx_pulse_part_t             *call;
+    ngx_pulse_gemini_waiting_t   *next;
+};
+
+
+typedef struct {
+    ngx_pulse_conversation_t     *cv;
+    ngx_pool_t                   *pool;
+    const ngx_str_t              *body;
+    ngx_pulse_chat_refusal_t     *refusal;
+    ngx_pulse_gemini_waiting_t   *waiting;      /* calls without a result */
+    ngx_uint_t                    calls;
+} ngx_pulse_gemini_request_t;
+
+
+typedef struct {
+    ngx_pulse_gemini_reader_t     *rd;
+    ngx_pool_t                    *pool;
+    const ngx_str_t               *text;        /* that the tree is of */
+    ngx_pulse_answer_pt            handler;
+    void                          *ctx;
+} ngx_pulse_gemini_chunk_t;
+
+
+typedef struct {
+    const ngx_pulse_conversation_t  *cv;
+    const ngx_pulse_target_t        *target;
+    ngx_pool_t                      *pool;
+    ngx_pulse_dropped_t             *dropped;
+    ngx_pulse_chat_refusal_t        *refusal;
+    ngx_pulse_buf_t                 *b;
+    ngx_uint_t                       role;      /* SYSTEM: none is open */
+    unsigned                         levels:1;  /* of thinking: Gemini 3 on */
+    unsigned                         current:1; /* after the last question */
+    unsigned                         called:1;  /* in the open content */
+} ngx_pulse_gemini_out_t;
+
+
+/* What tools.c and contents.c read for request.c; NGX_OK, NGX_DECLINED,
+ * NGX_ERROR. */
+
+ngx_int_t ngx_pulse_gemini_read_tools(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *root);
+ngx_int_t ngx_pulse_gemini_read_choice(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *root);
+ngx_int_t ngx_pulse_gemini_read_system(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *root);
+ngx_int_t ngx_pulse_gemini_read_contents(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *root);
+
+/* Members as Google takes them: a value in the place of a list of one, names
+ * of an object's members in snake_case, a string that must not be empty. */
+
+ngx_int_t ngx_pulse_gemini_list(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v, const char *key,
+    ngx_pulse_json_value_t **first);
+ngx_int_t ngx_pulse_gemini_object(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v, const char *key,
+    ngx_pulse_json_value_t **member);
+ngx_int_t ngx_pulse_gemini_required(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v, const char *key, ngx_str_t *s);
+
+/* Moves what was written into the pool and frees the buffer. */
+ngx_int_t ngx_pulse_gemini_copy(ngx_pulse_gemini_request_t *rq,
+    ngx_pulse_buf_t *b, ngx_str_t *s);
+
+/* What calls.c reads for answer.c; of the handler what it returned. */
+
+ngx_int_t ngx_pulse_gemini_call(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_pulse_json_value_t *call, const ngx_str_t *signature);
+ngx_int_t ngx_pulse_gemini_call_end(ngx_pulse_gemini_reader_t *rd,
+    ngx_pulse_answer_pt handler, void *ctx);
+
+/* A string of an object, or an empty one; 1 if a member is true. */
+
+ngx_str_t ngx_pulse_gemini_string(const ngx_pulse_json_value_t *v,
+    const char *key);
+ngx_uint_t ngx_pulse_gemini_true(const ngx_pulse_json_value_t *v,
+    const char *key);
+
+/* What message.c writes for provider.c; NGX_DECLINED with the refusal. */
+
+void ngx_pulse_gemini_out_system(ngx_pulse_gemini_out_t *o,
+    const ngx_pulse_turn_t *last);
+ngx_int_t ngx_pulse_gemini_out_contents(ngx_pulse_gemini_out_t *o,
+    const ngx_pulse_turn_t *turn);
+
+/* Notes a name that is not NUL terminated; fills the refusal, always
+ * NGX_DECLINED. */
+
+void ngx_pulse_gemini_out_drop(ngx_pulse_gemini_out_t *o,
+    const ngx_str_t *name);
+ngx_int_t ngx_pulse_gemini_out_refuse(ngx_pulse_gemini_out_t *o,
+    const char *reason);
+
+
 #endif /* _NGX_PULSE_GEMINI_H_INCLUDED_ */

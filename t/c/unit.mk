@@ -24,6 +24,12 @@ PURE_LIBS = -lyajl -lcrypto -lm
 PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
     -fno-omit-frame-pointer
 
+# unit.c in the place of nginx, and what tests have in common
+
+UNIT_SOURCES = $(wildcard t/c/unit*.c)
+UNIT_HEADERS = $(wildcard t/c/unit*.h)
+UNIT_OBJECTS = $(patsubst t/c/%.c,%.o,$(UNIT_SOURCES))
+
 UNIT_TESTS = $(patsubst t/c/%.c,%,$(wildcard t/c/*_test.c))
 FUZZERS = $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
 
@@ -35,12 +41,13 @@ $(BUILD)/$(1)/pure.a: $$(patsubst %.c,$(BUILD)/$(1)/%.o, \
                                   $$(notdir $$(PURE_SOURCES)))
 	@rm -f $$@ && ar crs $$@ $$^
 
-$$(foreach s,$$(PURE_SOURCES) t/c/unit.c,\
+$$(foreach s,$$(PURE_SOURCES) $$(UNIT_SOURCES),\
     $$(eval $$(call pure_object,$(1),$(2),$(3),$$s)))
 endef
 
 define pure_object
-$(BUILD)/$(1)/$(basename $(notdir $(4))).o: $(4) $$(PURE_HEADERS) t/c/unit.h \
+$(BUILD)/$(1)/$(basename $(notdir $(4))).o: $(4) $$(PURE_HEADERS) \
+                                            $$(UNIT_HEADERS) \
                                             | $$(BUILD)/nginx/Makefile
 	@mkdir -p $$(@D)
 	@$(2) -c $$(PURE_CFLAGS) $(3) -o $$@ $$<
@@ -51,11 +58,13 @@ $(eval $(call pure,unit/sanitize,$$(CC),-O1 $$(PURE_SANITIZE)))
 $(eval $(call pure,fuzz,$$(FUZZ_CC),-O1 -fsanitize=fuzzer-no-link \
                                     $$(PURE_SANITIZE)))
 
-$(BUILD)/unit/plain/%_test: t/c/%_test.c $(BUILD)/unit/plain/unit.o \
+$(BUILD)/unit/plain/%_test: t/c/%_test.c \
+                            $(UNIT_OBJECTS:%=$(BUILD)/unit/plain/%) \
                             $(BUILD)/unit/plain/pure.a
 	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $^ $(PURE_LIBS)
 
-$(BUILD)/unit/sanitize/%_test: t/c/%_test.c $(BUILD)/unit/sanitize/unit.o \
+$(BUILD)/unit/sanitize/%_test: t/c/%_test.c \
+                               $(UNIT_OBJECTS:%=$(BUILD)/unit/sanitize/%) \
                                $(BUILD)/unit/sanitize/pure.a
 	@$(CC) $(PURE_CFLAGS) -O1 $(PURE_SANITIZE) -o $@ $^ $(PURE_LIBS)
 
