@@ -7,8 +7,6 @@
  * of it may be said twice, or late: totals only grow.
  */
 
-#define NGX_HTTP_PULSE_LEASES_CLOSE      60000
-#define NGX_HTTP_PULSE_LEASES_RESEND     2000
 #define NGX_HTTP_PULSE_LEASES_TIMEOUT    5000
 #define NGX_HTTP_PULSE_LEASES_CHUNK      64     /* slots under one lock */
 #define NGX_HTTP_PULSE_LEASES_CHUNKS     64     /* in one tick */
@@ -29,9 +27,6 @@ typedef struct {
 
 static ngx_pulse_meter_account_t *ngx_http_pulse_leases_find(
     ngx_http_pulse_usage_main_conf_t *umcf, const u_char *lease_id);
-static ngx_uint_t ngx_http_pulse_leases_idle(
-    ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_uint_t *close);
 static void ngx_http_pulse_leases_return_handler(void *data,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_leases_compare_handler(void *data,
@@ -199,8 +194,9 @@ ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_uint_t all, uint32_t *from, ngx_pulse_buf_t *b)
 {
     u_char                      id[NGX_HTTP_PULSE_UUID_LEN];
-    ngx_uint_t                  n, sent, close;
+    ngx_uint_t                  n, sent;
     ngx_pulse_meter_t          *m;
+    ngx_pulse_node_notice_e     notice;
     ngx_pulse_meter_account_t  *account;
 
     m = &umcf->shared->meter;
@@ -220,9 +216,14 @@ ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
         *from = *from % m->accounts_top + 1;
         account = &m->accounts[*from];
 
-        if (!account->present
-            || !ngx_http_pulse_leases_idle(umcf, account, all, &close))
-        {
+        if (!account->present) {
+            continue;
+        }
+
+        notice = ngx_pulse_node_return(m, account, all, umcf->lease_idle,
+                                       ngx_current_msec);
+
+        if (notice == NGX_PULSE_NODE_QUIET) {
             continue;
         }
 
@@ -234,7 +235,7 @@ ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
         ngx_pulse_buf_literal(b, ",\"returned\":");
         ngx_pulse_buf_int(b, account->lease.returned);
 
-        if (close) {
+        if (notice == NGX_PULSE_NODE_CLOSE) {
             ngx_pulse_buf_literal(b, ",\"close\":true}");
 
         } else {
@@ -251,68 +252,6 @@ ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_buf_append(b, (u_char *) "]", sent ? 1 : 0);
 
     return sent;
-}
-
-
-/*
- * Whether a lease has something to tell the store.  What was given back but
- * never confirmed is told again: the total does not change by it.
- */
-
-static ngx_uint_t
-ngx_http_pulse_leases_idle(ngx_http_pulse_usage_main_conf_t *umcf,
-    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_uint_t *close)
-{
-    uint64_t        returned;
-    ngx_msec_int_t  idle;
-
-    *close = 0;
-
-    /* the clocks of workers differ by the age of their last event */
-
-    idle = (ngx_msec_int_t) (ngx_current_msec - account->last);
-    returned = account->lease.returned;
-
-    if (all
-        || idle >= (ngx_msec_int_t) umcf->lease_idle
-        || account->retired
-        || account->recalled)
-    {
-        account->recalled = 0;
-
-        if (ngx_pulse_lease_return(&account->lease, 0) != returned) {
-            account->sent = 0;
-        }
-    }
-
-    if (account->open == 0
-        && (account->retired
-            || (idle >= NGX_HTTP_PULSE_LEASES_CLOSE
-                && ngx_pulse_meter_clean(account))))
-    {
-        if (account->lease.granted == 0) {
-            ngx_pulse_meter_drop(&umcf->shared->meter, account);
-            return 0;
-        }
-
-        /* a request that comes from now on takes a lease of its own */
-
-        account->retired = 1;
-        *close = 1;
-
-    } else if (account->lease.returned == account->store.returned) {
-        return 0;
-    }
-
-    if (!all && account->sent
-        && ngx_current_msec - account->sent < NGX_HTTP_PULSE_LEASES_RESEND)
-    {
-        return 0;
-    }
-
-    account->sent = ngx_current_msec;
-
-    return 1;
 }
 
 
@@ -353,12 +292,7 @@ ngx_http_pulse_leases_return_handler(void *data, ngx_pulse_pg_result_t *res)
         account = ngx_http_pulse_leases_find(ls->conf, lease_id);
 
         if (account) {
-            account->retired = 1;
-
-            if (account->open == 0) {
-                ngx_pulse_meter_drop(&ls->conf->shared->meter, account);
-            }
-
+            ngx_pulse_node_closed(&ls->conf->shared->meter, account);
             ngx_http_pulse_usage_unlock(ls->conf);
         }
     }

@@ -77,16 +77,11 @@ ngx_http_pulse_orphans_end(ngx_http_pulse_usage_main_conf_t *umcf,
 }
 
 
-/*
- * What was counted is what the client got.  Where nothing was, the provider
- * may have begun: the least the request was admitted for, its prompt.
- */
-
 static ngx_uint_t
 ngx_http_pulse_orphans_settle(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_meter_reservation_t *res, ngx_uint_t worker, ngx_pid_t pid)
 {
-    ngx_uint_t                   state;
+    ngx_uint_t                   open;
     ngx_pulse_meter_t           *m;
     ngx_pulse_journal_record_t   record;
 
@@ -94,11 +89,9 @@ ngx_http_pulse_orphans_settle(ngx_http_pulse_usage_main_conf_t *umcf,
 
     ngx_http_pulse_usage_lock(umcf);
 
-    state = res->state;
-
     /* both slots may have found new owners since they were looked at */
 
-    if (state == NGX_PULSE_METER_FREE
+    if (res->state == NGX_PULSE_METER_FREE
         || res->worker != worker
         || m->workers[worker].pid != pid)
     {
@@ -106,20 +99,12 @@ ngx_http_pulse_orphans_settle(ngx_http_pulse_usage_main_conf_t *umcf,
         return 0;
     }
 
-    if (state == NGX_PULSE_METER_OPENING) {
-        ngx_pulse_meter_cancel(m, res);
-
-    } else if (state == NGX_PULSE_METER_OPEN) {
-        res->record.estimated = 1;
-        ngx_pulse_meter_settle(m, res, res->progress ? res->progress
-                                                     : res->record.estimate);
-    }
-
+    open = ngx_pulse_node_orphan(m, res);
     record = res->record;
 
     ngx_http_pulse_usage_unlock(umcf);
 
-    if (state == NGX_PULSE_METER_OPENING || state == NGX_PULSE_METER_OPEN) {
+    if (open) {
         ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_OPEN, -1);
     }
 

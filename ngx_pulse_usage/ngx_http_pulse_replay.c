@@ -325,7 +325,6 @@ ngx_http_pulse_replay_end(ngx_http_pulse_replay_t *rp)
 {
     ngx_uint_t                     i;
     ngx_int_t                      rc;
-    ngx_pulse_journal_record_t    *record;
     ngx_http_pulse_replay_open_t  *open;
 
     rp->drain.nsent = 0;
@@ -339,17 +338,8 @@ ngx_http_pulse_replay_end(ngx_http_pulse_replay_t *rp)
             open->next = rp->sent;
             rp->sent = open;
 
-            record = &open->record;
-
-            if (record->type == NGX_PULSE_JOURNAL_OPEN) {
-                record->amount = record->estimate;
-            }
-
-            record->type = NGX_PULSE_JOURNAL_CLOSE;
-            record->estimated = 1;
-            record->settled = ngx_min(record->amount, record->reserved);
-
-            ngx_http_pulse_drain_add(&rp->drain, record);
+            ngx_pulse_node_replayed(&open->record);
+            ngx_http_pulse_drain_add(&rp->drain, &open->record);
         }
     }
 

@@ -3,10 +3,6 @@
 
 
 #define NGX_HTTP_PULSE_RESERVE_TRIES    8       /* questions to the store */
-#define NGX_HTTP_PULSE_RESERVE_VERDICT  1000    /* ms a refusal is kept */
-#define NGX_HTTP_PULSE_RESERVE_AHEAD    1000000 /* us, then asked again */
-#define NGX_HTTP_PULSE_RESERVE_BUSY     10000   /* asks again within: grow */
-#define NGX_HTTP_PULSE_RESERVE_GROWTH   64      /* most, times the need */
 
 #define NGX_HTTP_PULSE_RESERVE_ASK      NGX_AGAIN
 
@@ -238,53 +234,45 @@ static ngx_int_t
 ngx_http_pulse_reserve_carve(ngx_http_pulse_reservation_t *rv,
     ngx_pulse_meter_account_t *account)
 {
-    ngx_uint_t                      holds;
-    ngx_pulse_meter_t              *m;
+    ngx_pulse_node_verdict_e        verdict;
     ngx_pulse_meter_reservation_t  *res;
-
-    m = &rv->conf->shared->meter;
-    holds = (ngx_msec_int_t) (account->until - ngx_current_msec) > 0;
 
     rv->used = ngx_pulse_meter_used(account);
     rv->limit = account->limit;
     rv->period_end = account->period_end;
 
-    if (holds && account->verdict == NGX_PULSE_METER_INACTIVE) {
-        return NGX_HTTP_PULSE_FORBIDDEN;
-    }
+    verdict = ngx_pulse_node_admit(&rv->conf->shared->meter, account,
+                                   rv->want, rv->min, rv->id,
+                                   ngx_http_pulse_usage_worker,
+                                   ngx_current_msec, &res);
+    switch (verdict) {
 
-    if (holds && account->verdict == NGX_PULSE_METER_NO_PLAN) {
-        return NGX_HTTP_PULSE_NO_SUBSCRIPTION;
-    }
-
-    /* all that is asked for, or, if the store has no more, what is left */
-
-    res = ngx_pulse_meter_reserve(m, account, rv->want,
-                                  holds ? rv->min : rv->want, rv->id,
-                                  ngx_http_pulse_usage_worker,
-                                  ngx_current_msec);
-    if (res) {
-        res->record.estimate = ngx_min(rv->min, res->record.reserved);
+    case NGX_PULSE_NODE_ADMITTED:
         res->floor = rv->conf->shared->flushed;
-
         rv->slot = res;
         rv->granted = res->record.reserved;
-
         return NGX_OK;
-    }
 
-    if (ngx_pulse_lease_free(&account->lease)
-        >= (holds ? rv->min : rv->want))
-    {
+    case NGX_PULSE_NODE_ASK:
+        return NGX_HTTP_PULSE_RESERVE_ASK;
+
+    case NGX_PULSE_NODE_EXHAUSTED:
+        return NGX_HTTP_PULSE_QUOTA_EXCEEDED;
+
+    case NGX_PULSE_NODE_NO_PLAN:
+        return NGX_HTTP_PULSE_NO_SUBSCRIPTION;
+
+    case NGX_PULSE_NODE_INACTIVE:
+        return NGX_HTTP_PULSE_FORBIDDEN;
+
+    default: /* NGX_PULSE_NODE_FULL */
         return NGX_ERROR;
     }
-
-    return holds ? NGX_HTTP_PULSE_QUOTA_EXCEEDED : NGX_HTTP_PULSE_RESERVE_ASK;
 }
 
 
-/* The account in use, made if there is none; one whose period is over is
- * used no more.  Under the lock. */
+/* The account in use, made if there is none.  Under the lock, so that the id
+ * of a lease, which takes a system call, is only made where it is needed. */
 
 static ngx_pulse_meter_account_t *
 ngx_http_pulse_reserve_account(ngx_http_pulse_reservation_t *rv)
@@ -295,25 +283,17 @@ ngx_http_pulse_reserve_account(ngx_http_pulse_reservation_t *rv)
 
     m = &rv->conf->shared->meter;
 
-    account = ngx_pulse_meter_account(m, rv->user, rv->kind, NULL,
-                                      ngx_current_msec);
-
-    if (account && account->over
-        && ngx_pulse_now() >= account->over / 1000)
-    {
-        account->retired = 1;
-        account = NULL;
+    account = ngx_pulse_node_account(m, rv->user, rv->kind, NULL,
+                                     ngx_current_msec, ngx_pulse_now());
+    if (account) {
+        return account;
     }
 
-    if (account == NULL) {
-        ngx_pulse_uuid7(text);
-        ngx_pulse_uuid_bytes(id, text);
+    ngx_pulse_uuid7(text);
+    ngx_pulse_uuid_bytes(id, text);
 
-        account = ngx_pulse_meter_account(m, rv->user, rv->kind, id,
-                                          ngx_current_msec);
-    }
-
-    return account;
+    return ngx_pulse_node_account(m, rv->user, rv->kind, id,
+                                  ngx_current_msec, ngx_pulse_now());
 }
 
 
@@ -497,16 +477,12 @@ failed:
 }
 
 
-/*
- * What to ask for: "need" is what is missing here, "want" doubles while a
- * user keeps asking, so that a busy one asks seldom.  0 without an account.
- */
+/* What to ask for and of which lease; 0 without an account. */
 
 static ngx_uint_t
 ngx_http_pulse_reserve_need(ngx_http_pulse_reservation_t *rv,
     ngx_http_pulse_acquire_t *acquire, uint64_t *want)
 {
-    uint64_t                    free;
     ngx_pulse_meter_account_t  *account;
 
     ngx_http_pulse_usage_lock(rv->conf);
@@ -518,25 +494,9 @@ ngx_http_pulse_reserve_need(ngx_http_pulse_reservation_t *rv,
         return 0;
     }
 
-    free = ngx_pulse_lease_free(&account->lease);
-
-    acquire->need = (free < rv->want) ? rv->want - free : 1;
-    *want = acquire->need;
-
-    if (rv->kind == NGX_HTTP_PULSE_TOKENS) {
-
-        account->chunk = (account->asked
-                          && ngx_current_msec - account->asked
-                             < NGX_HTTP_PULSE_RESERVE_BUSY)
-                         ? account->chunk * 2 : rv->want * 4;
-
-        account->chunk = ngx_min(account->chunk,
-                                 rv->want * NGX_HTTP_PULSE_RESERVE_GROWTH);
-        *want = ngx_max(*want, account->chunk);
-    }
-
-    account->asked = ngx_current_msec;
-    account->last = ngx_current_msec;
+    acquire->need = ngx_pulse_node_ask(account, rv->want,
+                                       rv->kind == NGX_HTTP_PULSE_TOKENS,
+                                       ngx_current_msec, want);
 
     ngx_memcpy(acquire->lease_id, account->lease_id, 16);
 
@@ -616,10 +576,11 @@ ngx_http_pulse_reserve_merge(ngx_http_pulse_acquire_t *acquire,
         account->retired = 1;
 
     } else {
-        account->verdict = (status.len == sizeof("inactive") - 1)
-                           ? NGX_PULSE_METER_INACTIVE
-                           : NGX_PULSE_METER_NO_PLAN;
-        account->until = ngx_current_msec + NGX_HTTP_PULSE_RESERVE_VERDICT;
+        ngx_pulse_node_refused(account,
+                               (status.len == sizeof("inactive") - 1)
+                               ? NGX_PULSE_METER_INACTIVE
+                               : NGX_PULSE_METER_NO_PLAN,
+                               ngx_current_msec);
     }
 
     ngx_http_pulse_usage_unlock(acquire->conf);
@@ -630,44 +591,28 @@ static void
 ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
     ngx_pulse_meter_account_t *account, ngx_pulse_pg_result_t *res)
 {
-    int64_t            now;
-    ngx_str_t          plan;
-    ngx_pulse_lease_t  totals;
+    ngx_str_t               plan;
+    ngx_pulse_node_grant_t  grant;
 
-    ngx_memzero(&totals, sizeof(ngx_pulse_lease_t));
+    ngx_memzero(&grant, sizeof(ngx_pulse_node_grant_t));
 
-    totals.granted = ngx_pulse_pg_int(res, 0, 3);
-    totals.returned = ngx_pulse_pg_int(res, 0, 4);
-    totals.settled = ngx_pulse_pg_int(res, 0, 5);
+    grant.taken = ngx_pulse_pg_int(res, 0, 1);
+    grant.totals.granted = ngx_pulse_pg_int(res, 0, 3);
+    grant.totals.returned = ngx_pulse_pg_int(res, 0, 4);
+    grant.totals.settled = ngx_pulse_pg_int(res, 0, 5);
+    grant.used = ngx_pulse_pg_int(res, 0, 6);
+    grant.limit = ngx_pulse_pg_int(res, 0, 7);
+    grant.period = ngx_pulse_pg_int(res, 0, 8);
+    grant.period_end = ngx_pulse_pg_int(res, 0, 9);
 
-    ngx_pulse_meter_merge(account, &totals, ngx_pulse_pg_int(res, 0, 6),
-                          ngx_pulse_pg_int(res, 0, 7), 0);
-
-    account->period = ngx_pulse_pg_int(res, 0, 8);
-    account->period_end = ngx_pulse_pg_int(res, 0, 9);
-
-    /* the clock here may be ahead: the store says when a period is over */
-
-    now = (int64_t) ngx_pulse_now() * 1000;
-    account->over = (now < account->period_end)
-                    ? account->period_end
-                    : now + NGX_HTTP_PULSE_RESERVE_AHEAD;
+    acquire->short_of = ngx_pulse_node_granted(account, &grant,
+                                               acquire->need,
+                                               ngx_current_msec,
+                                               ngx_pulse_now());
 
     plan = ngx_pulse_pg_value(res, 0, 10);
     account->plan_len = ngx_min(plan.len, NGX_PULSE_METER_PLAN);
     ngx_memcpy(account->plan, plan.data, account->plan_len);
-
-    acquire->short_of = (uint64_t) ngx_pulse_pg_int(res, 0, 1)
-                        < acquire->need;
-
-    if (acquire->short_of) {
-        account->verdict = NGX_PULSE_METER_EXHAUSTED;
-        account->until = ngx_current_msec + NGX_HTTP_PULSE_RESERVE_VERDICT;
-
-    } else {
-        account->verdict = NGX_PULSE_METER_UNKNOWN;
-        account->until = ngx_current_msec;
-    }
 }
 
 

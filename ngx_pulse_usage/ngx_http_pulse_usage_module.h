@@ -10,6 +10,7 @@
 #include "ngx_http_pulse_usage.h"
 #include "ngx_pulse_journal.h"
 #include "ngx_pulse_meter.h"
+#include "ngx_pulse_node.h"
 #include "ngx_pulse_rate.h"
 
 
