@@ -11,13 +11,23 @@ static ngx_int_t unit_stream_sse(void *ctx, ngx_pulse_sse_event_t *ev);
 void
 unit_start(unit_stream_t *s, ngx_pulse_dialect_t *dialect)
 {
+    unit_translate(s, dialect, dialect);
+}
+
+
+void
+unit_translate(unit_stream_t *s, ngx_pulse_dialect_t *dialect,
+    ngx_pulse_dialect_t *client)
+{
     memset(s, 0, sizeof(unit_stream_t));
 
     s->pool = unit_pool();
     s->dialect = dialect;
+    s->client = client;
     s->reader = calloc(1, dialect->reader_size);
-    s->writer = calloc(1, dialect->writer_size);
+    s->writer = calloc(1, client->writer_size);
     s->cv.pool = s->pool;
+    s->cv.include_usage = 1;
 
     ngx_pulse_buf_init(&s->out, 0);
     check_int(ngx_pulse_collector_init(&s->collector, s->pool, UNIT_MAX),
@@ -104,7 +114,7 @@ unit_event(void *ctx, ngx_pulse_answer_event_t *ev)
     s->ends += (ev->type == NGX_PULSE_ANSWER_END);
     s->errors += (ev->type == NGX_PULSE_ANSWER_ERROR);
 
-    s->dialect->write_event(s->writer, &s->cv, ev, &s->out);
+    s->client->write_event(s->writer, &s->cv, ev, &s->out);
 
     return ngx_pulse_collect(&s->collector, ev);
 }
@@ -204,6 +214,26 @@ unit_names(const ngx_pulse_dropped_t *dropped, ngx_pulse_buf_t *b)
 
         ngx_pulse_buf_str(b, &dropped->names[i]);
     }
+}
+
+
+void
+unit_target(ngx_pulse_target_t *target, const char *letters, int64_t max)
+{
+    memset(target, 0, sizeof(ngx_pulse_target_t));
+
+    target->model = unit_str("m");
+    target->max_tokens = max;
+    target->max_tokens_name = unit_str(strchr(letters, 'm')
+                                       ? "max_tokens"
+                                       : "max_completion_tokens");
+    target->effort = (strchr(letters, 'e') != NULL);
+    target->forced_choice = (strchr(letters, 'f') != NULL);
+    target->https_images = (strchr(letters, 'h') != NULL);
+    target->effort_none = (strchr(letters, 'n') != NULL);
+    target->prefill = (strchr(letters, 'p') != NULL);
+    target->reasoning_content = (strchr(letters, 'r') != NULL);
+    target->sampling = (strchr(letters, 's') != NULL);
 }
 
 

@@ -8,12 +8,13 @@
 #include "ngx_pulse_sse.h"
 
 
-/* A provider's answer that is read, collected, and written anew for a client
- * of the same dialect. */
+/* A provider's answer that is read, collected, and written anew for a
+ * client. */
 
 typedef struct {
     ngx_pool_t                *pool;
-    ngx_pulse_dialect_t       *dialect;
+    ngx_pulse_dialect_t       *dialect;     /* of the provider */
+    ngx_pulse_dialect_t       *client;
     void                      *reader;
     void                      *writer;
     ngx_pulse_collector_t      collector;
@@ -24,7 +25,10 @@ typedef struct {
 } unit_stream_t;
 
 
+/* For a client of the same dialect; of any. */
 void unit_start(unit_stream_t *s, ngx_pulse_dialect_t *dialect);
+void unit_translate(unit_stream_t *s, ngx_pulse_dialect_t *dialect,
+    ngx_pulse_dialect_t *client);
 void unit_end(unit_stream_t *s);
 
 /* The bytes of a stream, in a first piece (0: like the others) and others of
@@ -47,6 +51,13 @@ void unit_same_answer(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two);
 
 /* Names that were dropped, with commas, into the buffer. */
 void unit_names(const ngx_pulse_dropped_t *dropped, ngx_pulse_buf_t *b);
+
+
+/* The model "m" that can do what there is a letter for.  e: effort, f: forced
+ * choice, h: fetches images, m: max_tokens, n: effort none, p: prefill,
+ * r: takes thinking back, s: sampling. */
+void unit_target(ngx_pulse_target_t *target, const char *letters,
+    int64_t max);
 
 
 /* A JSON text of any size, NULL if it is none; whether two say the same, with

@@ -1,0 +1,1019 @@
+
+#include "unit_stream.h"
+#include "ngx_pulse_openai.h"
+#include "ngx_pulse_responses.h"
+
+
+static void test_travel(void);
+static void test_stream(void);
+static void test_gaps(void);
+static void test_cut(void);
+static void test_errors(void);
+static void test_client(void);
+static void test_lines(void);
+static void test_recordings(void);
+static void test_recording(const char *dir, ngx_pulse_json_value_t *record);
+static void test_recorded_stream(ngx_str_t *body,
+    ngx_pulse_json_value_t *record);
+static void test_recorded_answer(ngx_str_t *body,
+    ngx_pulse_json_value_t *record);
+static void test_recorded_request(ngx_str_t *body);
+static void test_recorded_error(const ngx_pulse_chat_error_t *error,
+    ngx_pulse_json_value_t *record);
+static void test_say(unit_stream_t *s, ngx_pulse_answer_e type,
+    const char *text);
+static void test_compare_record(ngx_pulse_collector_t *collector,
+    ngx_pulse_json_value_t *record);
+static void test_compare_usage(ngx_pulse_chat_usage_t *usage,
+    ngx_pulse_json_value_t *record);
+static void test_compare(ngx_pulse_collector_t *one,
+    ngx_pulse_collector_t *two);
+static void test_gather(ngx_pulse_collector_t *collector, ngx_pulse_buf_t *b);
+
+
+#define RESPONSES  &ngx_pulse_dialect_responses
+
+#define READ  "{\"model\":\"a\",\"input\":"
+
+
+int
+main(void)
+{
+    test_travel();
+    test_stream();
+    test_gaps();
+    test_cut();
+    test_errors();
+    test_client();
+    test_lines();
+    test_recordings();
+
+    return unit_done();
+}
+
+
+/* signatures of other vendors come back from the client where they were */
+
+static void
+test_travel(void)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  body;
+    ngx_uint_t                 whole;
+    ngx_pulse_buf_t            b;
+    unit_stream_t              s;
+    ngx_pulse_part_t          *part;
+    ngx_pulse_json_value_t    *v;
+    ngx_pulse_answer_event_t   ev;
+    ngx_pulse_conversation_t   cv;
+    ngx_pulse_chat_refusal_t   refusal;
+
+    for (whole = 0; whole < 2; whole++) {
+        unit_case(whole ? "whole" : "streamed");
+        unit_start(&s, RESPONSES);
+
+        test_say(&s, NGX_PULSE_ANSWER_THINKING, "why");
+        test_say(&s, NGX_PULSE_ANSWER_SIGNATURE, "sig1");
+        test_say(&s, NGX_PULSE_ANSWER_PART_END, "");
+        test_say(&s, NGX_PULSE_ANSWER_REDACTED, "hidden");
+        test_say(&s, NGX_PULSE_ANSWER_TEXT, "said");
+        test_say(&s, NGX_PULSE_ANSWER_SIGNATURE, "sig2");
+        test_say(&s, NGX_PULSE_ANSWER_PART_END, "");
+
+        memset(&ev, 0, sizeof(ev));
+        ev.type = NGX_PULSE_ANSWER_CALL;
+        ev.id = unit_str("c1");
+        ev.name = unit_str("f");
+        ev.signature = unit_str("sig3");
+        check_int(unit_event(&s, &ev), NGX_OK);
+
+        test_say(&s, NGX_PULSE_ANSWER_CALL_END, "");
+        test_say(&s, NGX_PULSE_ANSWER_FINISH, "");
+        test_say(&s, NGX_PULSE_ANSWER_END, "");
+
+        if (whole) {
+            s.out.len = 0;
+            ngx_pulse_responses_write_answer(&s.collector, &s.cv, 0, &s.out);
+            body.data = s.out.data;
+            body.len = s.out.len;
+
+        } else {
+
+            /* the last event has it all */
+
+            s.out.data[s.out.len - 2] = '\0';
+            body.data = (u_char *) strstr((char *) s.out.data,
+                                          "event: response.completed");
+            check(body.data != NULL);
+            body.data = (u_char *) strchr((char *) body.data, '{');
+            body.len = strlen((char *) body.data);
+        }
+
+        v = unit_tree(s.pool, body.data, body.len);
+        check(v != NULL);
+        v = ngx_pulse_json_get(whole ? v : ngx_pulse_json_get(v, "response"),
+                               "output");
+        check(v != NULL);
+        body = ngx_pulse_raw(&body, v);
+
+        ngx_pulse_buf_init(&b, 0);
+        ngx_pulse_buf_literal(&b, READ);
+        ngx_pulse_buf_str(&b, &body);
+        ngx_pulse_buf_char(&b, '}');
+        body.data = b.data;
+        body.len = b.len;
+
+        rc = ngx_pulse_responses_read(&cv, s.pool, &body, &refusal);
+        check_int(rc, NGX_OK);
+        check_int(cv.nunknown, 0);
+
+        part = cv.turns->parts;
+        check_int(part->type, NGX_PULSE_PART_THINKING);
+        check_str(&part->text, "why");
+        check_str(&part->signature, "sig1");
+
+        part = part->next;
+        check_int(part->type, NGX_PULSE_PART_REDACTED);
+        check_str(&part->data, "hidden");
+
+        part = part->next;
+        check_int(part->type, NGX_PULSE_PART_TEXT);
+        check_str(&part->text, "said");
+        check_str(&part->signature, "sig2");
+
+        part = part->next;
+        check_int(part->type, NGX_PULSE_PART_CALL);
+        check_str(&part->id, "c1");
+        check_str(&part->arguments, "{}");
+        check_str(&part->signature, "sig3");
+        check(part->next == NULL);
+        check(cv.turns->next == NULL);
+
+        ngx_pulse_buf_free(&b);
+        unit_end(&s);
+    }
+
+    unit_case(NULL);
+}
+
+
+/* parallel items, ids that change, several parts, a refusal */
+
+static void
+test_stream(void)
+{
+    ngx_pulse_buf_t  b;
+    unit_stream_t    s;
+
+    static const char  text[] =
+        "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\","
+        "\"model\":\"m\"}}\n\n"
+        "data: {\"type\":\"response.output_item.added\",\"output_index\":0,"
+        "\"item\":{\"id\":\"a\",\"type\":\"function_call\",\"call_id\":\"c1\","
+        "\"name\":\"f\",\"arguments\":\"\"}}\n\n"
+        "data: {\"type\":\"response.output_item.added\",\"output_index\":1,"
+        "\"item\":{\"id\":\"b\",\"type\":\"custom_tool_call\","
+        "\"call_id\":\"c2\",\"name\":\"g\",\"input\":\"\"}}\n\n"
+        "data: {\"type\":\"response.function_call_arguments.delta\","
+        "\"item_id\":\"x\",\"output_index\":0,\"delta\":\"{\\\"a\\\"\"}\n\n"
+        "data: {\"type\":\"response.custom_tool_call_input.delta\","
+        "\"item_id\":\"y\",\"output_index\":1,\"delta\":\"free \"}\n\n"
+        "data: {\"type\":\"response.function_call_arguments.delta\","
+        "\"item_id\":\"z\",\"output_index\":0,\"delta\":\":1}\"}\n\n"
+        "data: {\"type\":\"response.custom_tool_call_input.delta\","
+        "\"item_id\":\"y\",\"output_index\":1,\"delta\":\"text\"}\n\n"
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":0,"
+        "\"item\":{\"type\":\"function_call\"}}\n\n"
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":1,"
+        "\"item\":{\"type\":\"custom_tool_call\"}}\n\n"
+        "data: {\"type\":\"response.web_search_call.searching\","
+        "\"output_index\":2}\n\n"
+        "data: {\"type\":\"response.output_item.added\",\"output_index\":3,"
+        "\"item\":{\"type\":\"reasoning\",\"encrypted_content\":\"no\"}}\n\n"
+        "data: {\"type\":\"response.reasoning_summary_text.delta\","
+        "\"output_index\":3,\"summary_index\":0,\"delta\":\"one\"}\n\n"
+        "data: {\"type\":\"response.reasoning_summary_text.delta\","
+        "\"output_index\":3,\"summary_index\":1,\"delta\":\"two\"}\n\n"
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":3,"
+        "\"item\":{\"type\":\"reasoning\",\"encrypted_content\":"
+        "\"gAAAA1\"}}\n\n"
+        "data: {\"type\":\"response.output_item.added\",\"output_index\":4,"
+        "\"item\":{\"type\":\"message\"}}\n\n"
+        "data: {\"type\":\"response.refusal.delta\",\"output_index\":4,"
+        "\"content_index\":0,\"delta\":\"never\"}\n\n"
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":4,"
+        "\"item\":{\"type\":\"message\"}}\n\n"
+        "data: {\"type\":\"response.incomplete\",\"response\":{"
+        "\"status\":\"incomplete\",\"incomplete_details\":{\"reason\":"
+        "\"content_filter\"},\"usage\":{\"input_tokens\":9,"
+        "\"input_tokens_details\":{\"cached_tokens\":3,"
+        "\"cache_write_tokens\":2,\"cache_write_tokens_details\":"
+        "{\"ttl_12h_tokens\":1}},\"output_tokens\":5,"
+        "\"output_tokens_details\":{\"reasoning_tokens\":4},"
+        "\"total_tokens\":18}}}\n\ndata: [DONE]\n\n";
+
+    static const char  expected[] =
+        "call c1 f {\"a\":1}|\n"
+        "call c2 g custom free text|\n"
+        "thinking one\n\ntwo|gAAAA1\n"
+        "refusal never|\n";
+
+    unit_start(&s, RESPONSES);
+    check_int(unit_feed(&s, (u_char *) text, sizeof(text) - 1, 0, 7), NGX_OK);
+
+    ngx_pulse_buf_init(&b, 0);
+    test_gather(&s.collector, &b);
+    check_mem(b.data, b.len, expected, sizeof(expected) - 1);
+    ngx_pulse_buf_free(&b);
+
+    check_str(&s.collector.native, "content_filter");
+    check_int(s.collector.finish, NGX_PULSE_FINISH_FILTER);
+    check_int(s.collector.usage.input, 9);
+    check_int(s.collector.usage.cached, 3);
+    check_int(s.collector.usage.cache_write, 2);
+    check_int(s.collector.usage.cache_hour, 1);
+    check_int(s.collector.usage.output, 9);
+    check_int(s.collector.usage.reasoning, 4);
+    check_int(s.ends, 1);
+
+    unit_end(&s);
+}
+
+
+/* items without deltas, deltas without items, and only the last event */
+
+static void
+test_gaps(void)
+{
+    ngx_uint_t       i;
+    ngx_pulse_buf_t  b;
+    unit_stream_t    s;
+
+#define OVER(output)                                                          \
+    "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\"," \
+    "\"status\":\"completed\",\"output\":[" output "]}}\n\n"
+
+    static const char  *cases[] = {
+
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":0,"
+        "\"item\":{\"type\":\"message\",\"content\":[{\"type\":"
+        "\"output_text\",\"text\":\"hi\"}]}}\n\n" OVER(""),
+        "text hi|\n",
+
+        "data: {\"type\":\"response.output_text.delta\",\"output_index\":0,"
+        "\"delta\":\"hi\"}\n\n"
+        "data: {\"type\":\"response.function_call_arguments.delta\","
+        "\"output_index\":1,\"delta\":\"{\"}\n\n"
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":1,"
+        "\"item\":{\"type\":\"function_call\",\"id\":\"fc_1\",\"name\":\"f\","
+        "\"arguments\":\"{}\"}}\n\n" OVER("{\"type\":\"message\"}"),
+        "text hi|\ncall fc_1 f {}|\n",
+
+        OVER("{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\","
+             "\"arguments\":\"{\\\"a\\\":1}\"},{\"type\":\"mcp_call\"},"
+             "{\"type\":\"reasoning\",\"summary\":[],\"content\":[{\"text\":"
+             "\"t\"}]}"),
+        "call c f {\"a\":1}|\nthinking t|\n",
+
+        "data: {\"type\":\"response.output_item.added\",\"output_index\":0,"
+        "\"item\":{\"type\":\"message\"}}\n\n"
+        "data: {\"type\":\"response.output_text.done\",\"output_index\":0,"
+        "\"content_index\":0,\"text\":\"a\"}\n\n"
+        "data: {\"type\":\"response.refusal.done\",\"output_index\":0,"
+        "\"content_index\":1,\"refusal\":\"b\"}\n\n"
+        "data: {\"type\":\"response.output_item.done\",\"output_index\":0,"
+        "\"item\":{\"type\":\"message\",\"content\":[{\"text\":\"a\"}]}}\n\n"
+        OVER(""),
+        "text a|\nrefusal b|\n",
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(char *); i += 2) {
+        unit_case("%s", cases[i + 1]);
+        unit_start(&s, RESPONSES);
+        check_int(unit_feed(&s, (u_char *) cases[i], strlen(cases[i]), 0,
+                            strlen(cases[i])),
+                  NGX_OK);
+
+        ngx_pulse_buf_init(&b, 0);
+        test_gather(&s.collector, &b);
+        check_mem(b.data, b.len, cases[i + 1], strlen(cases[i + 1]));
+        ngx_pulse_buf_free(&b);
+
+        check_int(s.ends, 1);
+        unit_end(&s);
+    }
+
+    unit_case(NULL);
+}
+
+
+static void
+test_cut(void)
+{
+    unit_stream_t  s;
+
+    static const char  text[] =
+        "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}\n\n"
+        "data: {\"type\":\"response.output_text.delta\",\"output_index\":0,"
+        "\"delta\":\"hi\"}\n\n";
+
+    unit_start(&s, RESPONSES);
+    check_int(unit_feed(&s, (u_char *) text, sizeof(text) - 1, 0, 50), NGX_OK);
+    check_int(s.collector.failed, 1);
+    check_int(s.ends, 0);
+    check_str(&s.collector.error.type, "server_error");
+    check(strstr((char *) s.out.data, "event: error\n") != NULL);
+    check(strstr((char *) s.out.data, "event: response.failed\n") != NULL);
+    check(strstr((char *) s.out.data, "\"status\":\"incomplete\"") != NULL);
+    unit_end(&s);
+
+    unit_start(&s, RESPONSES);
+    check_int(unit_feed(&s, (u_char *) "data: {\n\n", 9, 0, 9), NGX_ERROR);
+    unit_end(&s);
+}
+
+
+static void
+test_errors(void)
+{
+    ngx_uint_t       i;
+    unit_stream_t    s;
+    ngx_pulse_buf_t  b;
+
+    static const char  *cases[] = {
+        "{\"type\":\"error\",\"code\":\"insufficient_quota\","
+        "\"message\":\"no\",\"param\":null,\"sequence_number\":3}",
+        "{\"type\":\"error\",\"error\":{\"type\":\"insufficient_quota\","
+        "\"code\":\"insufficient_quota\",\"message\":\"no\"}}",
+        "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no\"}}",
+        "{\"type\":\"response.failed\",\"response\":{\"status\":\"failed\","
+        "\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no\"}}}",
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(char *); i++) {
+        unit_case("%s", cases[i]);
+        unit_start(&s, RESPONSES);
+        ngx_pulse_buf_init(&b, 0);
+        ngx_pulse_buf_literal(&b, "data: ");
+        ngx_pulse_buf_append(&b, (u_char *) cases[i], strlen(cases[i]));
+        check_int(unit_feed(&s, b.data, b.len, 0, b.len), NGX_OK);
+        ngx_pulse_buf_free(&b);
+
+        check_int(s.collector.failed, 1);
+        check_int(s.collector.error.quota, 1);
+        check_str(&s.collector.error.message, "no");
+        check_str(&s.collector.error.code, "insufficient_quota");
+        check_int(s.ends, 0);
+        unit_end(&s);
+    }
+
+    unit_case(NULL);
+}
+
+
+/* all that a client is sent, byte for byte but the time */
+
+static void
+test_client(void)
+{
+    u_char                    *p;
+    unit_stream_t              s;
+    ngx_pulse_answer_event_t   ev;
+
+#define EVENT(type, n, rest)                                                  \
+    "event: " type "\ndata: {\"type\":\"" type "\",\"sequence_number\":" n    \
+    "," rest "}\n\n"
+
+#define HEADS(status)                                                         \
+    "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":0000000000,"   \
+    "\"status\":\"" status "\",\"background\":false,\"error\":null,"          \
+    "\"incomplete_details\":null,\"model\":\"m\",\"output\":["
+
+#define TAILS(usage)                                                          \
+    "],\"instructions\":null,\"metadata\":{},\"parallel_tool_calls\":true,"   \
+    "\"temperature\":null,\"top_p\":null,\"tool_choice\":\"auto\","           \
+    "\"tools\":[],\"max_output_tokens\":null,\"previous_response_id\":null,"  \
+    "\"reasoning\":{\"effort\":null,\"summary\":null},\"store\":false,"       \
+    "\"text\":{\"format\":{\"type\":\"text\"}},\"truncation\":\"disabled\","  \
+    "\"usage\":" usage "}"
+
+#define TEXT(text)                                                            \
+    "{\"type\":\"output_text\",\"text\":\"" text "\",\"annotations\":[],"     \
+    "\"logprobs\":[]}"
+
+#define MESSAGE                                                               \
+    "{\"id\":\"msg_1_0\",\"type\":\"message\",\"status\":\"completed\","      \
+    "\"role\":\"assistant\",\"content\":[" TEXT("hi") "]}"
+
+#define CALL(status, arguments)                                               \
+    "{\"id\":\"fc_1_1\",\"type\":\"function_call\",\"status\":\"" status      \
+    "\",\"arguments\":\"" arguments "\",\"call_id\":\"c\",\"name\":\"f\"}"
+
+#define WHERE0  "\"item_id\":\"msg_1_0\",\"output_index\":0,\"content_index\":0"
+#define WHERE1  "\"item_id\":\"fc_1_1\",\"output_index\":1"
+
+    static const char  expected[] =
+        EVENT("response.created", "0",
+              "\"response\":" HEADS("in_progress") TAILS("null"))
+        EVENT("response.in_progress", "1",
+              "\"response\":" HEADS("in_progress") TAILS("null"))
+        EVENT("response.output_item.added", "2",
+              "\"output_index\":0,\"item\":{\"id\":\"msg_1_0\",\"type\":"
+              "\"message\",\"status\":\"in_progress\",\"role\":\"assistant\","
+              "\"content\":[]}")
+        EVENT("response.content_part.added", "3",
+              WHERE0 ",\"part\":" TEXT(""))
+        EVENT("response.output_text.delta", "4",
+              WHERE0 ",\"delta\":\"hi\",\"logprobs\":[]")
+        EVENT("response.output_text.done", "5",
+              WHERE0 ",\"text\":\"hi\",\"logprobs\":[]")
+        EVENT("response.content_part.done", "6",
+              WHERE0 ",\"part\":" TEXT("hi"))
+        EVENT("response.output_item.done", "7",
+              "\"output_index\":0,\"item\":" MESSAGE)
+        EVENT("response.output_item.added", "8",
+              "\"output_index\":1,\"item\":" CALL("in_progress", ""))
+        EVENT("response.function_call_arguments.delta", "9",
+              WHERE1 ",\"delta\":\"{}\"")
+        EVENT("response.function_call_arguments.done", "10",
+              WHERE1 ",\"arguments\":\"{}\",\"name\":\"f\"")
+        EVENT("response.output_item.done", "11",
+              "\"output_index\":1,\"item\":" CALL("completed", "{}"))
+        EVENT("response.completed", "12",
+              "\"response\":" HEADS("completed") MESSAGE ","
+              CALL("completed", "{}")
+              TAILS("{\"input_tokens\":7,\"input_tokens_details\":"
+                    "{\"cached_tokens\":2,\"cache_write_tokens\":1},"
+                    "\"output_tokens\":5,\"output_tokens_details\":"
+                    "{\"reasoning_tokens\":3},\"total_tokens\":12}"));
+
+    unit_start(&s, RESPONSES);
+
+    memset(&ev, 0, sizeof(ev));
+    ev.type = NGX_PULSE_ANSWER_START;
+    ev.id = unit_str("resp_1");
+    ev.model = unit_str("m");
+    check_int(unit_event(&s, &ev), NGX_OK);
+
+    test_say(&s, NGX_PULSE_ANSWER_TEXT, "hi");
+
+    memset(&ev, 0, sizeof(ev));
+    ev.type = NGX_PULSE_ANSWER_CALL;
+    ev.id = unit_str("c");
+    ev.name = unit_str("f");
+    check_int(unit_event(&s, &ev), NGX_OK);
+
+    test_say(&s, NGX_PULSE_ANSWER_CALL_END, "");
+
+    memset(&ev, 0, sizeof(ev));
+    ev.type = NGX_PULSE_ANSWER_FINISH;
+    ev.finish = NGX_PULSE_FINISH_CALLS;
+    check_int(unit_event(&s, &ev), NGX_OK);
+
+    ev.type = NGX_PULSE_ANSWER_USAGE;
+    ev.usage.known = 1;
+    ev.usage.input = 7;
+    ev.usage.cached = 2;
+    ev.usage.cache_write = 1;
+    ev.usage.output = 5;
+    ev.usage.reasoning = 3;
+    check_int(unit_event(&s, &ev), NGX_OK);
+
+    test_say(&s, NGX_PULSE_ANSWER_END, "");
+    test_say(&s, NGX_PULSE_ANSWER_TEXT, "too late");
+
+    p = s.out.data;
+
+    for ( ;; ) {
+        ngx_pulse_buf_char(&s.out, '\0');
+        s.out.len--;
+
+        p = (u_char *) strstr((char *) p, "\"created_at\":");
+        if (p == NULL) {
+            break;
+        }
+
+        memset(p + 13, '0', 10);
+        p += 13;
+    }
+
+    check_mem(s.out.data, s.out.len, expected, sizeof(expected) - 1);
+
+    unit_end(&s);
+}
+
+
+/* an event is one line, however the client laid its schemas out */
+
+static void
+test_lines(void)
+{
+    ngx_str_t                  body;
+    unit_stream_t              s;
+    ngx_pulse_chat_refusal_t   refusal;
+
+    unit_start(&s, RESPONSES);
+
+    body = unit_str(READ "\"x\",\"tools\":[{\"type\":\"function\",\"name\":"
+                    "\"f\",\"parameters\":{\r\n  \"type\":\n\"object\"}}]}");
+
+    check_int(ngx_pulse_responses_read(&s.cv, s.pool, &body, &refusal),
+              NGX_OK);
+
+    test_say(&s, NGX_PULSE_ANSWER_REFUSAL, "no");
+    test_say(&s, NGX_PULSE_ANSWER_FINISH, "");
+    test_say(&s, NGX_PULSE_ANSWER_END, "");
+
+    ngx_pulse_buf_char(&s.out, '\0');
+    check(strstr((char *) s.out.data, "{    \"type\": \"object\"}") != NULL);
+    check(strchr((char *) s.out.data, '\r') == NULL);
+
+    /* without an id of the provider's there is one all the same */
+
+    check(strstr((char *) s.out.data, "\"resp_\"") == NULL);
+
+    unit_end(&s);
+}
+
+
+static void
+test_say(unit_stream_t *s, ngx_pulse_answer_e type, const char *text)
+{
+    ngx_pulse_answer_event_t  ev;
+
+    memset(&ev, 0, sizeof(ev));
+
+    ev.type = type;
+    ev.text = unit_str(text);
+
+    check_int(unit_event(s, &ev), NGX_OK);
+}
+
+
+static void
+test_recordings(void)
+{
+    char                     name[512];
+    ngx_str_t                text, api;
+    const char              *dir;
+    ngx_uint_t               n;
+    ngx_pool_t              *pool;
+    ngx_pulse_json_value_t  *list, *record;
+
+    dir = unit_shared();
+
+    if (dir == NULL) {
+        return;
+    }
+
+    (void) snprintf(name, sizeof(name), "%s/data/recordings/expected.json",
+                    dir);
+    text = unit_file(name);
+    check(text.data != NULL);
+
+    if (text.data == NULL) {
+        return;
+    }
+
+    n = 0;
+    pool = unit_pool();
+    list = unit_tree(pool, text.data, text.len);
+    check(list != NULL);
+
+    for (record = list ? list->children : NULL; record; record = record->next)
+    {
+        api = unit_string(record, "api");
+
+        if (ngx_pulse_is(&api, "openai.responses")) {
+            test_recording(dir, record);
+            n++;
+        }
+    }
+
+    unit_case(NULL);
+    check(n >= 100);
+    printf("# responses: %lu recordings\n", (unsigned long) n);
+
+    ngx_destroy_pool(pool);
+    free(text.data);
+}
+
+
+static void
+test_recording(const char *dir, ngx_pulse_json_value_t *record)
+{
+    char                     name[512];
+    ngx_str_t                file, body;
+    ngx_uint_t               stream;
+
+    file = unit_string(record, "file");
+    stream = ngx_pulse_json_get(record, "stream")->boolean;
+
+    unit_case("%.*s", (int) file.len, file.data);
+
+    (void) snprintf(name, sizeof(name), "%s/data/recordings/%.*s", dir,
+                    (int) file.len, file.data);
+
+    body = unit_file(name);
+    check(body.data != NULL);
+
+    if (body.data == NULL) {
+        return;
+    }
+
+    if (stream) {
+        test_recorded_stream(&body, record);
+
+    } else {
+        test_recorded_answer(&body, record);
+    }
+
+    free(body.data);
+
+    file.len -= stream ? 4 : 5;
+
+    (void) snprintf(name, sizeof(name), "%s/data/recordings/%.*s.req.json", dir,
+                    (int) file.len, file.data);
+
+    body = unit_file(name);
+
+    if (body.data) {
+        test_recorded_request(&body);
+        free(body.data);
+    }
+}
+
+
+static void
+test_recorded_stream(ngx_str_t *body, ngx_pulse_json_value_t *record)
+{
+    size_t         cut, step;
+    unit_stream_t  s, two;
+
+    /* some are several answers in one: of the first what can be had */
+
+    if (ngx_pulse_json_get(record, "concatenated")) {
+        unit_start(&s, RESPONSES);
+        (void) unit_feed(&s, body->data, body->len, 0, body->len);
+        check(s.ends <= 1);
+        check(s.collector.started);
+        unit_end(&s);
+        return;
+    }
+
+    /* one has a brace too few in its first event */
+
+    if (ngx_pulse_member(record, "error") == NULL
+        && ngx_pulse_member(record, "finish_reason") == NULL)
+    {
+        unit_start(&s, RESPONSES);
+        check_int(unit_feed(&s, body->data, body->len, 0, body->len),
+                  NGX_ERROR);
+        unit_end(&s);
+        return;
+    }
+
+    for (cut = 0; cut < 2; cut++) {
+        unit_start(&s, RESPONSES);
+        check_int(unit_feed(&s, body->data, body->len, 0,
+                            cut ? 1 : body->len),
+                  NGX_OK);
+        check_int(s.ends, ngx_pulse_member(record, "error") == NULL);
+        test_compare_record(&s.collector, record);
+
+        /* what a client gets of it says the same */
+
+        unit_start(&two, RESPONSES);
+        check_int(unit_feed(&two, s.out.data, s.out.len, 0, s.out.len),
+                  NGX_OK);
+        test_compare(&s.collector, &two.collector);
+        unit_end(&two);
+        unit_end(&s);
+    }
+
+    step = (body->len < 2500) ? 1 : body->len / 10;
+
+    for (cut = 1; cut < body->len; cut += step) {
+        unit_start(&s, RESPONSES);
+        check_int(unit_feed(&s, body->data, body->len, cut, body->len),
+                  NGX_OK);
+        test_compare_record(&s.collector, record);
+        unit_end(&s);
+    }
+}
+
+
+static void
+test_recorded_answer(ngx_str_t *body, ngx_pulse_json_value_t *record)
+{
+    ngx_str_t                said;
+    unit_stream_t            s, two;
+    ngx_pulse_chat_error_t   error;
+
+    unit_start(&s, RESPONSES);
+
+    if (unit_number(record, "http_status") >= 400) {
+        check_int(ngx_pulse_openai_error(&error, s.pool, body->data, body->len),
+                  NGX_OK);
+        test_recorded_error(&error, record);
+        unit_end(&s);
+        return;
+    }
+
+    check_int(ngx_pulse_responses_read_answer(s.pool, body, unit_event, &s),
+              NGX_OK);
+    check_int(s.ends, ngx_pulse_member(record, "error") == NULL);
+    test_compare_record(&s.collector, record);
+
+    unit_start(&two, RESPONSES);
+    check_int(unit_feed(&two, s.out.data, s.out.len, 0, s.out.len), NGX_OK);
+    test_compare(&s.collector, &two.collector);
+    unit_end(&two);
+
+    unit_start(&two, RESPONSES);
+    ngx_pulse_responses_write_answer(&s.collector, &s.cv, 0, &two.out);
+    said.data = two.out.data;
+    said.len = two.out.len;
+    check_int(ngx_pulse_responses_read_answer(two.pool, &said,
+                                              ngx_pulse_collect,
+                                              &two.collector),
+              NGX_OK);
+    test_compare(&s.collector, &two.collector);
+    unit_end(&two);
+
+    unit_end(&s);
+}
+
+
+static void
+test_recorded_error(const ngx_pulse_chat_error_t *error,
+    ngx_pulse_json_value_t *record)
+{
+    ngx_str_t                said;
+    ngx_pulse_json_value_t  *expected;
+
+    expected = ngx_pulse_json_get(record, "error");
+
+    said = unit_string(expected, "message");
+    check_mem(error->message.data, error->message.len, said.data, said.len);
+
+    said = unit_string(expected, "code");
+
+    if (said.len) {
+        check_mem(error->code.data, error->code.len, said.data, said.len);
+    }
+
+    check_int(error->quota, ngx_pulse_is(&said, "insufficient_quota"));
+}
+
+
+/* read, written and read again, a request means the same */
+
+static void
+test_recorded_request(ngx_str_t *body)
+{
+    size_t                     len;
+    ngx_int_t                  rc;
+    ngx_str_t                  again;
+    ngx_pool_t                *pool;
+    ngx_pulse_buf_t            b, b2;
+    ngx_pulse_target_t         target;
+    ngx_pulse_dropped_t        dropped;
+    ngx_pulse_conversation_t   cv;
+    ngx_pulse_chat_refusal_t   refusal;
+
+    pool = unit_pool();
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_init(&b2, 0);
+    memset(&dropped, 0, sizeof(dropped));
+
+    rc = ngx_pulse_responses_read(&cv, pool, body, &refusal);
+
+    if (rc == NGX_DECLINED) {
+        check(strcmp(refusal.pointer, "/previous_response_id") == 0
+              || strcmp(refusal.pointer, "/conversation") == 0
+              || strcmp(refusal.pointer, "/background") == 0);
+
+    } else {
+        check_int(rc, NGX_OK);
+    }
+
+    if (rc == NGX_OK) {
+        unit_target(&target, "efns", 400);
+        target.model = cv.model;
+        target.max_tokens = cv.max_tokens ? cv.max_tokens : 400;
+
+        check_int(ngx_pulse_responses_write(&cv, &target, pool, &dropped,
+                                            &refusal, &b),
+                  NGX_OK);
+        again.data = b.data;
+        again.len = len = b.len;
+
+        check_int(ngx_pulse_responses_read(&cv, pool, &again, &refusal),
+                  NGX_OK);
+        check_int(cv.nunknown, 0);
+        check_int(ngx_pulse_responses_write(&cv, &target, pool, &dropped,
+                                            &refusal, &b2),
+                  NGX_OK);
+        check_mem(b2.data, b2.len, b.data, len);
+
+        /* nothing of any size is missing; blanks are not kept */
+
+        check(b.len + 400 > body->len / 2);
+    }
+
+    ngx_pulse_buf_free(&b2);
+    ngx_pulse_buf_free(&b);
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+test_compare_record(ngx_pulse_collector_t *collector,
+    ngx_pulse_json_value_t *record)
+{
+    ngx_str_t                expected, id, name;
+    ngx_pulse_buf_t          text;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *call;
+
+    static const char  *finishes[] = {
+        "stop", "length", "tool_calls", "content_filter", "error"
+    };
+
+    if (ngx_pulse_member(record, "error")) {
+        check_int(collector->failed, 1);
+        test_recorded_error(&collector->error, record);
+        return;
+    }
+
+    ngx_pulse_buf_init(&text, 0);
+
+    call = ngx_pulse_json_get(record, "tool_calls")->children;
+
+    for (part = collector->parts; part; part = part->next) {
+
+        if (part->type == NGX_PULSE_PART_TEXT) {
+            ngx_pulse_buf_str(&text, &part->text);
+        }
+
+        if (part->type == NGX_PULSE_PART_CALL) {
+            check(call != NULL);
+
+            if (call == NULL) {
+                break;
+            }
+
+            id = unit_string(call, "id");
+            name = unit_string(call, "name");
+
+            check_mem(part->id.data, part->id.len, id.data, id.len);
+            check_mem(part->name.data, part->name.len, name.data, name.len);
+            id = unit_string(call, "arguments_raw");
+            check_mem(part->arguments.data, part->arguments.len, id.data,
+                      id.len);
+            call = call->next;
+        }
+    }
+
+    check(call == NULL);
+
+    expected = unit_string(record, "text");
+    check_mem(text.data, text.len, expected.data, expected.len);
+    ngx_pulse_buf_free(&text);
+
+    expected = unit_string(record, "finish_reason");
+    check_mem(finishes[collector->finish],
+              strlen(finishes[collector->finish]),
+              expected.data, expected.len);
+
+    expected = unit_string(record, "finish_reason_native");
+    check_mem(collector->native.data, collector->native.len, expected.data,
+              expected.len);
+
+    test_compare_usage(&collector->usage, record);
+}
+
+
+static void
+test_compare_usage(ngx_pulse_chat_usage_t *usage,
+    ngx_pulse_json_value_t *record)
+{
+    ngx_pulse_json_value_t  *expected;
+
+    expected = ngx_pulse_member(record, "usage");
+
+    check_int(usage->known, expected != NULL);
+
+    if (expected == NULL) {
+        return;
+    }
+
+    check_int(usage->input, unit_number(expected, "input_tokens"));
+    check_int(usage->cached, unit_number(expected, "cached_input_tokens"));
+    check_int(usage->cache_write, unit_number(expected, "cache_write_tokens"));
+    check_int(usage->output, unit_number(expected, "output_tokens"));
+    check_int(usage->reasoning, unit_number(expected, "reasoning_tokens"));
+}
+
+
+static void
+test_compare(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two)
+{
+    ngx_str_t        id;
+    ngx_pulse_buf_t  a, b;
+
+    ngx_pulse_buf_init(&a, 0);
+    ngx_pulse_buf_init(&b, 0);
+
+    test_gather(one, &a);
+    test_gather(two, &b);
+
+    check_mem(b.data, b.len, a.data, a.len);
+
+    /* a client gets the provider's id, in the form that it expects */
+
+    id = one->id;
+
+    if (id.len < 5 || memcmp(id.data, "resp_", 5) != 0) {
+        check(two->id.len > 5 && memcmp(two->id.data, "resp_", 5) == 0);
+        two->id.data += 5;
+        two->id.len -= 5;
+    }
+
+    if (id.len) {
+        check_mem(two->id.data, two->id.len, id.data, id.len);
+    }
+
+    check_mem(two->model.data, two->model.len, one->model.data,
+              one->model.len);
+    check_mem(two->native.data, two->native.len, one->native.data,
+              one->native.len);
+    check_int(two->finish, one->finish);
+
+    check_int(two->usage.input, one->usage.input);
+    check_int(two->usage.cached, one->usage.cached);
+    check_int(two->usage.cache_write, one->usage.cache_write);
+    check_int(two->usage.cache_hour, one->usage.cache_hour);
+    check_int(two->usage.output, one->usage.output);
+    check_int(two->usage.reasoning, one->usage.reasoning);
+
+    ngx_pulse_buf_free(&b);
+    ngx_pulse_buf_free(&a);
+}
+
+
+static void
+test_gather(ngx_pulse_collector_t *collector, ngx_pulse_buf_t *b)
+{
+    ngx_pulse_part_t  *part;
+
+    for (part = collector->parts; part; part = part->next) {
+
+        switch (part->type) {
+
+        case NGX_PULSE_PART_TEXT:
+
+            if (part->text.len == 0) {
+                continue;
+            }
+
+            ngx_pulse_buf_literal(b, "text ");
+            ngx_pulse_buf_str(b, &part->text);
+            break;
+
+        case NGX_PULSE_PART_THINKING:
+            ngx_pulse_buf_literal(b, "thinking ");
+            ngx_pulse_buf_str(b, &part->text);
+            break;
+
+        case NGX_PULSE_PART_REFUSAL:
+            ngx_pulse_buf_literal(b, "refusal ");
+            ngx_pulse_buf_str(b, &part->text);
+            break;
+
+        case NGX_PULSE_PART_REDACTED:
+            ngx_pulse_buf_literal(b, "redacted ");
+            ngx_pulse_buf_str(b, &part->data);
+            ngx_pulse_buf_char(b, '\n');
+            continue;
+
+        default: /* NGX_PULSE_PART_CALL */
+            ngx_pulse_buf_literal(b, "call ");
+            ngx_pulse_buf_str(b, &part->id);
+            ngx_pulse_buf_char(b, ' ');
+            ngx_pulse_buf_str(b, &part->name);
+
+            if (part->custom) {
+                ngx_pulse_buf_literal(b, " custom");
+            }
+
+            ngx_pulse_buf_char(b, ' ');
+            ngx_pulse_buf_str(b, &part->arguments);
+        }
+
+        ngx_pulse_buf_char(b, '|');
+        ngx_pulse_buf_str(b, &part->signature);
+        ngx_pulse_buf_char(b, '\n');
+    }
+}
