@@ -18,6 +18,8 @@ static void ngx_http_pulse_gateway_dialect_splice(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 static ngx_int_t ngx_http_pulse_gateway_dialect_pass(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
+static void ngx_http_pulse_gateway_dialect_edit(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 static void ngx_http_pulse_gateway_target(
     ngx_http_pulse_candidate_t *candidate, ngx_pulse_target_t *target);
 
@@ -414,8 +416,8 @@ ngx_http_pulse_gateway_dialect_pass(ngx_http_pulse_gateway_ctx_t *ctx,
 {
     u_char                    number[NGX_INT64_LEN];
     ngx_int_t                 rc;
-    ngx_str_t                *name;
-    ngx_pulse_buf_t           model;
+    ngx_str_t                *name, body;
+    ngx_pulse_buf_t           model, edited;
     ngx_pulse_splice_t        splices[3];
     ngx_pulse_json_limits_t   limits;
 
@@ -462,12 +464,46 @@ ngx_http_pulse_gateway_dialect_pass(ngx_http_pulse_gateway_ctx_t *ctx,
         ngx_str_null(&splices[1].value);
     }
 
-    rc = model.failed ? NGX_ERROR
-                      : ngx_pulse_splice(&ctx->chat.body, splices, 3,
-                                         &limits, b);
+    body = ctx->chat.body;
+    ngx_pulse_buf_init(&edited, 0);
+
+    if (ctx->conversation->edits) {
+        ngx_http_pulse_gateway_dialect_edit(ctx, &edited);
+        body.data = edited.data;
+        body.len = edited.len;
+    }
+
+    rc = (model.failed || edited.failed)
+         ? NGX_ERROR : ngx_pulse_splice(&body, splices, 3, &limits, b);
+
+    ngx_pulse_buf_free(&edited);
     ngx_pulse_buf_free(&model);
 
     return rc;
+}
+
+
+/* Less what another vendor signed, which this one would refuse. */
+
+static void
+ngx_http_pulse_gateway_dialect_edit(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_edit_t    *edit;
+    ngx_pulse_target_t   target;
+
+    ngx_http_pulse_gateway_target(&ctx->route.elts[ctx->candidate], &target);
+
+    ngx_pulse_edit_body(ctx->conversation, &ctx->chat.body,
+                        target.effort && !target.thinking_budget, b);
+
+    for (edit = ctx->conversation->edits; edit; edit = edit->next) {
+
+        if (!edit->sign) {
+            ngx_pulse_dropped_add(&ctx->dropped, "thinking");
+            break;
+        }
+    }
 }
 
 

@@ -119,6 +119,7 @@ typedef struct {
     ngx_pulse_chat_refusal_t  *refusal;
     ngx_str_t                  signature;   /* waits for its call */
     ngx_pulse_part_t          *text;        /* last of this message */
+    ngx_uint_t                 cuts;        /* blocks of this message */
     unsigned                   inside:1;    /* of a result */
 } ngx_pulse_anthropic_request_t;
 
@@ -173,6 +174,10 @@ ngx_uint_t ngx_pulse_anthropic_blank(const ngx_str_t *s);
 
 /* 1 if a signature is none, or another provider's. */
 ngx_uint_t ngx_pulse_anthropic_foreign(const ngx_str_t *opaque);
+
+/* 1 if the last turn of the assistant's calls tools without thinking that is
+ * Anthropic's, and only their results follow. */
+ngx_uint_t ngx_pulse_anthropic_resumes(const ngx_pulse_conversation_t *cv);
 
 
 #endif /* _NGX_PULSE_ANTHROPIC_H_INCLUDED_ */

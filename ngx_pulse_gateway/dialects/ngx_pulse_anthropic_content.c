@@ -47,6 +47,8 @@ static ngx_int_t ngx_pulse_anthropic_read_thought(
 static ngx_int_t ngx_pulse_anthropic_read_redacted(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_cut(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v);
 static ngx_uint_t ngx_pulse_anthropic_prefix(ngx_str_t *s, const char *prefix);
 
 
@@ -148,8 +150,10 @@ static ngx_int_t
 ngx_pulse_anthropic_read_message(ngx_pulse_anthropic_request_t *rq,
     const ngx_pulse_json_value_t *v)
 {
+    ngx_int_t                rc;
     ngx_str_t                role;
     ngx_uint_t               n;
+    ngx_pulse_edit_t        *last;
     ngx_pulse_turn_t        *turn;
     ngx_pulse_json_value_t  *content;
 
@@ -184,11 +188,25 @@ ngx_pulse_anthropic_read_message(ngx_pulse_anthropic_request_t *rq,
         return NGX_ERROR;
     }
 
+    rq->cuts = 0;
     rq->text = NULL;
     ngx_str_null(&rq->signature);
     ngx_pulse_unknown_members(rq->cv, v, known);
 
-    return ngx_pulse_anthropic_read_content(rq, content, turn);
+    last = rq->cv->last_edit;
+
+    rc = ngx_pulse_anthropic_read_content(rq, content, turn);
+
+    if (rc != NGX_OK || rq->cuts == 0 || rq->cuts < content->nelts) {
+        return rc;
+    }
+
+    /* a message of nothing is refused, neighbors of one role are not */
+
+    ngx_pulse_edit_back(rq->cv, last);
+
+    return ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end) ? NGX_OK
+                                                                  : NGX_ERROR;
 }
 
 
@@ -586,6 +604,7 @@ ngx_pulse_anthropic_read_thought(ngx_pulse_anthropic_request_t *rq,
     const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
 {
     ngx_str_t          text, signature;
+    ngx_uint_t         own;
     ngx_pulse_part_t  *part;
 
     static const char  *known[] = { "type", "thinking", "signature", NULL };
@@ -602,9 +621,11 @@ ngx_pulse_anthropic_read_thought(ngx_pulse_anthropic_request_t *rq,
 
     ngx_pulse_unknown_members(rq->cv, v, known);
 
+    own = !ngx_pulse_anthropic_foreign(&signature);
+
     if (ngx_pulse_anthropic_prefix(&signature, NGX_PULSE_ANTHROPIC_OF_CALL)) {
         rq->signature = signature;
-        return NGX_OK;
+        return ngx_pulse_anthropic_cut(rq, v);
     }
 
     if (ngx_pulse_anthropic_prefix(&signature, NGX_PULSE_ANTHROPIC_OF_TEXT)) {
@@ -613,7 +634,7 @@ ngx_pulse_anthropic_read_thought(ngx_pulse_anthropic_request_t *rq,
             rq->text->signature = signature;
         }
 
-        return NGX_OK;
+        return ngx_pulse_anthropic_cut(rq, v);
     }
 
     part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_THINKING);
@@ -624,7 +645,7 @@ ngx_pulse_anthropic_read_thought(ngx_pulse_anthropic_request_t *rq,
     part->text = text;
     part->signature = signature;
 
-    return NGX_OK;
+    return own ? NGX_OK : ngx_pulse_anthropic_cut(rq, v);
 }
 
 
@@ -643,7 +664,31 @@ ngx_pulse_anthropic_read_redacted(ngx_pulse_anthropic_request_t *rq,
 
     ngx_pulse_unknown_members(rq->cv, v, known);
 
-    return ngx_pulse_anthropic_required(rq, v, "data", &part->data);
+    if (ngx_pulse_anthropic_required(rq, v, "data", &part->data) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_pulse_anthropic_foreign(&part->data)
+           ? ngx_pulse_anthropic_cut(rq, v) : NGX_OK;
+}
+
+
+/* the vendor refuses a request with what it has not signed itself */
+
+static ngx_int_t
+ngx_pulse_anthropic_cut(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v)
+{
+    /* results have none of their own */
+
+    if (rq->inside) {
+        return NGX_OK;
+    }
+
+    rq->cuts++;
+
+    return ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end) ? NGX_OK
+                                                                  : NGX_ERROR;
 }
 
 

@@ -7,6 +7,8 @@
 
 static ngx_int_t ngx_pulse_anthropic_read_members(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
+static ngx_int_t ngx_pulse_anthropic_read_again(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
 static ngx_int_t ngx_pulse_anthropic_read_stops(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *root);
 static ngx_int_t ngx_pulse_anthropic_read_thinking(
@@ -85,6 +87,10 @@ ngx_pulse_anthropic_read(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     rc = ngx_pulse_anthropic_read_members(&rq, root);
 
     if (rc == NGX_OK) {
+        rc = ngx_pulse_anthropic_read_again(&rq, root);
+    }
+
+    if (rc == NGX_OK) {
         ngx_pulse_unknown_members(cv, root, ngx_pulse_anthropic_members);
         ngx_pulse_conversation_count(cv);
     }
@@ -154,6 +160,35 @@ ngx_pulse_anthropic_read_members(ngx_pulse_anthropic_request_t *rq,
     }
 
     return rc;
+}
+
+
+/* thinking by budget must begin a turn that goes on after calls: where that
+ * was another vendor's there is none to send */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_again(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *root)
+{
+    ngx_pulse_edit_t        *edit;
+    ngx_pulse_json_value_t  *v;
+
+    if (rq->cv->edits == NULL || rq->cv->budget == 0
+        || !ngx_pulse_anthropic_resumes(rq->cv))
+    {
+        return NGX_OK;
+    }
+
+    v = ngx_pulse_member(root, "thinking");
+
+    edit = ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end);
+    if (edit == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&edit->text, "{\"type\":\"disabled\"}");
+
+    return NGX_OK;
 }
 
 

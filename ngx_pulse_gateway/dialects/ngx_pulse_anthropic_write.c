@@ -25,8 +25,6 @@ static void ngx_pulse_anthropic_plan_off(ngx_pulse_anthropic_out_t *out);
 static void ngx_pulse_anthropic_plan_budget(ngx_pulse_anthropic_out_t *out);
 static void ngx_pulse_anthropic_plan_levels(ngx_pulse_anthropic_out_t *out);
 static int64_t ngx_pulse_anthropic_share(ngx_uint_t effort, int64_t max);
-static ngx_uint_t ngx_pulse_anthropic_resumes(
-    const ngx_pulse_conversation_t *cv);
 static void ngx_pulse_anthropic_write_tools(ngx_pulse_anthropic_out_t *out);
 static void ngx_pulse_anthropic_write_tool(ngx_pulse_anthropic_out_t *out,
     const ngx_pulse_tool_t *tool);
@@ -406,10 +404,7 @@ ngx_pulse_anthropic_share(ngx_uint_t effort, int64_t max)
 }
 
 
-/* 1 if the last turn of the assistant's calls tools without thinking, and
- * only their results follow */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_pulse_anthropic_resumes(const ngx_pulse_conversation_t *cv)
 {
     ngx_uint_t               called, thought;

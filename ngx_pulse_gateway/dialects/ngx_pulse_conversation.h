@@ -121,6 +121,24 @@ struct ngx_pulse_tool_s {
 #define NGX_PULSE_DIALECT_GEMINI     3
 #define NGX_PULSE_DIALECTS           4
 
+/*
+ * Where the body must change before it goes to a provider of the dialect that
+ * it is written in: what another vendor signed is refused there.
+ */
+
+typedef struct ngx_pulse_edit_s  ngx_pulse_edit_t;
+
+struct ngx_pulse_edit_s {
+    size_t                start;        /* in the body */
+    size_t                end;
+    ngx_str_t             text;         /* instead; empty: an element of an
+                                         * array goes, with its comma */
+    ngx_pulse_edit_t     *next;
+    unsigned              sign:1;       /* Gemini: for models that want
+                                         * calls signed */
+};
+
+
 #define NGX_PULSE_CHAT_STOPS      16
 #define NGX_PULSE_CHAT_DROPPED    32
 
@@ -170,6 +188,11 @@ typedef struct {
     ngx_str_t             unknown[NGX_PULSE_CHAT_DROPPED];
     ngx_uint_t            nunknown;
 
+    ngx_pulse_edit_t     *edits;        /* in the order of the body */
+    ngx_pulse_edit_t     *last_edit;
+    size_t                sign_from;    /* in the body: signatures before
+                                         * need no edit */
+
     /* for the reservation */
 
     ngx_pulse_tokens_t    prompt;       /* without images */
@@ -215,6 +238,17 @@ ngx_pulse_part_t *ngx_pulse_part_add(ngx_pulse_turn_t *turn,
     ngx_pool_t *pool, ngx_pulse_part_e type);
 ngx_pulse_tool_t *ngx_pulse_tool_add(ngx_pulse_conversation_t *cv,
     ngx_pool_t *pool);
+
+/* Adds an edit of the bytes from "start" to "end"; NULL without memory. */
+ngx_pulse_edit_t *ngx_pulse_edit_add(ngx_pulse_conversation_t *cv,
+    ngx_pool_t *pool, size_t start, size_t end);
+
+/* Takes all edits back that came after "last". */
+void ngx_pulse_edit_back(ngx_pulse_conversation_t *cv, ngx_pulse_edit_t *last);
+
+/* Appends the body with its edits; those of signatures only if asked for. */
+void ngx_pulse_edit_body(const ngx_pulse_conversation_t *cv,
+    const ngx_str_t *body, ngx_uint_t sign, ngx_pulse_buf_t *b);
 
 /* Notes a name once; static or in a pool that lives as long. */
 void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);

@@ -22,6 +22,11 @@
 #define NGX_PULSE_GEMINI_WORD       6
 
 
+/* documented: takes the place of a signature that there is none of */
+
+#define NGX_PULSE_GEMINI_NO_SIGNATURE  "skip_thought_signature_validator"
+
+
 /* arguments of a client's stream that wait for their end, all calls' */
 
 #define NGX_PULSE_GEMINI_HELD_MAX   (8 * 1024 * 1024)
@@ -167,6 +172,9 @@ typedef struct {
     ngx_pulse_chat_refusal_t     *refusal;
     ngx_pulse_gemini_waiting_t   *waiting;      /* calls without a result */
     ngx_uint_t                    calls;
+    ngx_uint_t                    cuts;         /* parts of this content */
+    unsigned                      called:1;     /* in this content */
+    unsigned                      alone:1;      /* it is no list */
 } ngx_pulse_gemini_request_t;
 
 

@@ -23,6 +23,8 @@ static ngx_int_t ngx_pulse_gemini_read_part(ngx_pulse_gemini_request_t *rq,
 static ngx_int_t ngx_pulse_gemini_read_text(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_json_value_t *part, ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_gemini_cut(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v, const ngx_pulse_turn_t *turn);
 static ngx_int_t ngx_pulse_gemini_read_inline(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_json_value_t *part, ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
@@ -32,6 +34,8 @@ static ngx_int_t ngx_pulse_gemini_read_file(ngx_pulse_gemini_request_t *rq,
 static ngx_int_t ngx_pulse_gemini_read_call(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_json_value_t *part, ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_gemini_sign(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v);
 static ngx_int_t ngx_pulse_gemini_read_result(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_json_value_t *part, ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
@@ -102,6 +106,9 @@ ngx_pulse_gemini_read_contents(ngx_pulse_gemini_request_t *rq,
         return ngx_pulse_refuse(rq->refusal, root, "contents", "is required");
     }
 
+    rq->alone = (ngx_pulse_member(root, "contents")->type
+                 != NGX_PULSE_JSON_ARRAY);
+
     for ( /* void */ ; rc == NGX_OK && v; v = v->next) {
 
         if (v->type != NGX_PULSE_JSON_OBJECT) {
@@ -121,9 +128,13 @@ static ngx_int_t
 ngx_pulse_gemini_read_content(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_json_value_t *content)
 {
-    ngx_str_t          role;
-    ngx_uint_t         n;
-    ngx_pulse_turn_t  *turn;
+    ngx_int_t                rc;
+    ngx_str_t                role;
+    ngx_uint_t               n;
+    ngx_pulse_edit_t        *edit, *last;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_turn_t        *turn;
+    ngx_pulse_json_value_t  *parts;
 
     static const char  *known[] = { "role", "parts", NULL };
 
@@ -155,7 +166,46 @@ ngx_pulse_gemini_read_content(ngx_pulse_gemini_request_t *rq,
         return NGX_ERROR;
     }
 
-    return ngx_pulse_gemini_read_parts(rq, content, turn);
+    rq->cuts = 0;
+    rq->called = 0;
+    last = rq->cv->last_edit;
+
+    rc = ngx_pulse_gemini_read_parts(rq, content, turn);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* calls before a question need no signature */
+
+    for (part = turn->parts; part; part = part->next) {
+        if (n == NGX_PULSE_ROLE_USER && part->type != NGX_PULSE_PART_RESULT) {
+            rq->cv->sign_from = content->end;
+            break;
+        }
+    }
+
+    parts = ngx_pulse_member(content, "parts");
+
+    if (rq->cuts == 0
+        || (parts->type == NGX_PULSE_JSON_ARRAY && rq->cuts < parts->nelts))
+    {
+        return NGX_OK;
+    }
+
+    /* a content without parts is refused */
+
+    ngx_pulse_edit_back(rq->cv, last);
+
+    edit = ngx_pulse_edit_add(rq->cv, rq->pool, content->start, content->end);
+    if (edit == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (rq->alone) {
+        ngx_str_set(&edit->text, "[]");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -261,6 +311,10 @@ ngx_pulse_gemini_read_text(ngx_pulse_gemini_request_t *rq,
 
         rc = ngx_pulse_gemini_unwrap(rq, &signature, part);
 
+        if (rc == NGX_OK && (part->signature.len || part->data.len)) {
+            return ngx_pulse_gemini_cut(rq, v, turn);
+        }
+
         if (rc != NGX_DECLINED) {
             return rc;
         }
@@ -280,6 +334,23 @@ ngx_pulse_gemini_read_text(ngx_pulse_gemini_request_t *rq,
     part->signature = signature;
 
     return NGX_OK;
+}
+
+
+/* what another vendor signed is refused by this one */
+
+static ngx_int_t
+ngx_pulse_gemini_cut(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v, const ngx_pulse_turn_t *turn)
+{
+    if (turn->role != NGX_PULSE_ROLE_ASSISTANT) {
+        return NGX_OK;
+    }
+
+    rq->cuts++;
+
+    return ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end) ? NGX_OK
+                                                                  : NGX_ERROR;
 }
 
 
@@ -429,6 +500,13 @@ ngx_pulse_gemini_read_call(ngx_pulse_gemini_request_t *rq,
 
     ngx_pulse_unknown_members(rq->cv, call, known);
 
+    if (part->signature.len == 0 && !rq->called
+        && ngx_pulse_gemini_sign(rq, v) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rq->called = 1;
     waiting->call = part;
 
     for (last = &rq->waiting; *last; last = &(*last)->next) { /* void */ }
@@ -455,6 +533,27 @@ ngx_pulse_gemini_read_call(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_buf_int(&b, rq->calls);
 
     return ngx_pulse_gemini_copy(rq, &b, &part->id);
+}
+
+
+/* of calls side by side the first must be signed, by whoever made them */
+
+static ngx_int_t
+ngx_pulse_gemini_sign(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_pulse_edit_t  *edit;
+
+    edit = ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->start + 1);
+    if (edit == NULL) {
+        return NGX_ERROR;
+    }
+
+    edit->sign = 1;
+    ngx_str_set(&edit->text, "{\"thoughtSignature\":\""
+                             NGX_PULSE_GEMINI_NO_SIGNATURE "\",");
+
+    return NGX_OK;
 }
 
 

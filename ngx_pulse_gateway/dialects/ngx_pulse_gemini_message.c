@@ -5,11 +5,6 @@
 #include <strings.h>
 
 
-/* documented: takes the place of a signature that there is none of */
-
-#define NGX_PULSE_GEMINI_NO_SIGNATURE  "skip_thought_signature_validator"
-
-
 typedef struct {
     const char                      *suffix;
     const char                      *type;
