@@ -534,8 +534,9 @@ ngx_http_pulse_gateway_target(ngx_http_pulse_candidate_t *candidate,
     target->sampling = ngx_pulse_model_can(model->sampling, 1);
     target->forced_choice = ngx_pulse_model_can(model->forced_choice, 1);
     target->prefill = ngx_pulse_model_can(model->prefill, 1);
-    target->effort = (model->efforts & NGX_PULSE_MODEL_EFFORT) != 0;
-    target->effort_none = (model->efforts & NGX_PULSE_MODEL_EFFORT_NONE) != 0;
+    target->efforts = model->efforts;
+    target->effort_none = (model->efforts & 1 << NGX_PULSE_EFFORT_NONE) != 0;
+    target->effort = (model->efforts > 1 << NGX_PULSE_EFFORT_NONE);
     target->thinking_budget = ngx_pulse_model_can(model->thinking_budget, 0);
     target->thinking_off = ngx_pulse_model_can(model->thinking_off, 0);
     target->between_tools = ngx_pulse_model_can(model->between_tools, 0);

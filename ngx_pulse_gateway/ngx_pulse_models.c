@@ -1,5 +1,6 @@
 
 #include "ngx_pulse_models.h"
+#include "ngx_pulse_conversation.h"
 #include "ngx_pulse_json.h"
 
 #include <string.h>
@@ -425,16 +426,33 @@ ngx_pulse_models_efforts(ngx_pulse_models_reader_t *reader,
 {
     ngx_uint_t *efforts = to;
 
+    ngx_uint_t               i;
     ngx_pulse_json_value_t  *child;
+
+    /* in the order of NGX_PULSE_EFFORT_NONE and on */
+
+    static const char  *names[] = {
+        "none", "minimal", "low", "medium", "high", "xhigh", "max", NULL
+    };
 
     if (ngx_pulse_models_names(reader, v, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
     for (child = v->children; child; child = child->next) {
-        *efforts |= (child->string.len == 4
-                     && ngx_memcmp(child->string.data, "none", 4) == 0)
-                    ? NGX_PULSE_MODEL_EFFORT_NONE : NGX_PULSE_MODEL_EFFORT;
+
+        for (i = 0; names[i]; i++) {
+
+            if (ngx_pulse_is(&child->string, names[i])) {
+                *efforts |= 1 << (NGX_PULSE_EFFORT_NONE + i);
+                break;
+            }
+        }
+
+        if (names[i] == NULL) {
+            return ngx_pulse_models_fail(reader, v, NULL,
+                                         "has an effort that is unknown");
+        }
     }
 
     return NGX_OK;

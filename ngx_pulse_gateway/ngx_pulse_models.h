@@ -25,9 +25,6 @@
 #define NGX_PULSE_MODEL_NO           1
 #define NGX_PULSE_MODEL_YES          2
 
-#define NGX_PULSE_MODEL_EFFORT_NONE  0x01   /* in "efforts" */
-#define NGX_PULSE_MODEL_EFFORT       0x02   /* any other */
-
 
 typedef struct {
     ngx_str_t    id;
@@ -45,7 +42,7 @@ typedef struct {
     int64_t      output_price;
     int64_t      image_low;             /* tokens of a picture; 0: not known */
     int64_t      image_high;
-    ngx_uint_t   efforts;               /* NGX_PULSE_MODEL_EFFORT* */
+    ngx_uint_t   efforts;               /* 1 << NGX_PULSE_EFFORT_* */
 
     /* NGX_PULSE_MODEL_UNSAID, _NO or _YES */
 

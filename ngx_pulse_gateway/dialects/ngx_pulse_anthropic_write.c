@@ -235,6 +235,7 @@ ngx_pulse_anthropic_count_markers(ngx_pulse_anthropic_out_t *out)
 static void
 ngx_pulse_anthropic_plan(ngx_pulse_anthropic_out_t *out)
 {
+    ngx_uint_t                       nearest;
     const ngx_pulse_target_t        *target;
     const ngx_pulse_conversation_t  *cv;
 
@@ -271,6 +272,20 @@ ngx_pulse_anthropic_plan(ngx_pulse_anthropic_out_t *out)
         }
 
         out->effort = NGX_PULSE_EFFORT_UNSET;
+    }
+
+    nearest = ngx_pulse_effort(target, ngx_max(out->effort,
+                                               NGX_PULSE_EFFORT_LOW));
+
+    if (out->effort > NGX_PULSE_EFFORT_NONE && nearest != out->effort) {
+
+        /* there is no "minimal" for anybody */
+
+        if (out->effort != NGX_PULSE_EFFORT_MINIMAL) {
+            ngx_pulse_dropped_add(out->dropped, "effort");
+        }
+
+        out->effort = nearest;
     }
 }
 

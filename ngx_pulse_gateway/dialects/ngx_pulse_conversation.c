@@ -133,6 +133,31 @@ ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name)
 }
 
 
+ngx_uint_t
+ngx_pulse_effort(const ngx_pulse_target_t *target, ngx_uint_t effort)
+{
+    ngx_uint_t  less, more;
+
+    if (effort == NGX_PULSE_EFFORT_UNSET || target->efforts == 0) {
+        return effort;
+    }
+
+    for (less = effort; less > NGX_PULSE_EFFORT_NONE; less--) {
+        if (target->efforts & (1 << less)) {
+            return less;
+        }
+    }
+
+    for (more = effort; more <= NGX_PULSE_EFFORT_MAX; more++) {
+        if (target->efforts & (1 << more)) {
+            return more;
+        }
+    }
+
+    return less;
+}
+
+
 ngx_str_t
 ngx_pulse_call_name(const ngx_pulse_conversation_t *cv, const ngx_str_t *id)
 {

@@ -207,6 +207,7 @@ typedef struct {
     ngx_str_t             model;        /* its name at the provider */
     ngx_str_t             max_tokens_name;      /* OpenAI: the member */
     int64_t               max_tokens;   /* to ask for; never 0 */
+    ngx_uint_t            efforts;      /* 1 << NGX_PULSE_EFFORT_*; 0: any */
     unsigned              sampling:1;   /* temperature and its like */
     unsigned              forced_choice:1;
     unsigned              prefill:1;
@@ -257,6 +258,11 @@ void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);
  * so only for a result that has none. */
 ngx_str_t ngx_pulse_call_name(const ngx_pulse_conversation_t *cv,
     const ngx_str_t *id);
+
+/* The effort that a model takes which is nearest to one asked for: less
+ * rather than more. */
+ngx_uint_t ngx_pulse_effort(const ngx_pulse_target_t *target,
+    ngx_uint_t effort);
 
 /* Splits "data:TYPE;base64,DATA" of a part's url into media_type and data;
  * an https URL stays.  NGX_DECLINED if it is neither. */

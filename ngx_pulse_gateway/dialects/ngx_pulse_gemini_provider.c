@@ -407,42 +407,41 @@ ngx_pulse_gemini_out_budget(ngx_pulse_gemini_out_t *o)
 static const char *
 ngx_pulse_gemini_out_level(ngx_pulse_gemini_out_t *o)
 {
-    const ngx_pulse_conversation_t  *cv;
+    int64_t     budget;
+    ngx_uint_t  effort, nearest;
 
-    cv = o->cv;
+    /* in the order of NGX_PULSE_EFFORT_NONE and on */
 
-    switch (cv->effort) {
+    static const char  *levels[] = {
+        "MINIMAL", "MINIMAL", "LOW", "MEDIUM", "HIGH"
+    };
 
-    case NGX_PULSE_EFFORT_UNSET:
+    effort = o->cv->effort;
+    budget = o->cv->budget;
 
-        if (cv->budget == 0) {
+    if (effort == NGX_PULSE_EFFORT_UNSET) {
+
+        if (budget == 0) {
             return NULL;
         }
 
-        return (cv->budget <= 2048) ? "LOW"
-               : (cv->budget <= 12288) ? "MEDIUM" : "HIGH";
-
-    case NGX_PULSE_EFFORT_NONE:
-    case NGX_PULSE_EFFORT_MINIMAL:
-
-        /* nothing less is to be had; where there is no "minimal", more */
-
-        if (o->target->effort_none) {
-            return "MINIMAL";
-        }
-
-        ngx_pulse_dropped_add(o->dropped, "effort");
-        return "LOW";
-
-    case NGX_PULSE_EFFORT_LOW:
-        return "LOW";
-
-    case NGX_PULSE_EFFORT_MEDIUM:
-        return "MEDIUM";
-
-    default:
-        return "HIGH";
+        effort = (budget <= 2048) ? NGX_PULSE_EFFORT_LOW
+                 : (budget <= 12288) ? NGX_PULSE_EFFORT_MEDIUM
+                 : NGX_PULSE_EFFORT_HIGH;
     }
+
+    /* nothing less is to be had; where there is no "minimal", more */
+
+    effort = ngx_max(effort, NGX_PULSE_EFFORT_MINIMAL);
+    effort = ngx_min(effort, NGX_PULSE_EFFORT_HIGH);
+
+    nearest = ngx_pulse_effort(o->target, effort);
+
+    if (nearest != effort) {
+        ngx_pulse_dropped_add(o->dropped, "effort");
+    }
+
+    return levels[nearest - NGX_PULSE_EFFORT_NONE];
 }
 
 

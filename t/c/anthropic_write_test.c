@@ -201,6 +201,10 @@ static test_write_t  test_write_table[] = {
       "{" USER ",\"output_config\":{\"effort\":\"low\"}}",
       HEAD SAME ",\"output_config\":{\"effort\":\"low\"}}", "" },
 
+    { "effort above what the model takes", "e1", 4096,
+      "{" USER ",\"output_config\":{\"effort\":\"max\"}}",
+      HEAD SAME ",\"output_config\":{\"effort\":\"high\"}}", "effort" },
+
     { "effort where there is none", "b", 4096,
       "{" USER ",\"output_config\":{\"effort\":\"low\"}}",
       HEAD SAME "}", "effort" },
@@ -536,8 +540,9 @@ test_write_refusals(void)
 }
 
 
-/* b: budgets, e: effort, f: forced choice, h: fetches, i: system inside,
- * o: off, p: prefill, s: sampling, t: between tools */
+/* 1: efforts low and high only, b: budgets, e: effort, f: forced choice,
+ * h: fetches, i: system inside, o: off, p: prefill, s: sampling, t: between
+ * tools */
 
 static void
 test_target(ngx_pulse_target_t *target, const char *letters)
@@ -547,6 +552,8 @@ test_target(ngx_pulse_target_t *target, const char *letters)
     target->model = unit_str("m");
     target->thinking_budget = (strchr(letters, 'b') != NULL);
     target->effort = (strchr(letters, 'e') != NULL);
+    target->efforts = strchr(letters, '1') ? 1 << NGX_PULSE_EFFORT_LOW
+                                             | 1 << NGX_PULSE_EFFORT_HIGH : 0;
     target->forced_choice = (strchr(letters, 'f') != NULL);
     target->https_images = (strchr(letters, 'h') != NULL);
     target->system_inside = (strchr(letters, 'i') != NULL);

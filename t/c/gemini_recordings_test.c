@@ -17,7 +17,7 @@ static void test_recorded_request(const char *name);
 
 
 static const ngx_pulse_target_t  test_levels = {
-    .max_tokens = 100, .forced_choice = 1, .effort = 1, .effort_none = 1,
+    .max_tokens = 100, .forced_choice = 1, .effort = 1,
     .https_images = 1, .sampling = 0
 };
 

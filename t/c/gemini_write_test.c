@@ -20,14 +20,16 @@ static void test_read(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
 
 
 static const ngx_pulse_target_t  test_levels = {
-    .max_tokens = 100, .forced_choice = 1, .effort = 1, .effort_none = 1,
-    .https_images = 1, .sampling = 0
+    .max_tokens = 100, .forced_choice = 1, .effort = 1, .https_images = 1
 };
 
 
 #define TEST_LEVELS                                                           \
-    { .max_tokens = 100, .forced_choice = 1, .effort = 1, .effort_none = 1,   \
-      .https_images = 1 }
+    { .max_tokens = 100, .forced_choice = 1, .effort = 1, .https_images = 1 }
+
+#define TEST_LOW                                                              \
+    { .max_tokens = 100, .effort = 1, .efforts =                              \
+      1 << NGX_PULSE_EFFORT_LOW | 1 << NGX_PULSE_EFFORT_HIGH }
 
 #define TEST_BUDGET                                                           \
     { .max_tokens = 100, .forced_choice = 1, .thinking_budget = 1,            \
@@ -192,6 +194,18 @@ static test_write_t  test_write_table[] = {
       "\"thinkingBudget\":0}}}", TEST_LEVELS,
       TEST_HEAD TEST_TAIL ",\"thinkingConfig\":{\"thinkingLevel\":"
       "\"MINIMAL\"}}}", "" },
+
+    { "no thinking where LOW is the least",
+      TEST_HEAD ",\"generationConfig\":{\"thinkingConfig\":{"
+      "\"thinkingBudget\":0}}}", TEST_LOW,
+      TEST_HEAD TEST_TAIL ",\"thinkingConfig\":{\"thinkingLevel\":\"LOW\"}}}",
+      "effort" },
+
+    { "a budget above all levels",
+      TEST_HEAD ",\"generationConfig\":{\"thinkingConfig\":{"
+      "\"thinkingBudget\":32768}}}", TEST_LOW,
+      TEST_HEAD TEST_TAIL ",\"thinkingConfig\":{\"thinkingLevel\":\"HIGH\"}"
+      "}}", "" },
 
     { "thinking of a model that does not",
       TEST_HEAD ",\"generationConfig\":{\"thinkingConfig\":{"
