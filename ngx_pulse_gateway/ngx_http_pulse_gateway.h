@@ -6,6 +6,7 @@
 #include "ngx_http_pulse.h"
 #include "ngx_http_pulse_usage.h"
 #include "ngx_pulse_conversation.h"
+#include "ngx_pulse_embedding.h"
 #include "ngx_pulse_models.h"
 #include "ngx_pulse_openai.h"
 #include "ngx_pulse_sse.h"
@@ -56,6 +57,7 @@ typedef struct {
 typedef struct {
     size_t                          answer_max;
     ngx_int_t                       default_max_tokens;
+    ngx_uint_t                      kind;        /* NGX_PULSE_MODEL_* */
 } ngx_http_pulse_gateway_loc_conf_t;
 
 
@@ -71,7 +73,9 @@ typedef struct {
 typedef struct {
     ngx_http_pulse_candidate_t      elts[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
     ngx_uint_t                      n;
+    ngx_uint_t                      kind;        /* that is wanted */
     unsigned                        known:1;     /* but not to be had now */
+    unsigned                        elsewhere:1; /* of another endpoint */
 } ngx_http_pulse_route_list_t;
 
 
@@ -82,6 +86,7 @@ typedef struct {
     ngx_pulse_openai_request_t      chat;        /* of other dialects: what
                                                   * routes and meters it */
     ngx_pulse_conversation_t       *conversation;    /* or not needed yet */
+    ngx_pulse_embedding_request_t  *embedding;   /* instead of a chat */
     ngx_http_pulse_route_list_t     route;
 
     uint64_t                        prompt;      /* bound, tokens */
@@ -168,7 +173,7 @@ char *ngx_http_pulse_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 extern ngx_http_pulse_route_t  ngx_http_pulse_models_routes[];
 
-/* 1 if it chats and its provider is there. */
+/* 1 if it chats or embeds and its provider is there. */
 ngx_uint_t ngx_http_pulse_models_available(
     ngx_http_pulse_gateway_main_conf_t *gmcf, ngx_pulse_model_t *model);
 
@@ -185,8 +190,9 @@ void ngx_http_pulse_models_gemini(ngx_http_request_t *r,
 
 /*
  * Candidates for a request in the order they are to be asked: the model
- * named (or the default), then the fallbacks.  Sets route->known if none is
- * available that exists.
+ * named (or the default of a chat), then the fallbacks.  Of models it takes
+ * those of route->kind.  Sets route->known if none is available that exists,
+ * route->elsewhere if one exists that chats or embeds, but does not do this.
  */
 void ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_pulse_openai_request_t *chat, ngx_http_pulse_route_list_t *route);
@@ -275,6 +281,25 @@ ngx_int_t ngx_http_pulse_gateway_translate_answer(
 
 /* X-Pulse-Warning, if anything was left out. */
 ngx_int_t ngx_http_pulse_gateway_warning(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- embeddings (ngx_http_pulse_gateway_embedding.c) --- */
+
+/* Reads a request for them; results as of ngx_pulse_openai_read(). */
+ngx_int_t ngx_http_pulse_gateway_embedding_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, const ngx_str_t *body,
+    ngx_pulse_chat_refusal_t *refusal);
+
+/* As the functions of dialects above. */
+void ngx_http_pulse_gateway_embedding_choose(
+    ngx_http_pulse_gateway_ctx_t *ctx);
+ngx_int_t ngx_http_pulse_gateway_embedding_write(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
+
+/* Looks at a whole answer: NGX_OK if it can be used.  What the client gets
+ * is then in ctx->edited, or, if that is empty, the body as it came. */
+ngx_int_t ngx_http_pulse_gateway_embedding_answer(
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 

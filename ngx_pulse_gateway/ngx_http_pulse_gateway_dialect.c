@@ -226,6 +226,11 @@ ngx_http_pulse_gateway_dialect_choose(ngx_http_request_t *r,
     ngx_uint_t                  both;
     ngx_http_pulse_provider_t  *provider;
 
+    if (ctx->embedding) {
+        ngx_http_pulse_gateway_embedding_choose(ctx);
+        return;
+    }
+
     provider = ctx->route.elts[ctx->candidate].provider;
 
     both = 1 << NGX_PULSE_DIALECT_OPENAI | 1 << NGX_PULSE_DIALECT_RESPONSES;
@@ -319,13 +324,24 @@ ngx_http_pulse_gateway_dialect_endpoint(ngx_http_request_t *r,
         break;
 
     default: /* NGX_PULSE_DIALECT_OPENAI */
-        ngx_str_set(endpoint, "/chat/completions");
+
+        if (ctx->embedding) {
+            ngx_str_set(endpoint, "/embeddings");
+
+        } else {
+            ngx_str_set(endpoint, "/chat/completions");
+        }
+
         return NGX_OK;
     }
 
     name = &ctx->route.elts[ctx->candidate].name;
     method = ctx->chat.stream ? ":streamGenerateContent?alt=sse"
                               : ":generateContent";
+
+    if (ctx->embedding) {
+        method = ":batchEmbedContents";
+    }
 
     len = name->len + 2 * ngx_escape_uri(NULL, name->data, name->len,
                                          NGX_ESCAPE_URI_COMPONENT);
@@ -358,6 +374,10 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     ngx_http_pulse_candidate_t  *candidate;
 
     ctx->dropped.n = 0;
+
+    if (ctx->embedding) {
+        return ngx_http_pulse_gateway_embedding_write(ctx, b);
+    }
 
     if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_SPLICE) {
         ngx_http_pulse_gateway_dialect_splice(ctx, b);

@@ -190,7 +190,15 @@ ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
     type = ctx->content_type.len ? &ctx->content_type
                                  : &ngx_http_pulse_gateway_json;
 
-    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+    if (ctx->embedding) {
+
+        if (ctx->edited.len) {
+            text.data = ctx->edited.data;
+            text.len = ctx->edited.len;
+            type = &ngx_http_pulse_gateway_json;
+        }
+
+    } else if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
         (void) ngx_http_pulse_gateway_translate_answer(ctx, &b);
 
         text.data = b.data;
@@ -201,7 +209,9 @@ ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
     if (b.failed) {
         rc = ngx_http_pulse_error(r, NGX_HTTP_PULSE_INTERNAL_ERROR, NULL);
 
-    } else if (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO) {
+    } else if (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO
+               && ctx->embedding == NULL)
+    {
         rc = ngx_http_pulse_gateway_reply_studio(r, ctx, &text);
 
     } else {

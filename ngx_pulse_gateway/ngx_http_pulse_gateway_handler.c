@@ -129,10 +129,11 @@ static ngx_int_t
 ngx_http_pulse_gateway_read(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
 {
-    ngx_int_t                  status;
-    ngx_str_t                  body;
-    ngx_uint_t                 studio;
-    ngx_pulse_chat_refusal_t   refusal;
+    ngx_int_t                           status;
+    ngx_str_t                           body;
+    ngx_uint_t                          studio;
+    ngx_pulse_chat_refusal_t            refusal;
+    ngx_http_pulse_gateway_loc_conf_t  *glcf;
 
     *rc = ngx_http_pulse_body(r, &body);
 
@@ -140,9 +141,16 @@ ngx_http_pulse_gateway_read(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_gateway_module);
+
+    ctx->route.kind = glcf->kind;
     ctx->dialect = ngx_http_pulse_gateway_dialect_of(ctx->record->dialect);
 
-    if (ctx->dialect == NGX_PULSE_DIALECT_OPENAI) {
+    if (glcf->kind == NGX_PULSE_MODEL_EMBEDDING) {
+        status = ngx_http_pulse_gateway_embedding_read(r, ctx, &body,
+                                                       &refusal);
+
+    } else if (ctx->dialect == NGX_PULSE_DIALECT_OPENAI) {
         studio = (ctx->record->dialect == NGX_HTTP_PULSE_STUDIO);
 
         status = ngx_pulse_openai_read(&ctx->chat, r->pool, &body, studio,
@@ -195,6 +203,15 @@ ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
 
     if (ctx->route.n) {
         return NGX_OK;
+    }
+
+    if (ctx->route.elsewhere) {
+        *rc = ngx_http_pulse_invalid(r, "/model",
+                                     ctx->embedding
+                                     ? "is no model that makes embeddings"
+                                     : "is a model that makes embeddings"
+                                       " only, at /v1/embeddings");
+        return NGX_DECLINED;
     }
 
     ngx_pulse_buf_init(&b, 0);
@@ -251,6 +268,14 @@ ngx_http_pulse_gateway_estimate(ngx_http_request_t *r,
     ctx->prompt = ngx_pulse_tokens_bound(&chat->prompt) + most;
     ctx->likely = ngx_pulse_tokens_likely(&chat->prompt) + most / 2;
     ctx->likely = ngx_min(ctx->likely, ctx->prompt);
+
+    if (ctx->embedding) {
+
+        /* the least that anybody counts is a token for each */
+
+        ctx->prompt = ngx_max(ctx->prompt, ctx->embedding->inputs);
+        ctx->likely = ngx_max(ctx->likely, ctx->embedding->inputs);
+    }
 }
 
 
@@ -258,7 +283,7 @@ static void
 ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    uint64_t                            most;
+    uint64_t                            most, least;
     ngx_int_t                           rc;
     ngx_pulse_model_t                  *model;
     ngx_http_pulse_gateway_loc_conf_t  *glcf;
@@ -276,10 +301,20 @@ ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
                                            : glcf->default_max_tokens;
     ctx->max_tokens = ngx_min(ctx->max_tokens, most);
 
+    least = ctx->prompt + ctx->chat.n;
+
+    if (ctx->embedding) {
+
+        /* there is no output, and half of the inputs is of no use */
+
+        ctx->max_tokens = 0;
+        least = ctx->prompt;
+    }
+
     rc = ngx_http_pulse_usage_reserve(r, NGX_HTTP_PULSE_TOKENS,
                                       ctx->prompt
                                       + ctx->max_tokens * ctx->chat.n,
-                                      ctx->prompt + ctx->chat.n,
+                                      least,
                                       ngx_http_pulse_gateway_reserved, ctx);
 
     if (rc == NGX_AGAIN) {

@@ -19,6 +19,8 @@ static char *ngx_http_pulse_gateway_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_pulse_gateway(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_pulse_embeddings(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_pulse_count_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_pulse_gateway_defaults(ngx_conf_t *cf,
@@ -56,6 +58,13 @@ static ngx_command_t  ngx_http_pulse_gateway_commands[] = {
     { ngx_string("pulse_gateway"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_pulse_gateway,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pulse_embeddings"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_pulse_embeddings,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -360,6 +369,9 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
         ngx_memzero(&chat, sizeof(ngx_pulse_openai_request_t));
         chat.model = name[i];
 
+        ngx_memzero(&route, sizeof(ngx_http_pulse_route_list_t));
+        route.kind = NGX_PULSE_MODEL_CHAT;
+
         ngx_http_pulse_gateway_route(gmcf, &chat, &route);
 
         if (!route.known) {
@@ -417,6 +429,17 @@ ngx_http_pulse_gateway(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_http_pulse_gateway_handler;
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_pulse_embeddings(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_pulse_gateway_loc_conf_t *glcf = conf;
+
+    glcf->kind = NGX_PULSE_MODEL_EMBEDDING;
+
+    return ngx_http_pulse_gateway(cf, cmd, conf);
 }
 
 

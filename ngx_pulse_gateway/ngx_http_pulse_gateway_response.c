@@ -619,6 +619,10 @@ static ngx_int_t
 ngx_http_pulse_gateway_readable(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
+    if (ctx->embedding) {
+        return ngx_http_pulse_gateway_embedding_answer(ctx);
+    }
+
     if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE) {
         return ngx_http_pulse_gateway_translate_read(r, ctx);
     }

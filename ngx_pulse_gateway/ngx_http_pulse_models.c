@@ -30,6 +30,8 @@ static ngx_uint_t ngx_http_pulse_route_within(
     ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_http_pulse_provider_t *provider, const ngx_str_t *name,
     ngx_http_pulse_route_list_t *route);
+static ngx_uint_t ngx_http_pulse_route_fits(ngx_pulse_model_t *model,
+    ngx_http_pulse_route_list_t *route);
 static void ngx_http_pulse_route_add(ngx_http_pulse_provider_t *provider,
     ngx_pulse_model_t *model, const ngx_str_t *name,
     ngx_http_pulse_route_list_t *route);
@@ -157,7 +159,9 @@ ngx_http_pulse_models_available(ngx_http_pulse_gateway_main_conf_t *gmcf,
 {
     ngx_http_pulse_provider_t  *provider;
 
-    if (model->kind != NGX_PULSE_MODEL_CHAT) {
+    if (model->kind != NGX_PULSE_MODEL_CHAT
+        && model->kind != NGX_PULSE_MODEL_EMBEDDING)
+    {
         return 0;
     }
 
@@ -397,11 +401,13 @@ ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_uint_t   i, known;
 
     route->n = 0;
+    route->elsewhere = 0;
     known = 0;
 
-    if (chat->model.len == 0
-        || (chat->model.len == 4
-            && ngx_strncmp(chat->model.data, "auto", 4) == 0))
+    if (route->kind == NGX_PULSE_MODEL_CHAT
+        && (chat->model.len == 0
+            || (chat->model.len == 4
+                && ngx_strncmp(chat->model.data, "auto", 4) == 0)))
     {
         name = gmcf->defaults ? gmcf->defaults->elts : NULL;
 
@@ -457,7 +463,7 @@ ngx_http_pulse_route_name(ngx_http_pulse_gateway_main_conf_t *gmcf,
 
     if (model) {
 
-        if (model->kind != NGX_PULSE_MODEL_CHAT) {
+        if (!ngx_http_pulse_route_fits(model, route)) {
             return 0;
         }
 
@@ -495,7 +501,7 @@ ngx_http_pulse_route_within(ngx_http_pulse_gateway_main_conf_t *gmcf,
 
     if (model) {
 
-        if (model->kind != NGX_PULSE_MODEL_CHAT) {
+        if (!ngx_http_pulse_route_fits(model, route)) {
             return 0;
         }
 
@@ -515,8 +521,30 @@ ngx_http_pulse_route_within(ngx_http_pulse_gateway_main_conf_t *gmcf,
 
         model = ngx_pulse_models_base(&gmcf->models, &provider->name, name);
 
+        if (model && !ngx_http_pulse_route_fits(model, route)) {
+            return 0;
+        }
+
         ngx_http_pulse_route_add(provider, model, name, route);
         return 1;
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_pulse_route_fits(ngx_pulse_model_t *model,
+    ngx_http_pulse_route_list_t *route)
+{
+    if (model->kind == route->kind) {
+        return 1;
+    }
+
+    if (route->kind == NGX_PULSE_MODEL_EMBEDDING
+        || model->kind == NGX_PULSE_MODEL_EMBEDDING)
+    {
+        route->elsewhere = 1;
     }
 
     return 0;

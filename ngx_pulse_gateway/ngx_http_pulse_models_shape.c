@@ -32,7 +32,9 @@ ngx_http_pulse_models_anthropic(ngx_http_request_t *r,
     for (i = 0; i < gmcf->models.nelts; i++) {
         model = &gmcf->models.elts[i];
 
-        if (!ngx_http_pulse_models_available(gmcf, model)) {
+        if (model->kind != NGX_PULSE_MODEL_CHAT
+            || !ngx_http_pulse_models_available(gmcf, model))
+        {
             continue;
         }
 
@@ -86,7 +88,9 @@ ngx_http_pulse_models_gemini(ngx_http_request_t *r,
     for (i = 0; i < gmcf->models.nelts; i++) {
         model = &gmcf->models.elts[i];
 
-        if (!ngx_http_pulse_models_available(gmcf, model)) {
+        if (model->kind != NGX_PULSE_MODEL_CHAT
+            || !ngx_http_pulse_models_available(gmcf, model))
+        {
             continue;
         }
 

@@ -172,7 +172,9 @@ my $list = get('/v1/models')->{json};
 is($list->{object}, 'list', 'a list of models');
 ok((grep { $_->{id} eq 'gpt-4o' && $_->{object} eq 'model'
            && $_->{owned_by} eq 'openai' } @{ $list->{data} }), 'has ours');
-ok(!(grep { /claude|image|embedding/ } map { $_->{id} } @{ $list->{data} }),
+ok((grep { $_->{id} eq 'text-embedding-3-small' } @{ $list->{data} }),
+   'those that embed too');
+ok(!(grep { /claude|image/ } map { $_->{id} } @{ $list->{data} }),
    'has none that cannot be had');
 
 is(get('/v1/models/gpt-4o')->{json}{id}, 'gpt-4o', 'one model');

@@ -35,13 +35,15 @@ my $spent = 0;
 # What the SDK saw of one scenario.
 
 sub sdk {
-    my ($scenario, $with) = @_;
+    my ($scenario, $with, $model) = @_;
 
     local $ENV{OPENAI_BASE_URL} = "http://127.0.0.1:${\ $studio->port}/v1";
     local $ENV{OPENAI_API_KEY} = $with // $key;
     local $ENV{NODE_OPTIONS} = '';
 
-    my $line = qx{node $root/t/sdk/openai.mjs $scenario gpt-4o 2>&1};
+    $model //= 'gpt-4o';
+
+    my $line = qx{node $root/t/sdk/openai.mjs $scenario $model 2>&1};
 
     return eval { JSON::PP->new->utf8->decode($line) }
         // { error => 'no JSON', message => $line };
@@ -175,6 +177,41 @@ ok(wait_until {
     sql("SELECT count(*) FROM usage_events
          WHERE user_id = '$user' AND estimated") == 1
 }, 'and is settled by estimate');
+
+
+# embeddings: base64 by default, which not every provider gives
+
+my ($embedding) = grep { /multiple_texts/ && m{^openai-embeddings/} }
+                  keys %{ Pulse::Replay::manifest() };
+my $vectors = JSON::PP->new->utf8
+    ->decode(Pulse::Replay::recording($embedding));
+
+$replay->play({ file => $embedding });
+$saw = sdk('embeddings', undef, 'text-embedding-3-small');
+
+is($saw->{error}, undef, 'embeddings') or diag($saw->{message});
+is_deeply($saw->{floats}, [map { $_->{embedding} } @{ $vectors->{data} }],
+          'as numbers');
+is_deeply([map { [map { unpack 'f<', pack 'f<', $_ } @$_] }
+           @{ $saw->{vectors} }],
+          [map { [map { unpack 'f<', pack 'f<', $_ } @{ $_->{embedding} }] }
+           @{ $vectors->{data} }], 'and as the SDK asks for them');
+is($saw->{usage}{prompt_tokens}, $vectors->{usage}{prompt_tokens},
+   'their usage');
+is(($replay->requests(2))[0]{json}{encoding_format}, 'base64',
+   'which is in base64');
+
+$spent += 2 * $vectors->{usage}{prompt_tokens};
+
+ok(wait_until {
+    sql("SELECT sum(amount) FROM usage_events
+         WHERE user_id = '$user' AND model = 'text-embedding-3-small'")
+    == 2 * $vectors->{usage}{prompt_tokens}
+}, 'metered to the token');
+
+$saw = sdk('embeddings', undef, 'gpt-4o');
+is($saw->{status}, 400, 'of a model that makes none');
+is($saw->{requests}, 1, 'in one request');
 
 
 # the catalogue

@@ -57,6 +57,49 @@ subtest 'health and models' => sub {
 };
 
 
+subtest 'embeddings' => sub {
+    my $embed = sub {
+        return http(POST => '/demo/v1/embeddings',
+                    socket => $sidecar->socket_path,
+                    json => { model => 'demo-embedding', @_ });
+    };
+    my $product = sub {
+        my ($a, $b) = map { $_->{embedding} } @_;
+        my $sum = 0;
+
+        $sum += $a->[$_] * $b->[$_] for 0 .. $#$a;
+
+        return $sum;
+    };
+
+    my $reply = $embed->(input => ['the red cat', 'the red dog',
+                                   "\x{633}\x{644}\x{627}\x{645}"]);
+    my @data = @{ $reply->{json}{data} };
+
+    is($reply->{status}, 200);
+    is_deeply([map { $_->{index} } @data], [0, 1, 2], 'one for each');
+    is(scalar @{ $_->{embedding} }, 256, 'of one size') for @data;
+    ok(abs($product->($_, $_) - 1) < 1e-4, 'and length') for @data;
+    cmp_ok($product->(@data[0, 1]), '>', $product->(@data[0, 2]),
+           'what shares words is nearer');
+    is($reply->{json}{usage}{prompt_tokens}, 7, 'a token a word');
+
+    my $again = $embed->(input => 'the red cat', dimensions => 256);
+
+    is_deeply($again->{json}{data}[0], $data[0], 'always the same');
+    is(scalar @{ $again->{json}{data} }, 1, 'of one text');
+
+    for my $case ([input => []], [input => 5], [input => ['a', 5]], [],
+                  [input => 'x', dimensions => 2000],
+                  [input => 'x', model => undef])
+    {
+        $reply = $embed->(@$case);
+        is($reply->{status}, 400, 'refused');
+        is($reply->{json}{error}{type}, 'invalid_request_error');
+    }
+};
+
+
 subtest 'a whole answer' => sub {
     my $reply = ask('two words');
     my $json = $reply->{json};

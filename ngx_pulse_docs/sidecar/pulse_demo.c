@@ -72,6 +72,8 @@ static void pulse_demo_text(ngx_pulse_buf_t *b, const char *text);
 
 static const char  pulse_demo_model_list[] =
     "{\"object\":\"list\",\"data\":[{\"id\":\"demo\",\"object\":\"model\","
+    "\"created\":1767225600,\"owned_by\":\"pulse\"},"
+    "{\"id\":\"demo-embedding\",\"object\":\"model\","
     "\"created\":1767225600,\"owned_by\":\"pulse\"}]}";
 
 

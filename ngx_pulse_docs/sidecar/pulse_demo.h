@@ -17,5 +17,8 @@
 enum MHD_Result pulse_demo_chat(pulse_http_request_t *r);
 enum MHD_Result pulse_demo_models(pulse_http_request_t *r);
 
+/* (pulse_embedding.c) */
+enum MHD_Result pulse_demo_embeddings(pulse_http_request_t *r);
+
 
 #endif /* _PULSE_DEMO_H_INCLUDED_ */

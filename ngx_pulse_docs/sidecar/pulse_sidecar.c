@@ -28,6 +28,7 @@ static pulse_http_route_t  pulse_sidecar_routes[] = {
     { "GET", "/health", pulse_sidecar_health },
     { "GET", "/demo/v1/models", pulse_demo_models },
     { "POST", "/demo/v1/chat/completions", pulse_demo_chat },
+    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings },
     { NULL, NULL, NULL }
 };
 

@@ -17,7 +17,7 @@ PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_tree \
     ngx_pulse_utf8 ngx_pulse_base64url pulse_pool pulse_file pulse_store
 
 SIDECAR_SRCS = $(PURE) pulse_sidecar pulse_log pulse_http pulse_pacer \
-    pulse_demo pulse_answer pulse_work pulse_outbox pulse_mail
+    pulse_demo pulse_answer pulse_embedding pulse_work pulse_outbox pulse_mail
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_migrate pulse_people pulse_keyring
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
@@ -29,7 +29,8 @@ sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl -lcrypto
+	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl \
+	    -lcrypto -lm
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"

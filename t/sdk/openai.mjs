@@ -84,6 +84,23 @@ const scenarios = {
         return { ids };
     },
 
+    /* asks for base64 unless told, and decodes it */
+
+    async embeddings() {
+        const input = ['one', 'two', 'three'];
+        const vectors = async (params) =>
+            (await client.embeddings.create({ model, input, ...params }))
+                .data.map((entry) => Array.from(entry.embedding));
+        const { data, usage } = await client.embeddings
+            .create({ model, input });
+
+        return {
+            vectors: data.map((entry) => Array.from(entry.embedding)),
+            floats: await vectors({ encoding_format: 'float' }),
+            usage,
+        };
+    },
+
     /* leaves after the first piece of text */
 
     async abort() {

@@ -66,6 +66,13 @@ sub gateway_nginx {
             $location
         }
 
+        location = /v1/embeddings {
+            pulse_dialect openai;
+            pulse_auth on;
+            pulse_embeddings;
+            $location
+        }
+
         location = /v1/chat/complete {
             pulse_auth on;
             pulse_gateway;
