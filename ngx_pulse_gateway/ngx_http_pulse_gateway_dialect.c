@@ -499,6 +499,15 @@ ngx_http_pulse_gateway_dialect_pass(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_pulse_buf_free(&edited);
     ngx_pulse_buf_free(&model);
 
+    /* it was read before, so unless memory is short it is what we set */
+
+    if (rc == NGX_ERROR && !model.failed && !b->failed) {
+        return ngx_pulse_refuse(&ctx->refusal, NULL, NULL,
+                                "the model, the limit of tokens and \"store\""
+                                " must be there once, and not as an object"
+                                " or an array");
+    }
+
     return rc;
 }
 

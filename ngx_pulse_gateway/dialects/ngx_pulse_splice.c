@@ -29,10 +29,12 @@ typedef struct {
 
 static ngx_int_t ngx_pulse_splice_value(void *data,
     ngx_pulse_json_event_t *ev);
-static void ngx_pulse_splice_outer(const ngx_pulse_splice_t *splice,
+static ngx_int_t ngx_pulse_splice_outer(const ngx_pulse_splice_t *splice,
     ngx_pulse_splice_place_t *place, ngx_pulse_json_event_t *ev);
-static void ngx_pulse_splice_inner(const ngx_pulse_splice_t *splice,
+static ngx_int_t ngx_pulse_splice_inner(const ngx_pulse_splice_t *splice,
     ngx_pulse_splice_place_t *place, ngx_pulse_json_event_t *ev);
+static ngx_uint_t ngx_pulse_splice_follows(const ngx_pulse_splice_ctx_t *ctx,
+    const ngx_pulse_splice_place_t *place);
 static void ngx_pulse_splice_write(const ngx_pulse_splice_t *splice,
     ngx_pulse_splice_place_t *place, ngx_pulse_buf_t *b);
 static void ngx_pulse_splice_key(const char *key, ngx_pulse_buf_t *b);
@@ -87,6 +89,8 @@ ngx_pulse_splice(const ngx_str_t *text, const ngx_pulse_splice_t *splices,
         place = &ctx.places[next];
 
         if (splices[next].value.len) {
+            place->more |= ngx_pulse_splice_follows(&ctx, place);
+
             ngx_pulse_buf_append(b, text->data + pos, place->start - pos);
             ngx_pulse_splice_write(&splices[next], place, b);
             pos = place->end;
@@ -106,6 +110,7 @@ ngx_pulse_splice_value(void *data, ngx_pulse_json_event_t *ev)
 {
     ngx_pulse_splice_ctx_t *ctx = data;
 
+    ngx_int_t                  rc;
     ngx_uint_t                 i;
     const ngx_pulse_splice_t  *splice;
     ngx_pulse_splice_place_t  *place;
@@ -123,6 +128,7 @@ ngx_pulse_splice_value(void *data, ngx_pulse_json_event_t *ev)
     for (i = 0; i < ctx->n; i++) {
         splice = &ctx->splices[i];
         place = &ctx->places[i];
+        rc = NGX_OK;
 
         if (ev->depth == 0) {
 
@@ -134,10 +140,14 @@ ngx_pulse_splice_value(void *data, ngx_pulse_json_event_t *ev)
                                            : NGX_PULSE_SPLICE_MEMBER;
 
         } else if (ev->depth == 1) {
-            ngx_pulse_splice_outer(splice, place, ev);
+            rc = ngx_pulse_splice_outer(splice, place, ev);
 
         } else {
-            ngx_pulse_splice_inner(splice, place, ev);
+            rc = ngx_pulse_splice_inner(splice, place, ev);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         /* of what is no scalar the end is not known yet */
@@ -154,57 +164,62 @@ ngx_pulse_splice_value(void *data, ngx_pulse_json_event_t *ev)
 }
 
 
-static void
+/* no name stands twice: what is found again is spelled the other way, and
+ * which of the two counts is up to who reads it */
+
+static ngx_int_t
 ngx_pulse_splice_outer(const ngx_pulse_splice_t *splice,
     ngx_pulse_splice_place_t *place, ngx_pulse_json_event_t *ev)
 {
+    const char *const  *names;
+
+    names = splice->parent[0] ? splice->parent : splice->key;
+
     if (place->found || place->parent) {
-        return;
+        return ngx_pulse_splice_is(&ev->key, names) ? NGX_ERROR : NGX_OK;
     }
 
     place->more = 1;
 
-    if (splice->parent[0] == NULL) {
-
-        if (ngx_pulse_splice_is(&ev->key, splice->key)) {
-            place->found = 1;
-            place->start = ev->start;
-            place->end = ev->end;
-            place->how = NGX_PULSE_SPLICE_VALUE;
-        }
-
-        return;
+    if (!ngx_pulse_splice_is(&ev->key, names)) {
+        return NGX_OK;
     }
 
-    if (!ngx_pulse_splice_is(&ev->key, splice->parent)) {
-        return;
+    place->start = ev->start;
+    place->end = ev->end;
+
+    if (splice->parent[0] == NULL) {
+        place->found = 1;
+        place->how = NGX_PULSE_SPLICE_VALUE;
+        return NGX_OK;
     }
 
     place->parent = 1;
+    place->how = NGX_PULSE_SPLICE_INNER;
 
     if (ev->type == NGX_PULSE_JSON_OBJECT) {
         place->start = ev->end;
         place->how = NGX_PULSE_SPLICE_MEMBER;
         place->more = 0;
-
-    } else {
-        place->start = ev->start;
-        place->how = NGX_PULSE_SPLICE_INNER;
     }
 
-    place->end = ev->end;
+    return NGX_OK;
 }
 
 
-static void
+static ngx_int_t
 ngx_pulse_splice_inner(const ngx_pulse_splice_t *splice,
     ngx_pulse_splice_place_t *place, ngx_pulse_json_event_t *ev)
 {
-    if (!place->parent || place->found || ev->key.data == NULL
-        || ev->path[0].data == NULL
+    if (!place->parent || ev->key.data == NULL || ev->path[0].data == NULL
         || !ngx_pulse_splice_is(&ev->path[0], splice->parent))
     {
-        return;
+        return NGX_OK;
+    }
+
+    if (place->found) {
+        return ngx_pulse_splice_is(&ev->key, splice->key) ? NGX_ERROR
+                                                          : NGX_OK;
     }
 
     place->more = 1;
@@ -215,6 +230,31 @@ ngx_pulse_splice_inner(const ngx_pulse_splice_t *splice,
         place->end = ev->end;
         place->how = NGX_PULSE_SPLICE_VALUE;
     }
+
+    return NGX_OK;
+}
+
+
+/* 1 if another member is put into the same place after this one */
+
+static ngx_uint_t
+ngx_pulse_splice_follows(const ngx_pulse_splice_ctx_t *ctx,
+    const ngx_pulse_splice_place_t *place)
+{
+    ngx_uint_t                       i;
+    const ngx_pulse_splice_place_t  *other;
+
+    for (i = 0; i < ctx->n; i++) {
+        other = &ctx->places[i];
+
+        if (other != place && other->end == place->end && other->end
+            && ctx->splices[i].value.len)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

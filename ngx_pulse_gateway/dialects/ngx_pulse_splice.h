@@ -26,8 +26,8 @@ typedef struct {
 
 /*
  * Appends the document, an object, with "n" members replaced, or put first
- * where they are missing.  NGX_OK, or NGX_ERROR if it is no object, takes no
- * such member, or without memory.
+ * where they are missing.  NGX_OK, or NGX_ERROR if it is no object, has such a
+ * member in both spellings or as no scalar, or without memory.
  */
 ngx_int_t ngx_pulse_splice(const ngx_str_t *text,
     const ngx_pulse_splice_t *splices, ngx_uint_t n,
