@@ -5,6 +5,7 @@
 
 #include "ngx_http_pulse.h"
 #include "ngx_http_pulse_usage.h"
+#include "ngx_pulse_breaker.h"
 #include "ngx_pulse_conversation.h"
 #include "ngx_pulse_embedding.h"
 #include "ngx_pulse_models.h"
@@ -41,6 +42,9 @@ typedef struct {
     ngx_http_upstream_conf_t        waiting;
     ngx_http_upstream_conf_t        reading;
     ngx_http_upstream_conf_t        ending;
+    ngx_pulse_breaker_limits_t      breaker;
+    ngx_pulse_breaker_t            *health;         /* in shared memory */
+    ngx_uint_t                      row;            /* of metrics */
     unsigned                        available:1;
     unsigned                        standby:1;      /* only if alone */
 } ngx_http_pulse_provider_t;
@@ -51,6 +55,7 @@ typedef struct {
     ngx_pulse_models_t              models;
     ngx_array_t                    *defaults;    /* ngx_str_t, models */
     ngx_http_upstream_srv_conf_t    balancer;    /* over the candidates */
+    ngx_shm_zone_t                 *zone;        /* health of providers */
 } ngx_http_pulse_gateway_main_conf_t;
 
 
@@ -104,6 +109,11 @@ typedef struct {
 #endif
     void                           *data;
     ngx_uint_t                      tries;
+    ngx_uint_t                      ticket;      /* of a probe, or 0 */
+    ngx_msec_t                      again;       /* shortest wait known, ms */
+    unsigned                        held:1;      /* candidate asked for it */
+    unsigned                        told:1;      /* how candidate did */
+    unsigned                        unavailable:1;  /* nobody may be asked */
 
     /* request to the candidate */
 
@@ -118,7 +128,7 @@ typedef struct {
     ngx_http_chunked_t              chunked;
     off_t                           length;      /* of its body, or -1 */
     ngx_str_t                       content_type;
-    ngx_uint_t                      retry_after; /* seconds, 0: not said */
+    ngx_msec_t                      retry_after; /* ms; 0: not said */
     ngx_pulse_buf_t                 body;
     ngx_pulse_chat_error_t          error;
     ngx_http_pulse_code_e           code;        /* our verdict on it */
@@ -309,6 +319,40 @@ ngx_int_t ngx_http_pulse_gateway_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 
 
+/* No other candidate of the current one's provider is asked. */
+void ngx_http_pulse_gateway_forget(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- health of providers (ngx_http_pulse_gateway_health.c) --- */
+
+typedef enum {
+    NGX_HTTP_PULSE_GATEWAY_WORKS = 0,
+    NGX_HTTP_PULSE_GATEWAY_BREAKS,
+    NGX_HTTP_PULSE_GATEWAY_OWED,            /* money is, or the key is bad */
+    NGX_HTTP_PULSE_GATEWAY_NOTHING          /* can be said of it */
+} ngx_http_pulse_gateway_report_e;
+
+#define ngx_http_pulse_gateway_shpool(r)                                      \
+    ((ngx_slab_pool_t *) ((ngx_http_pulse_gateway_main_conf_t *)              \
+        ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module))      \
+            ->zone->shm.addr)
+
+ngx_int_t ngx_http_pulse_gateway_health_metrics(ngx_conf_t *cf);
+ngx_int_t ngx_http_pulse_gateway_health_zone(ngx_conf_t *cf,
+    ngx_http_pulse_gateway_main_conf_t *gmcf);
+
+/* NGX_OK if the current candidate may be asked, NGX_BUSY if not now. */
+ngx_int_t ngx_http_pulse_gateway_admit(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* How the provider of the current candidate did. */
+void ngx_http_pulse_gateway_report(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_http_pulse_gateway_report_e report);
+
+/* It is not asked before what it said in Retry-After, if it did. */
+void ngx_http_pulse_gateway_hold(ngx_http_pulse_gateway_ctx_t *ctx);
+
+
 /* --- answer: the provider's (ngx_http_pulse_gateway_response.c) --- */
 
 /* Forgets what an earlier candidate said. */
@@ -385,6 +429,19 @@ typedef enum {
     NGX_HTTP_PULSE_GATEWAY_NOUTCOMES
 } ngx_http_pulse_gateway_outcome_e;
 
+
+/* Series are static, so providers by other names share one row. */
+
+#define ngx_http_pulse_gateway_each(series)                                   \
+    series("openai"),                                                         \
+    series("anthropic"),                                                      \
+    series("google"),                                                         \
+    series("replicate"),                                                      \
+    series("demo"),                                                           \
+    series("other")
+
+/* The row of a provider in them. */
+ngx_uint_t ngx_http_pulse_gateway_row(const ngx_str_t *provider);
 
 void ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_http_pulse_gateway_outcome_e outcome);

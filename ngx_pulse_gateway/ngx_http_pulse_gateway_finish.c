@@ -159,6 +159,10 @@ ngx_http_pulse_gateway_failure(ngx_http_pulse_gateway_ctx_t *ctx,
         return NGX_HTTP_PULSE_INVALID_REQUEST;
     }
 
+    if (ctx->unavailable && !ctx->started) {
+        return NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
+    }
+
     if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
         return NGX_HTTP_PULSE_INTERNAL_ERROR;
     }
@@ -353,13 +357,13 @@ ngx_http_pulse_gateway_reply_failure(ngx_http_request_t *r,
     ngx_http_pulse_usage_cancel(r);
     ctx->settled = 1;
 
-    if (ctx->retry_after && ctx->code == NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE) {
+    if (ctx->again && ctx->code == NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE) {
         value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
         if (value.data == NULL) {
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(value.data, "%ui", ctx->retry_after)
+        value.len = ngx_sprintf(value.data, "%M", (ctx->again + 999) / 1000)
                     - value.data;
 
         if (ngx_http_pulse_set_header(r, "Retry-After", &value) != NGX_OK) {
@@ -396,6 +400,10 @@ ngx_http_pulse_gateway_end(ngx_http_request_t *r,
         && ngx_http_pulse_gateway_end_stream(ctx) == NGX_ABORT)
     {
         return;
+    }
+
+    if (rc != NGX_OK || ctx->broken) {
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
     }
 
     outcome = NGX_HTTP_PULSE_GATEWAY_SERVED;

@@ -357,6 +357,13 @@ ngx_http_pulse_gateway_cleanup(void *data)
 {
     ngx_http_pulse_gateway_ctx_t *ctx = data;
 
+    if (ctx->ticket) {
+
+        /* whatever ended the request, another one may probe */
+
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_NOTHING);
+    }
+
     ngx_pulse_buf_free(&ctx->body);
     ngx_pulse_buf_free(&ctx->edited);
     ngx_pulse_sse_free(&ctx->splitter);

@@ -5,8 +5,6 @@
 #define NGX_HTTP_PULSE_GATEWAY_ANSWER_MAX   (16 * 1024 * 1024)
 #define NGX_HTTP_PULSE_GATEWAY_MAX_TOKENS   4096
 
-#define NGX_HTTP_PULSE_GATEWAY_NAMED        6
-
 
 static ngx_int_t ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf);
@@ -130,15 +128,8 @@ ngx_module_t  ngx_http_pulse_gateway_module = {
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
-/* series are static, so providers by other names share one row */
-
 static ngx_str_t  ngx_http_pulse_gateway_named[] = {
-    ngx_string("openai"),
-    ngx_string("anthropic"),
-    ngx_string("google"),
-    ngx_string("replicate"),
-    ngx_string("demo"),
-    ngx_string("other")
+    ngx_http_pulse_gateway_each(ngx_string)
 };
 
 
@@ -157,12 +148,7 @@ static ngx_str_t  ngx_http_pulse_gateway_named[] = {
 
 
 static ngx_pulse_metric_t  ngx_http_pulse_gateway_outcomes[] = {
-    ngx_http_pulse_gateway_requests("openai"),
-    ngx_http_pulse_gateway_requests("anthropic"),
-    ngx_http_pulse_gateway_requests("google"),
-    ngx_http_pulse_gateway_requests("replicate"),
-    ngx_http_pulse_gateway_requests("demo"),
-    ngx_http_pulse_gateway_requests("other")
+    ngx_http_pulse_gateway_each(ngx_http_pulse_gateway_requests)
 };
 
 
@@ -214,16 +200,15 @@ ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
 }
 
 
-void
-ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
-    ngx_http_pulse_gateway_outcome_e outcome)
+ngx_uint_t
+ngx_http_pulse_gateway_row(const ngx_str_t *provider)
 {
-    ngx_str_t   *name, *provider;
-    ngx_uint_t   i;
+    ngx_str_t   *name;
+    ngx_uint_t   i, n;
 
-    provider = &ctx->record->provider;
+    n = sizeof(ngx_http_pulse_gateway_named) / sizeof(ngx_str_t);
 
-    for (i = 0; i < NGX_HTTP_PULSE_GATEWAY_NAMED - 1; i++) {
+    for (i = 0; i < n - 1; i++) {
         name = &ngx_http_pulse_gateway_named[i];
 
         if (name->len == provider->len
@@ -233,6 +218,17 @@ ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
         }
     }
 
+    return i;
+}
+
+
+void
+ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_http_pulse_gateway_outcome_e outcome)
+{
+    ngx_uint_t  i;
+
+    i = ctx->route.elts[ctx->candidate].provider->row;
     i = i * NGX_HTTP_PULSE_GATEWAY_NOUTCOMES + outcome;
 
     ngx_pulse_metric_add(&ngx_http_pulse_gateway_outcomes[i], 1);
@@ -309,7 +305,13 @@ ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf)
 
     n = sizeof(ngx_http_pulse_gateway_times) / sizeof(ngx_pulse_metric_t);
 
-    return ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_times, n);
+    if (ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_times, n)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_pulse_gateway_health_metrics(cf);
 }
 
 
@@ -358,6 +360,10 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_uint_t                     i;
     ngx_pulse_openai_request_t     chat;
     ngx_http_pulse_route_list_t    route;
+
+    if (ngx_http_pulse_gateway_health_zone(cf, gmcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (gmcf->defaults == NULL) {
         return NGX_CONF_OK;

@@ -57,16 +57,20 @@ ngx_http_pulse_gateway_get_peer(ngx_peer_connection_t *pc, void *data)
         if (!ctx->started) {
             rc = ngx_http_pulse_gateway_start_candidate(ctx);
 
-            if (rc == NGX_DECLINED && ctx->candidate + 1 < ctx->route.n) {
-
-                /* what it cannot express another one may */
+            if ((rc == NGX_DECLINED || rc == NGX_BUSY)
+                && ctx->candidate + 1 < ctx->route.n)
+            {
+                /* what it cannot express, or not now, another one may */
 
                 ctx->candidate++;
                 continue;
             }
 
             if (rc != NGX_OK) {
-                ctx->refused = (rc == NGX_DECLINED);
+
+                /* NGX_BUSY would have nginx write a line for each request */
+
+                ctx->refused = (rc == NGX_DECLINED && !ctx->unavailable);
                 return NGX_ERROR;
             }
         }
@@ -77,11 +81,17 @@ ngx_http_pulse_gateway_get_peer(ngx_peer_connection_t *pc, void *data)
         rc = ctx->get(pc, ctx->data);
         ctx->tries = pc->tries;
 
-        if (rc != NGX_BUSY || ctx->candidate + 1 == ctx->route.n) {
+        if (rc != NGX_BUSY) {
             break;
         }
 
         /* all addresses of it are known to be down: the next one then */
+
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
+
+        if (ctx->candidate + 1 == ctx->route.n) {
+            break;
+        }
 
         ctx->candidate++;
         ctx->started = 0;
@@ -118,9 +128,17 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
     ctx->record->provider = provider->name;
     ctx->record->model = candidate->name;
 
+    rc = ngx_http_pulse_gateway_admit(ctx);
+
+    if (rc != NGX_OK) {
+        ctx->unavailable = 1;
+        return rc;
+    }
+
     rc = ngx_http_pulse_gateway_build(r, ctx);
 
     if (rc != NGX_OK) {
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_NOTHING);
         return rc;
     }
 
@@ -192,6 +210,7 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
 
         ctx->started = 0;
         ctx->record->attempts--;
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_NOTHING);
         return;
     }
 
@@ -203,10 +222,40 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
         return;
     }
 
+    if (!ctx->told) {
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
+    }
+
     if (left) {
         ctx->candidate++;
         ctx->started = 0;
     }
+}
+
+
+void
+ngx_http_pulse_gateway_forget(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_uint_t                    i, n;
+    ngx_http_pulse_provider_t    *provider;
+    ngx_http_pulse_route_list_t  *route;
+
+    route = &ctx->route;
+    provider = route->elts[ctx->candidate].provider;
+    n = ctx->candidate + 1;
+
+    for (i = n; i < route->n; i++) {
+        if (route->elts[i].provider != provider) {
+            route->elts[n++] = route->elts[i];
+        }
+    }
+
+    route->n = n;
+
+    /* as get_peer() counts them: this is what nginx asks before it goes on */
+
+    r->upstream->peer.tries = n - ctx->candidate;
 }
 
 

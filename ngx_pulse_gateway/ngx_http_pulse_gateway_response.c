@@ -9,6 +9,9 @@
  */
 
 
+#define NGX_HTTP_PULSE_GATEWAY_RETRY_MAX  86400000     /* ms, a day */
+
+
 typedef ngx_int_t (*ngx_http_pulse_gateway_field_pt)(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value);
 
@@ -35,6 +38,8 @@ static ngx_int_t ngx_http_pulse_gateway_field_connection(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_gateway_field_retry(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value);
+static ngx_int_t ngx_http_pulse_gateway_field_retry_ms(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_gateway_header_done(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_collect(ngx_http_request_t *r);
@@ -46,6 +51,8 @@ static ngx_int_t ngx_http_pulse_gateway_readable(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_owed(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_uint_t all);
 
 
 static ngx_http_pulse_gateway_field_t  ngx_http_pulse_gateway_fields[] = {
@@ -56,6 +63,7 @@ static ngx_http_pulse_gateway_field_t  ngx_http_pulse_gateway_fields[] = {
     { ngx_string("content-encoding"), ngx_http_pulse_gateway_field_encoding },
     { ngx_string("connection"), ngx_http_pulse_gateway_field_connection },
     { ngx_string("retry-after"), ngx_http_pulse_gateway_field_retry },
+    { ngx_string("retry-after-ms"), ngx_http_pulse_gateway_field_retry_ms },
     { ngx_null_string, NULL }
 };
 
@@ -289,18 +297,45 @@ ngx_http_pulse_gateway_field_connection(ngx_http_request_t *r,
 }
 
 
-/* seconds; a date is not worth the parsing */
+/* RFC 9110, 10.2.3: seconds or a date */
 
 static ngx_int_t
 ngx_http_pulse_gateway_field_retry(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value)
+{
+    time_t  n;
+
+    n = ngx_atotm(value->data, value->len);
+
+    if (n == (time_t) NGX_ERROR) {
+        n = ngx_parse_http_time(value->data, value->len);
+
+        if (n != (time_t) NGX_ERROR) {
+            n -= ngx_time();
+        }
+    }
+
+    if (n > 0 && ctx->retry_after == 0) {
+        ctx->retry_after = ngx_min(n, NGX_HTTP_PULSE_GATEWAY_RETRY_MAX / 1000)
+                           * 1000;
+    }
+
+    return NGX_OK;
+}
+
+
+/* of OpenAI: the more exact of the two */
+
+static ngx_int_t
+ngx_http_pulse_gateway_field_retry_ms(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value)
 {
     ngx_int_t  n;
 
     n = ngx_atoi(value->data, value->len);
 
-    if (n > 0 && n <= 86400) {
-        ctx->retry_after = n;
+    if (n > 0) {
+        ctx->retry_after = ngx_min(n, NGX_HTTP_PULSE_GATEWAY_RETRY_MAX);
     }
 
     return NGX_OK;
@@ -359,6 +394,7 @@ ngx_http_pulse_gateway_header_done(ngx_http_request_t *r,
 
     if (ctx->status.code == NGX_HTTP_OK && ctx->sse && ctx->chat.stream) {
         ctx->hold = 0;
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_WORKS);
         return ngx_http_pulse_gateway_stream_headers(r, ctx);
     }
 
@@ -552,11 +588,16 @@ ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
 
     if (ctx->broken) {
         ctx->code = NGX_HTTP_PULSE_PROVIDER_ERROR;
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
         return;
     }
 
     if (status == NGX_HTTP_OK) {
         ngx_http_pulse_gateway_success(r, ctx);
+        ngx_http_pulse_gateway_report(ctx,
+                                      ctx->code == NGX_HTTP_PULSE_OK
+                                      ? NGX_HTTP_PULSE_GATEWAY_WORKS
+                                      : NGX_HTTP_PULSE_GATEWAY_BREAKS);
         return;
     }
 
@@ -568,23 +609,32 @@ ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
         return;
     }
 
-    if (ctx->retry_after == 0 && ctx->error.retry > 0
-        && ctx->error.retry <= 86400000)
-    {
-        ctx->retry_after = (ctx->error.retry + 999) / 1000;
+    if (ctx->retry_after == 0 && ctx->error.retry > 0) {
+        ctx->retry_after = ngx_min(ctx->error.retry,
+                                   NGX_HTTP_PULSE_GATEWAY_RETRY_MAX);
     }
 
     if (status < NGX_HTTP_BAD_REQUEST) {
         ctx->code = NGX_HTTP_PULSE_PROVIDER_ERROR;
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
 
-    } else if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR
-               || status == NGX_HTTP_REQUEST_TIME_OUT
-               || (status == NGX_HTTP_TOO_MANY_REQUESTS && !ctx->error.quota))
+    } else if (!ctx->error.quota
+               && (status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+                   || status == NGX_HTTP_REQUEST_TIME_OUT
+                   || status == NGX_HTTP_TOO_MANY_REQUESTS))
     {
         /* 529 and others are not in nginx's list of what may be retried */
 
         ctx->code = NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
         u->headers_in.status_n = NGX_HTTP_SERVICE_UNAVAILABLE;
+
+        /* who has too much to do does work */
+
+        ngx_http_pulse_gateway_report(ctx,
+                                      status == NGX_HTTP_TOO_MANY_REQUESTS
+                                      ? NGX_HTTP_PULSE_GATEWAY_WORKS
+                                      : NGX_HTTP_PULSE_GATEWAY_BREAKS);
+        ngx_http_pulse_gateway_hold(ctx);
 
     } else {
         ngx_http_pulse_gateway_refused(r, ctx);
@@ -641,8 +691,7 @@ ngx_http_pulse_gateway_readable(ngx_http_request_t *r,
 
 /*
  * 4xx: what the caller wrote goes back to the caller, what we owe (key,
- * money, country) is ours.  A provider's words on that are not logged: they
- * quote keys.
+ * money, country) is ours.
  */
 
 static void
@@ -659,24 +708,21 @@ ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
         || (ctx->error.code.len == key.len
             && ngx_memcmp(ctx->error.code.data, key.data, key.len) == 0))
     {
-        /* a 400 of some */
+        /* a 400 of some, a 429 or 503 of others */
 
-        status = NGX_HTTP_FORBIDDEN;
+        status = NGX_HTTP_UNAUTHORIZED;
     }
 
-    switch (status) {
-
-    case NGX_HTTP_UNAUTHORIZED:
-    case 402:
-    case NGX_HTTP_FORBIDDEN:
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                      "pulse gateway: provider \"%V\" refuses us: %ui",
-                      &ctx->record->provider, ctx->status.code);
-
-        ctx->code = NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
+    if (status == NGX_HTTP_UNAUTHORIZED || status == 402
+        || status == NGX_HTTP_FORBIDDEN)
+    {
+        ngx_http_pulse_gateway_owed(r, ctx, status != NGX_HTTP_FORBIDDEN);
         return;
+    }
+
+    ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_WORKS);
+
+    switch (status) {
 
     case NGX_HTTP_NOT_FOUND:
         ctx->code = NGX_HTTP_PULSE_MODEL_NOT_FOUND;
@@ -691,6 +737,35 @@ ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
     }
 
     ctx->pass = (ctx->error.message.len != 0);
+}
+
+
+/*
+ * The provider is never asked again for this request, nor for others for a
+ * while if "all" are refused.  Its words are not logged: they quote keys.
+ */
+
+static void
+ngx_http_pulse_gateway_owed(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_uint_t all)
+{
+    ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                  "pulse gateway: provider \"%V\" refuses us: %ui",
+                  &ctx->record->provider, ctx->status.code);
+
+    ctx->code = NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
+
+    if (all) {
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_OWED);
+        ngx_http_pulse_gateway_forget(r, ctx);
+
+    } else {
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_WORKS);
+    }
+
+    /* other candidates may be asked, as nginx does after this status */
+
+    r->upstream->headers_in.status_n = NGX_HTTP_SERVICE_UNAVAILABLE;
 }
 
 

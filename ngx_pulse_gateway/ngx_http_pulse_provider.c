@@ -15,6 +15,10 @@ static char *ngx_http_pulse_provider_dialect(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_pulse_provider_globs(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_pulse_provider_breaker(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_pulse_provider_time(ngx_str_t *value,
+    const char *name, ngx_msec_t *to);
 static ngx_int_t ngx_http_pulse_provider_value(ngx_conf_t *cf,
     ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_provider_key_file(ngx_conf_t *cf,
@@ -105,6 +109,13 @@ static ngx_command_t  ngx_http_pulse_provider_commands[] = {
       offsetof(ngx_http_pulse_provider_conf_t, first_byte_timeout),
       NULL },
 
+    { ngx_string("breaker"),
+      NGX_CONF_1MORE,
+      ngx_http_pulse_provider_breaker,
+      0,
+      0,
+      NULL },
+
     { ngx_string("ssl_trusted_certificate"),
       NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -169,6 +180,12 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     provider->name = value[1];
     provider->dialect = NGX_PULSE_DIALECT_OPENAI;
     provider->dialects = 1 << NGX_PULSE_DIALECT_OPENAI;
+    provider->row = ngx_http_pulse_gateway_row(&provider->name);
+
+    provider->breaker.failures = 5;
+    provider->breaker.window = 10000;
+    provider->breaker.pause = 10000;
+    provider->breaker.probe = 30000;
 
     if (ngx_array_init(&provider->globs, cf->pool, 4, sizeof(ngx_str_t))
         != NGX_OK)
@@ -382,6 +399,86 @@ ngx_http_pulse_provider_globs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* "off", or "N [window=T] [pause=T] [probe=T]" */
+
+static char *
+ngx_http_pulse_provider_breaker(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_pulse_provider_conf_t *pc = conf;
+
+    ngx_int_t                    n;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_pulse_breaker_limits_t  *limits;
+
+    value = cf->args->elts;
+    limits = &pc->provider->breaker;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        limits->failures = 0;
+        return NGX_CONF_OK;
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n == 0) {
+        return "must be off or a number of failures";
+    }
+
+    limits->failures = n;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_pulse_provider_time(&value[i], "window=",
+                                         &limits->window)
+            != NGX_OK
+            && ngx_http_pulse_provider_time(&value[i], "pause=",
+                                            &limits->pause)
+               != NGX_OK
+            && ngx_http_pulse_provider_time(&value[i], "probe=",
+                                            &limits->probe)
+               != NGX_OK)
+        {
+            return "takes window=, pause= and probe=, each a time";
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* "name=TIME", or NGX_DECLINED */
+
+static ngx_int_t
+ngx_http_pulse_provider_time(ngx_str_t *value, const char *name,
+    ngx_msec_t *to)
+{
+    size_t     len;
+    ngx_int_t  ms;
+    ngx_str_t  time;
+
+    len = ngx_strlen(name);
+
+    if (value->len <= len || ngx_strncmp(value->data, name, len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    time.data = value->data + len;
+    time.len = value->len - len;
+
+    ms = ngx_parse_time(&time, 0);
+
+    if (ms == NGX_ERROR || ms == 0) {
+        return NGX_DECLINED;
+    }
+
+    *to = ms;
+
+    return NGX_OK;
 }
 
 

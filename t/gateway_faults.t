@@ -177,7 +177,7 @@ for my $status (500, 502, 503, 504, 529, 408) {
 $replay->play({ status => 429, headers => { 'retry-after' => 17 },
                 json => { error => { message => 'slow', type => 'requests',
                                      code => 'rate_limit_exceeded' } } });
-my $reply = ask({});
+my $reply = ask({ model => 'm-busy' });
 refused($reply, 503, 'PROVIDER_UNAVAILABLE', 'too many');
 is($reply->{headers}{'retry-after'}, 17, 'too many: when again');
 
@@ -277,8 +277,9 @@ row('fallback: refused');
 
 $replay->play({ status => 429, json => { error => {
     message => 'pay', type => 'insufficient_quota' } } });
-refused(ask({ fallbacks => ['n'] }, path => '/v1/chat/complete'), 503,
-        'PROVIDER_UNAVAILABLE', 'no fallback when money is missing');
+refused(ask({ fallbacks => ['one:w'] }, path => '/v1/chat/complete'), 503,
+        'PROVIDER_UNAVAILABLE', 'no second try when money is missing');
+is(scalar $replay->requests(1), 1, 'not with another model either');
 
 $second->play(answer('default'));
 $reply = ask({ model => 'auto' });

@@ -13,12 +13,14 @@ use Pulse::Nginx;
 our @EXPORT_OK = qw(gateway_nginx gateway_http provider ledger usage_row);
 
 
-# provider(name, url, more lines): a pulse_provider block
+# provider(name, url, more lines): a pulse_provider block.  Without a breaker,
+# unless it is asked for: a suite of failures would only test that one.
 
 sub provider {
     my ($name, $url, $more) = @_;
 
     $more //= '';
+    $more .= ' breaker off;' unless $more =~ /\bbreaker /;
 
     return <<"CONF";
     pulse_provider $name {
