@@ -49,6 +49,10 @@ include ngx_pulse_docs/sidecar/sidecar.mk
 
 include t/c/unit.mk
 
+# bench and bench-smoke
+
+include bench/bench.mk
+
 # the whole studio: up to Ctrl-C, or in the background
 
 run up: deps

@@ -1,0 +1,32 @@
+# The benchmark: bench/run says what it measures and how
+
+BENCH_CFLAGS = -O2 -g -W -Wall -Wextra -Werror -D_GNU_SOURCE
+
+$(BUILD)/bench/%.o: bench/%.c bench/bench.h
+	@mkdir -p $(@D)
+	@$(CC) -c $(BENCH_CFLAGS) -o $@ $<
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench.o
+	@$(CC) -o $@ $^
+
+bench-build: $(BUILD)/bench/mock $(BUILD)/bench/load
+
+# without a registry the row of the peer is left out, and the table says so
+
+$(BUILD)/bench/peer/.installed: bench/peer/package.json
+	@mkdir -p $(@D) && cp $< $(@D)
+	@if npm install --prefix $(@D) --no-package-lock --no-audit --no-fund \
+	    --loglevel=error; then touch $@; else echo 'no peer'; fi
+
+bench: deps
+	@conf/bin/packages install bench
+	@$(MAKE) -s build bench-build $(BUILD)/bench/peer/.installed
+	@PULSE_BENCH_BUILD=$(abspath $(BUILD))/bench bench/run $(BENCH)
+
+# no number is looked at: it builds, starts, and every request succeeds
+
+bench-smoke: build bench-build
+	@PULSE_BENCH_BUILD=$(abspath $(BUILD))/bench bench/run --smoke
+
+.PHONY: bench bench-build bench-smoke
+.PRECIOUS: $(BUILD)/bench/%.o
