@@ -30,7 +30,7 @@ static ngx_int_t ngx_pulse_openai_scan_value(void *ctx,
 static void ngx_pulse_openai_scan_member(ngx_pulse_openai_scanner_t *scanner,
     ngx_pulse_json_event_t *ev);
 static void ngx_pulse_openai_scan_usage(ngx_pulse_openai_scanner_t *scanner,
-    ngx_pulse_json_event_t *ev);
+    ngx_pulse_json_event_t *ev, ngx_uint_t depth);
 static void ngx_pulse_openai_scan_choice(ngx_pulse_openai_scanner_t *scanner,
     ngx_pulse_json_event_t *ev);
 static ngx_uint_t ngx_pulse_openai_is_output(const ngx_str_t *key);
@@ -163,8 +163,7 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
 
     total = scanner.total;
 
-    if (answer->usage_at.set && !answer->usage_at.null
-        && total > answer->usage.input
+    if (total > answer->usage.input
         && total - answer->usage.input > answer->usage.output)
     {
         answer->usage.output = total - answer->usage.input;
@@ -192,7 +191,17 @@ ngx_pulse_openai_scan_value(void *ctx, ngx_pulse_json_event_t *ev)
     }
 
     if (ngx_pulse_openai_named(&ev->path[0], "usage")) {
-        ngx_pulse_openai_scan_usage(scanner, ev);
+        ngx_pulse_openai_scan_usage(scanner, ev, 2);
+
+    } else if (ngx_pulse_openai_named(&ev->path[0], "x_groq")) {
+
+        /* where some of Groq's models have it, and no other */
+
+        if (ev->depth > 2 && !scanner->answer->usage_at.set
+            && ngx_pulse_openai_named(&ev->path[1], "usage"))
+        {
+            ngx_pulse_openai_scan_usage(scanner, ev, 3);
+        }
 
     } else if (ngx_pulse_openai_named(&ev->path[0], "choices")) {
         ngx_pulse_openai_scan_choice(scanner, ev);
@@ -287,7 +296,7 @@ ngx_pulse_openai_scan_member(ngx_pulse_openai_scanner_t *scanner,
 
 static void
 ngx_pulse_openai_scan_usage(ngx_pulse_openai_scanner_t *scanner,
-    ngx_pulse_json_event_t *ev)
+    ngx_pulse_json_event_t *ev, ngx_uint_t depth)
 {
     int64_t                  n;
     ngx_pulse_chat_usage_t  *usage;
@@ -301,7 +310,7 @@ ngx_pulse_openai_scan_usage(ngx_pulse_openai_scanner_t *scanner,
 
     usage = &scanner->answer->usage;
 
-    if (ev->depth == 2) {
+    if (ev->depth == depth) {
 
         if (ngx_pulse_openai_named(&ev->key, "prompt_tokens")) {
             usage->input = n;
@@ -318,16 +327,16 @@ ngx_pulse_openai_scan_usage(ngx_pulse_openai_scanner_t *scanner,
         return;
     }
 
-    if (ev->depth != 3) {
+    if (ev->depth != depth + 1) {
         return;
     }
 
-    if (ngx_pulse_openai_named(&ev->path[1], "prompt_tokens_details")
+    if (ngx_pulse_openai_named(&ev->path[depth - 1], "prompt_tokens_details")
         && ngx_pulse_openai_named(&ev->key, "cached_tokens"))
     {
         usage->cached = n;
 
-    } else if (ngx_pulse_openai_named(&ev->path[1],
+    } else if (ngx_pulse_openai_named(&ev->path[depth - 1],
                                       "completion_tokens_details")
                && ngx_pulse_openai_named(&ev->key, "reasoning_tokens"))
     {
