@@ -73,6 +73,13 @@ test: deps
 	@$(MAKE) -s build sdk
 	@t/lib/run --unit "$(MAKE) -s unit" $(SUITES)
 
+# docs/dialects.md as a run of its suites sees it
+
+tables: deps build
+	@PULSE_TABLES=write t/lib/run $(TABLES)
+
+TABLES = $(shell sed -n 's/^<!-- .*: \(t.*\) -->/\1/p' docs/dialects.md)
+
 # without a registry their suites are skipped, and say so
 
 sdk: t/sdk/node_modules/.installed
@@ -90,4 +97,4 @@ valgrind: build
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all build module run up down deps test sdk asan valgrind clean
+.PHONY: all build module run up down deps test tables sdk asan valgrind clean

@@ -15,7 +15,10 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(http http2 sse_events);
 
-my $json = JSON::PP->new->canonical->utf8->allow_nonref;
+# thousands of answers: the quick parser where there is one
+
+my $codec = eval { require JSON::XS; 'JSON::XS' } // 'JSON::PP';
+my $json = $codec->new->canonical->utf8->allow_nonref;
 
 
 # connect(port => n) or connect(socket => path); receive => bytes makes the

@@ -10,9 +10,10 @@ use Exporter 'import';
 use JSON::PP ();
 use Pulse::Client qw(http sse_events);
 
-our @EXPORT_OK = qw(ask group_of played question understood wanted);
+our @EXPORT_OK = qw(ask group_of played question told understood wanted);
 
-my $json = JSON::PP->new->canonical->utf8->allow_nonref;
+my $codec = eval { require JSON::XS; 'JSON::XS' } // 'JSON::PP';
+my $json = $codec->new->canonical->utf8->allow_nonref;
 
 my %groups = (
     'openai-chat'      => 'openai',
@@ -38,6 +39,7 @@ my %finish = (
 
 my %readers = (
     openai    => [\&openai_stream, \&openai_whole],
+    studio    => [\&openai_stream, \&studio_whole],
     anthropic => [\&anthropic_stream, \&anthropic_whole],
     gemini    => [\&gemini_stream, \&gemini_whole],
     responses => [\&responses_stream, \&responses_whole],
@@ -71,14 +73,19 @@ sub question {
     my ($text, $max) = ($o{text} // 'hi', $o{max} // 100_000);
     my $model = $o{model} // 'm-1';
     my @stream = $o{stream} ? (stream => \1) : ();
+    my @usage = $o{stream} ? (stream_options => { include_usage => \1 })
+                           : ();
     my ($path, $body);
 
-    if ($dialect eq 'openai') {
+    if ($dialect eq 'studio') {
+        $path = '/v1/chat/complete';
+        $body = { model => $model, max_tokens => $max, @stream, @usage,
+                  messages => [{ role => 'user', content => $text }] };
+
+    } elsif ($dialect eq 'openai') {
         $path = '/v1/chat/completions';
         $body = { model => $model, max_completion_tokens => $max, @stream,
-                  $o{stream} ? (stream_options => { include_usage => \1 })
-                             : (),
-                  messages => [{ role => 'user', content => $text }] };
+                  @usage, messages => [{ role => 'user', content => $text }] };
 
     } elsif ($dialect eq 'anthropic') {
         $path = '/v1/messages';
@@ -121,11 +128,30 @@ sub ask {
 sub understood {
     my ($dialect, $reply, $stream) = @_;
 
+    my $got = whole($dialect, $reply, $stream) // return undef;
+
+    return { map { $_ => $got->{$_} } qw(text calls finish usage) };
+}
+
+
+# The rest of it: thinking, and the parts of usage, in the words of
+# expected.json.
+
+sub told {
+    my ($dialect, $reply, $stream) = @_;
+
+    my $got = whole($dialect, $reply, $stream) // return undef;
+
+    return { thinking => $got->{thinking} // '', %{ $got->{parts} // {} } };
+}
+
+
+sub whole {
+    my ($dialect, $reply, $stream) = @_;
+
     return undef if $reply->{status} != 200 || !$reply->{complete};
 
-    my $got = eval { $readers{$dialect}[$stream ? 0 : 1]->($reply) };
-
-    return $got;
+    return eval { $readers{$dialect}[$stream ? 0 : 1]->($reply) };
 }
 
 
@@ -183,19 +209,27 @@ sub openai_stream {
 
         die "no chunk\n" if !$chunk || $chunk->{error};
 
-        $got{usage} = openai_usage($chunk->{usage}) if $chunk->{usage};
+        my $usage = $chunk->{usage} // $chunk->{x_groq}{usage};
+
+        @got{qw(usage parts)} = openai_usage($usage) if $usage;
 
         my $choice = $chunk->{choices}[0] // next;
         my $delta = $choice->{delta};
 
         $got{text} .= $delta->{content} // '';
+        $got{thinking} .= $delta->{reasoning_content}
+                          // $delta->{reasoning} // '';
         $got{finish} = $choice->{finish_reason} // $got{finish};
 
         for my $part (@{ $delta->{tool_calls} // [] }) {
             my $call = $got{calls}[$part->{index}] //= { arguments => '' };
 
-            $call->{name} .= $part->{function}{name} // '';
-            $call->{arguments} .= $part->{function}{arguments} // '';
+            # Kimi's names come twice
+
+            $call->{name} //= $part->{function}{name}
+                              // $part->{custom}{name};
+            $call->{arguments} .= $part->{function}{arguments}
+                                  // $part->{custom}{input} // '';
         }
     }
 
@@ -208,18 +242,28 @@ sub openai_stream {
 }
 
 
-sub openai_whole {
-    my ($reply) = @_;
+sub openai_whole { openai_completion($_[0]{json}) }
+sub studio_whole { openai_completion($_[0]{json}{data}) }
 
-    my $choice = $reply->{json}{choices}[0];
+
+sub openai_completion {
+    my ($completion) = @_;
+
+    my $choice = $completion->{choices}[0];
+    my ($usage, $parts) = openai_usage($completion->{usage});
 
     return {
+        thinking => $choice->{message}{reasoning_content}
+                    // $choice->{message}{reasoning},
+        parts  => $parts,
         text   => $choice->{message}{content} // '',
-        calls  => [map { { name => $_->{function}{name},
-                           arguments => arguments($_->{function}{arguments}) } }
+        calls  => [map { { name => $_->{function}{name}
+                                   // $_->{custom}{name},
+                           arguments => arguments($_->{function}{arguments}
+                                                  // $_->{custom}{input}) } }
                    @{ $choice->{message}{tool_calls} // [] }],
         finish => $finish{openai}{ $choice->{finish_reason} },
-        usage  => openai_usage($reply->{json}{usage}),
+        usage  => $usage,
     };
 }
 
@@ -227,7 +271,13 @@ sub openai_whole {
 sub openai_usage {
     my ($usage) = @_;
 
-    return [@$usage{qw(prompt_tokens completion_tokens)}];
+    my ($input, $output) = @$usage{qw(prompt_tokens_details
+                                      completion_tokens_details)};
+
+    return ([@$usage{qw(prompt_tokens completion_tokens)}],
+            { cached_input_tokens => $input->{cached_tokens} // 0,
+              cache_write_tokens => $input->{cache_write_tokens} // 0,
+              reasoning_tokens => $output->{reasoning_tokens} // 0 });
 }
 
 
@@ -265,6 +315,7 @@ sub anthropic_stream {
             die "a delta of nothing\n" if ($open // -1) != $data->{index};
 
             $got{text} .= $data->{delta}{text} // '';
+            $got{thinking} .= $data->{delta}{thinking} // '';
             $call->{arguments} .= $data->{delta}{partial_json} // ''
                 if $call;
 
@@ -289,7 +340,7 @@ sub anthropic_stream {
 
     $_->{arguments} = arguments($_->{arguments}) for @{ $got{calls} };
     $got{finish} = $finish{anthropic}{ $got{finish} // '' };
-    $got{usage} = anthropic_usage($usage);
+    @got{qw(usage parts)} = anthropic_usage($usage);
 
     return \%got;
 }
@@ -299,8 +350,12 @@ sub anthropic_whole {
     my ($reply) = @_;
 
     my $message = $reply->{json};
+    my ($usage, $parts) = anthropic_usage($message->{usage});
 
     return {
+        thinking => join('', map { $_->{thinking} // '' }
+                             @{ $message->{content} }),
+        parts  => $parts,
         text   => join('', map { $_->{text} }
                            grep { $_->{type} eq 'text' }
                            @{ $message->{content} }),
@@ -308,7 +363,7 @@ sub anthropic_whole {
                    grep { $_->{type} eq 'tool_use' }
                    @{ $message->{content} }],
         finish => $finish{anthropic}{ $message->{stop_reason} },
-        usage  => anthropic_usage($message->{usage}),
+        usage  => $usage,
     };
 }
 
@@ -321,7 +376,12 @@ sub anthropic_usage {
     $input += $usage->{$_} // 0 for qw(input_tokens cache_read_input_tokens
                                        cache_creation_input_tokens);
 
-    return [$input, $usage->{output_tokens}];
+    return ([$input, $usage->{output_tokens}],
+            { cached_input_tokens => $usage->{cache_read_input_tokens} // 0,
+              cache_write_tokens => $usage->{cache_creation_input_tokens}
+                                    // 0,
+              reasoning_tokens => $usage->{output_tokens_details}
+                                  {thinking_tokens} // 0 });
 }
 
 
@@ -353,10 +413,15 @@ sub gemini_chunks {
                        + ($usage->{toolUsePromptTokenCount} // 0),
                        ($usage->{candidatesTokenCount} // 0)
                        + ($usage->{thoughtsTokenCount} // 0)] if $usage;
+        $got{parts} = {
+            cached_input_tokens => $usage->{cachedContentTokenCount} // 0,
+            reasoning_tokens => $usage->{thoughtsTokenCount} // 0,
+        } if $usage;
         $got{finish} = $candidate->{finishReason} // $got{finish};
 
         for my $part (@{ $candidate->{content}{parts} // [] }) {
-            $got{text} .= $part->{text} // '' if !$part->{thought};
+            $got{ $part->{thought} ? 'thinking' : 'text' }
+                .= $part->{text} // '';
             push @{ $got{calls} }, {
                 name => $part->{functionCall}{name},
                 arguments => $part->{functionCall}{args} // {},
@@ -380,13 +445,22 @@ sub responses_stream {
     my @events = sse_events($reply->{body});
     my ($text, $number) = ('', -1);
 
+    # OpenRouter ends as chat completions do
+
+    pop @events if @events && $events[-1]{data} eq '[DONE]';
+
     for my $event (@events) {
         my $data = $event->{json} // die "no JSON\n";
 
         die "an error\n" if $data->{type} =~ /^error$|failed$/;
-        die "out of order\n" if $data->{sequence_number} <= $number;
 
-        $number = $data->{sequence_number};
+        # which the first streams of it had not
+
+        if (defined $data->{sequence_number}) {
+            die "out of order\n" if $data->{sequence_number} <= $number;
+            $number = $data->{sequence_number};
+        }
+
         $text .= $data->{delta} if $data->{type}
                                    eq 'response.output_text.delta';
     }
@@ -407,13 +481,28 @@ sub responses_whole {
     my ($reply) = @_;
 
     my $response = $reply->{json};
+    my $usage = $response->{usage};
     my @items = @{ $response->{output} };
     my @calls = map { { name => $_->{name},
-                        arguments => arguments($_->{arguments}) } }
-                grep { $_->{type} eq 'function_call' } @items;
+                        arguments => arguments($_->{arguments}
+                                               // $_->{input}) } }
+                grep { $_->{type} =~ /^(?:function|custom_tool)_call$/ }
+                @items;
     my $reason = $response->{incomplete_details}{reason} // '';
 
     return {
+        thinking => join('', map { $_->{text} }
+                             map { @{ $_->{summary} // [] },
+                                   @{ $_->{content} // [] } }
+                             grep { $_->{type} eq 'reasoning' } @items),
+        parts  => {
+            cached_input_tokens => $usage->{input_tokens_details}
+                                   {cached_tokens} // 0,
+            cache_write_tokens => $usage->{input_tokens_details}
+                                  {cache_write_tokens} // 0,
+            reasoning_tokens => $usage->{output_tokens_details}
+                                {reasoning_tokens} // 0,
+        },
         text   => join('', map { $_->{text} }
                            grep { $_->{type} eq 'output_text' }
                            map { @{ $_->{content} } }
@@ -422,7 +511,7 @@ sub responses_whole {
         finish => $reason eq 'max_output_tokens' ? 'length'
                   : $reason eq 'content_filter' ? 'content_filter'
                   : @calls ? 'tool_calls' : 'stop',
-        usage  => [@{ $response->{usage} }{qw(input_tokens output_tokens)}],
+        usage  => [@$usage{qw(input_tokens output_tokens)}],
     };
 }
 
