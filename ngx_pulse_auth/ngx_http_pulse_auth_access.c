@@ -164,6 +164,7 @@ static ngx_http_pulse_auth_ctx_t *
 ngx_http_pulse_auth_begin(ngx_http_request_t *r,
     ngx_http_pulse_auth_main_conf_t *amcf, ngx_uint_t mode)
 {
+    ngx_str_t                   key;
     ngx_http_pulse_auth_ctx_t  *ctx;
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_pulse_auth_ctx_t));
@@ -174,6 +175,18 @@ ngx_http_pulse_auth_begin(ngx_http_request_t *r,
     ngx_http_set_ctx(r, ctx, ngx_http_pulse_auth_module);
 
     ngx_http_pulse_auth_credential(r, &amcf->cookie, &ctx->credential);
+
+    /* Google takes keys so; here a URL is what logs and proxies may keep */
+
+    if (ngx_http_pulse_record(r)->dialect == NGX_HTTP_PULSE_GEMINI
+        && ngx_http_arg(r, (u_char *) "key", 3, &key) == NGX_OK)
+    {
+        ctx->code = NGX_HTTP_PULSE_INVALID_REQUEST;
+        ngx_str_set(&ctx->details, "{\"field\":\"\",\"reason\":\"a key must not"
+                                   " be in the URL: send it in the header"
+                                   " x-goog-api-key\"}");
+        return ctx;
+    }
 
     if (ctx->credential.bad) {
         ctx->code = NGX_HTTP_PULSE_UNAUTHORIZED;

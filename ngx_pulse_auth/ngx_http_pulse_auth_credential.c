@@ -131,16 +131,13 @@ static ngx_uint_t
 ngx_http_pulse_auth_api_key(ngx_http_request_t *r,
     ngx_http_pulse_auth_credential_t *credential)
 {
-    size_t                       len;
-    const char                  *name;
-    ngx_uint_t                   i;
-    ngx_list_part_t             *part;
-    ngx_table_elt_t             *h;
-    ngx_http_pulse_loc_conf_t   *plcf;
+    size_t            len;
+    const char       *name;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
-    plcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_module);
-
-    switch (plcf->dialect) {
+    switch (ngx_http_pulse_record(r)->dialect) {
 
     case NGX_HTTP_PULSE_ANTHROPIC:
         name = "x-api-key";

@@ -131,6 +131,17 @@ ngx_http_pulse_record(ngx_http_request_t *r)
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_module);
     record->dialect = plcf->dialect;
 
+    /* /v1/models is a path of OpenAI's and of Anthropic's, whose clients are
+     * known by this */
+
+    if (plcf->dialect == NGX_HTTP_PULSE_OPENAI
+        && (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))
+        && ngx_http_pulse_header(r, "anthropic-version",
+                                 sizeof("anthropic-version") - 1))
+    {
+        record->dialect = NGX_HTTP_PULSE_ANTHROPIC;
+    }
+
     value = ngx_http_pulse_header(r, "accept-language",
                                   sizeof("accept-language") - 1);
 

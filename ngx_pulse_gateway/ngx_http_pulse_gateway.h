@@ -192,10 +192,25 @@ ngx_uint_t ngx_http_pulse_models_available(
 void ngx_http_pulse_models_send(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call, ngx_pulse_buf_t *b);
 
-/* Lists in the shapes of others (ngx_http_pulse_models_shape.c). */
+/* An error whose details are the name of a model. */
+ngx_int_t ngx_http_pulse_models_error(ngx_http_request_t *r,
+    ngx_http_pulse_code_e code, const ngx_str_t *name);
+
+/* The one that call->id names as "object" writes it, or the error that there
+ * is none; ends the request. */
+void ngx_http_pulse_models_one(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call,
+    void (*object)(ngx_pulse_model_t *model, ngx_pulse_buf_t *b));
+
+/* Lists in the shapes of others, page by page, and one of them
+ * (ngx_http_pulse_models_shape.c). */
 void ngx_http_pulse_models_anthropic(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
+void ngx_http_pulse_models_anthropic_one(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call);
 void ngx_http_pulse_models_gemini(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call);
+void ngx_http_pulse_models_gemini_one(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
 
 /*
@@ -220,6 +235,14 @@ ngx_int_t ngx_http_pulse_gateway_handler(ngx_http_request_t *r);
 
 /* A POST of JSON is NGX_DECLINED; all else was answered. */
 ngx_int_t ngx_http_pulse_gateway_check(ngx_http_request_t *r);
+
+/* Reads the body in the dialect of ctx->record; NGX_OK, or NGX_DECLINED and
+ * "*rc" is of the answer that was sent instead. */
+ngx_int_t ngx_http_pulse_gateway_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
+
+/* What the prompt may come to at the dearest of the candidates. */
+void ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx);
 
 /* Writes the request for the current candidate into u->request_bufs.
  * NGX_DECLINED if its dialect cannot say it, with ctx->refusal. */

@@ -11,12 +11,8 @@
 
 
 static void ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_pulse_gateway_read(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
 static ngx_int_t ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
-static void ngx_http_pulse_gateway_estimate(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
@@ -118,14 +114,12 @@ ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
         return;
     }
 
-    ngx_http_pulse_gateway_estimate(r, ctx);
+    ngx_http_pulse_gateway_estimate(ctx);
     ngx_http_pulse_gateway_reserve(r, ctx);
 }
 
 
-/* NGX_DECLINED: "rc" is of the answer that was sent instead */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_pulse_gateway_read(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
 {
@@ -193,8 +187,6 @@ static ngx_int_t
 ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
 {
-    ngx_str_t                            details;
-    ngx_pulse_buf_t                      b;
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
@@ -214,30 +206,18 @@ ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ngx_pulse_buf_init(&b, 0);
-    ngx_pulse_buf_literal(&b, "{\"model\":");
-    ngx_pulse_buf_json(&b, ctx->chat.model.data, ctx->chat.model.len);
-    ngx_pulse_buf_char(&b, '}');
-
-    details.data = b.data;
-    details.len = b.len;
-
-    *rc = ngx_http_pulse_error(r,
-                               ctx->route.known
-                               ? NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE
-                               : NGX_HTTP_PULSE_MODEL_NOT_FOUND,
-                               b.failed ? NULL : &details);
-    ngx_pulse_buf_free(&b);
+    *rc = ngx_http_pulse_models_error(r,
+                                      ctx->route.known
+                                      ? NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE
+                                      : NGX_HTTP_PULSE_MODEL_NOT_FOUND,
+                                      &ctx->chat.model);
 
     return NGX_DECLINED;
 }
 
 
-/* What the prompt may come to at the dearest of the candidates. */
-
-static void
-ngx_http_pulse_gateway_estimate(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx)
+void
+ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx)
 {
     uint64_t                     low, high, images, most;
     ngx_uint_t                   i;

@@ -52,6 +52,9 @@ ngx_http_pulse_route_t  ngx_http_pulse_models_routes[] = {
     { NGX_HTTP_GET, ngx_string("/v1beta/models"), 0,
       ngx_http_pulse_models_gemini },
 
+    { NGX_HTTP_GET, ngx_string("/v1beta/models/{id}"), 0,
+      ngx_http_pulse_models_gemini_one },
+
     { 0, ngx_null_string, 0, NULL }
 };
 
@@ -180,11 +183,7 @@ ngx_http_pulse_models_openai(ngx_http_request_t *r,
     ngx_pulse_model_t                   *model;
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
 
-    /* the path is Anthropic's too, whose clients are known by this */
-
-    if (ngx_http_pulse_header(r, "anthropic-version",
-                              sizeof("anthropic-version") - 1))
-    {
+    if (call->record->dialect == NGX_HTTP_PULSE_ANTHROPIC) {
         ngx_http_pulse_models_anthropic(r, call);
         return;
     }
@@ -220,36 +219,66 @@ static void
 ngx_http_pulse_models_openai_one(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call)
 {
+    if (call->record->dialect == NGX_HTTP_PULSE_ANTHROPIC) {
+        ngx_http_pulse_models_anthropic_one(r, call);
+        return;
+    }
+
+    ngx_http_pulse_models_one(r, call, ngx_http_pulse_models_openai_object);
+}
+
+
+void
+ngx_http_pulse_models_one(ngx_http_request_t *r, ngx_http_pulse_call_t *call,
+    void (*object)(ngx_pulse_model_t *model, ngx_pulse_buf_t *b))
+{
     ngx_int_t                            rc;
-    ngx_str_t                            details;
     ngx_pulse_buf_t                      b;
     ngx_pulse_model_t                   *model;
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
 
-    ngx_pulse_buf_init(&b, NGX_HTTP_PULSE_MODELS_LIST_MAX);
-
     model = ngx_pulse_models_find(&gmcf->models, NULL, &call->id);
 
-    if (model && ngx_http_pulse_models_available(gmcf, model)) {
-        ngx_http_pulse_models_openai_object(model, &b);
+    if (model && ngx_http_pulse_models_available(gmcf, model)
+        && (model->kind == NGX_PULSE_MODEL_CHAT
+            || call->record->dialect == NGX_HTTP_PULSE_OPENAI))
+    {
+        ngx_pulse_buf_init(&b, NGX_HTTP_PULSE_MODELS_LIST_MAX);
+        object(model, &b);
         ngx_http_pulse_models_send(r, call, &b);
         return;
     }
 
+    rc = ngx_http_pulse_models_error(r, NGX_HTTP_PULSE_MODEL_NOT_FOUND,
+                                     &call->id);
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+ngx_int_t
+ngx_http_pulse_models_error(ngx_http_request_t *r, ngx_http_pulse_code_e code,
+    const ngx_str_t *name)
+{
+    ngx_int_t        rc;
+    ngx_str_t        details;
+    ngx_pulse_buf_t  b;
+
+    ngx_pulse_buf_init(&b, 0);
     ngx_pulse_buf_literal(&b, "{\"model\":");
-    ngx_pulse_buf_json(&b, call->id.data, call->id.len);
+    ngx_pulse_buf_json(&b, name->data, name->len);
     ngx_pulse_buf_char(&b, '}');
 
     details.data = b.data;
     details.len = b.len;
 
-    rc = ngx_http_pulse_error(r, NGX_HTTP_PULSE_MODEL_NOT_FOUND,
-                              b.failed ? NULL : &details);
+    rc = ngx_http_pulse_error(r, code, b.failed ? NULL : &details);
+
     ngx_pulse_buf_free(&b);
 
-    ngx_http_finalize_request(r, rc);
+    return rc;
 }
 
 

@@ -101,14 +101,14 @@ sub gateway_nginx {
             $location
         }
 
-        location ~ ^/v1beta/models/.+:(streamG|g)enerateContent\$ {
+        location ~ ^/v1(alpha|beta)?/models/.+:(streamG|g)enerateContent\$ {
             pulse_dialect gemini;
             pulse_auth on;
             pulse_gateway;
             $location
         }
 
-        location ~ ^/v1beta/models/.+:countTokens\$ {
+        location ~ ^/v1(alpha|beta)?/models/.+:countTokens\$ {
             pulse_dialect gemini;
             pulse_auth on;
             pulse_count_tokens;
