@@ -54,6 +54,7 @@ typedef struct {
     ngx_array_t                     providers;   /* of pointers, in order */
     ngx_pulse_models_t              models;
     ngx_array_t                    *defaults;    /* ngx_str_t, models */
+    ngx_array_t                    *routes;      /* that have a name */
     ngx_http_upstream_srv_conf_t    balancer;    /* over the candidates */
     ngx_shm_zone_t                 *zone;        /* health of providers */
 } ngx_http_pulse_gateway_main_conf_t;
@@ -212,6 +213,18 @@ void ngx_http_pulse_models_gemini(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
 void ngx_http_pulse_models_gemini_one(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
+
+
+/* --- routes (ngx_http_pulse_gateway_route.c) --- */
+
+/* "pulse_route NAME MODEL [weight=N] [backup] ...;" */
+char *ngx_http_pulse_route_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* NGX_ERROR, and a line, if a route has a member that nobody could serve;
+ * their turns begin anew. */
+ngx_int_t ngx_http_pulse_route_check(ngx_conf_t *cf,
+    ngx_http_pulse_gateway_main_conf_t *gmcf);
 
 /*
  * Candidates for a request in the order they are to be asked: the model

@@ -10,6 +10,9 @@
  */
 
 
+#define NGX_HTTP_PULSE_GATEWAY_USAGE_MAX  10000000  /* of unknown models */
+
+
 static ngx_uint_t ngx_http_pulse_gateway_gone(ngx_http_request_t *r,
     ngx_int_t rc);
 static void ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
@@ -33,6 +36,8 @@ static ngx_int_t ngx_http_pulse_gateway_end_stream(
 static ngx_int_t ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_uint_t ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_uint_t ngx_http_pulse_gateway_absurd(
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 
@@ -500,6 +505,15 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
     ctx->settled = 1;
     record = ctx->record;
 
+    if (ngx_http_pulse_gateway_absurd(ctx)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "pulse gateway: provider \"%V\" reported a usage that"
+                      " cannot be: %uL and %uL tokens", &record->provider,
+                      ctx->answer.usage.input, ctx->answer.usage.output);
+
+        ngx_memzero(&ctx->answer.usage, sizeof(ngx_pulse_chat_usage_t));
+    }
+
     if (!ngx_http_pulse_gateway_spent(r, ctx)) {
         ngx_http_pulse_usage_cancel(r);
         return;
@@ -545,6 +559,28 @@ ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
     }
 
     return ctx->gone && r->upstream->request_body_sent;
+}
+
+
+/* No model takes or writes more than its context and its longest answer. */
+
+static ngx_uint_t
+ngx_http_pulse_gateway_absurd(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t                 most;
+    ngx_pulse_model_t       *model;
+    ngx_pulse_chat_usage_t  *usage;
+
+    usage = &ctx->answer.usage;
+    model = ctx->route.elts[ctx->candidate].model;
+
+    most = NGX_HTTP_PULSE_GATEWAY_USAGE_MAX;
+
+    if (model && model->context_window) {
+        most = model->context_window + model->max_output_tokens;
+    }
+
+    return usage->input > most || usage->output / ctx->chat.n > most;
 }
 
 

@@ -46,6 +46,13 @@ static ngx_command_t  ngx_http_pulse_gateway_commands[] = {
       0,
       NULL },
 
+    { ngx_string("pulse_route"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_pulse_route_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("pulse_route_default"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_pulse_gateway_defaults,
@@ -365,13 +372,9 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (gmcf->defaults == NULL) {
-        return NGX_CONF_OK;
-    }
+    name = gmcf->defaults ? gmcf->defaults->elts : NULL;
 
-    name = gmcf->defaults->elts;
-
-    for (i = 0; i < gmcf->defaults->nelts; i++) {
+    for (i = 0; gmcf->defaults && i < gmcf->defaults->nelts; i++) {
         ngx_memzero(&chat, sizeof(ngx_pulse_openai_request_t));
         chat.model = name[i];
 
@@ -387,6 +390,12 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
                           &name[i]);
             return NGX_CONF_ERROR;
         }
+    }
+
+    /* last, since it lets the turns of routes begin */
+
+    if (ngx_http_pulse_route_check(cf, gmcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

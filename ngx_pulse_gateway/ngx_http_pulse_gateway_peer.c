@@ -216,8 +216,9 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
 
     if (!u->request_sent && ctx->tries) {
 
-        /* another address of it */
+        /* another address of it: the request has not been anywhere */
 
+        ctx->record->attempts--;
         pc->tries = left + 1;
         return;
     }

@@ -429,6 +429,25 @@ ok($reply->{complete}, '[DONE] ends it, whatever the connection does');
 is(row('after [DONE]')->{amount}, 11, 'after [DONE]: exact');
 
 
+# --- figures that cannot be
+
+for my $usage ([2 ** 40, 4], [9, 2 ** 40], ['18446744073709551615',
+                                            '18446744073709551615'])
+{
+    my $body = JSON::PP::encode_json(answer('eight letters')->{json});
+
+    $body =~ s/"prompt_tokens":\d+/"prompt_tokens":$usage->[0]/;
+    $body =~ s/"completion_tokens":\d+/"completion_tokens":$usage->[1]/;
+    $replay->play({ body => $body,
+                    headers => { 'content-type' => 'application/json' } });
+
+    is(ask({})->{status}, 200, "absurd @$usage: served");
+    $row = row("absurd @$usage");
+    is("$row->{output} $row->{estimated}", '4 t', "absurd @$usage: estimated");
+    cmp_ok($row->{amount}, '<', 100, "absurd @$usage: not charged");
+}
+
+
 # --- the grant
 
 $replay->play(stream(join('', map { delta("w$_ ") } 1 .. 50) . $finish
