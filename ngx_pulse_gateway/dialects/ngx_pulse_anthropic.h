@@ -164,7 +164,7 @@ void ngx_pulse_anthropic_write_cache(ngx_pulse_anthropic_out_t *out,
 
 /* Fills the refusal; always NGX_ERROR. */
 ngx_int_t ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out,
-    const char *reason);
+    const ngx_pulse_json_value_t *at, const char *reason);
 
 /* 1 if nothing is written of a part. */
 ngx_uint_t ngx_pulse_anthropic_empty(const ngx_pulse_part_t *part);

@@ -129,6 +129,8 @@ ngx_pulse_anthropic_read_messages(ngx_pulse_anthropic_request_t *rq,
                                 "must not be empty");
     }
 
+    rq->cv->at = messages;
+
     for (v = messages->children; v; v = v->next) {
 
         if (v->type != NGX_PULSE_JSON_OBJECT) {
@@ -218,6 +220,8 @@ ngx_pulse_anthropic_read_content(ngx_pulse_anthropic_request_t *rq,
     ngx_pulse_part_t        *part;
     ngx_pulse_json_value_t  *v;
 
+    turn->at = content;
+
     if (content->type == NGX_PULSE_JSON_STRING) {
         part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
         if (part == NULL) {
@@ -240,6 +244,7 @@ ngx_pulse_anthropic_read_content(ngx_pulse_anthropic_request_t *rq,
             return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
         }
 
+        turn->at = v;
         rc = ngx_pulse_anthropic_read_block(rq, v, turn);
 
         if (rc != NGX_OK) {

@@ -63,7 +63,7 @@ ngx_pulse_anthropic_write_system(ngx_pulse_anthropic_out_t *out)
         for (part = turn->parts; part; part = part->next) {
 
             if (part->type != NGX_PULSE_PART_TEXT) {
-                return ngx_pulse_anthropic_refuse(out,
+                return ngx_pulse_anthropic_refuse(out, part->at,
                                        "messages of the system are text only");
             }
 
@@ -294,7 +294,8 @@ ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
         return ngx_pulse_anthropic_write_document(out, part);
 
     case NGX_PULSE_PART_AUDIO:
-        return ngx_pulse_anthropic_refuse(out, "this model takes no audio");
+        return ngx_pulse_anthropic_refuse(out, part->at,
+                                          "this model takes no audio");
 
     case NGX_PULSE_PART_CALL:
         ngx_pulse_anthropic_write_call(out, part);
@@ -311,7 +312,7 @@ ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
     case NGX_PULSE_PART_RAW:
 
         if (out->cv->dialect != NGX_PULSE_DIALECT_ANTHROPIC) {
-            return ngx_pulse_anthropic_refuse(out,
+            return ngx_pulse_anthropic_refuse(out, part->at,
                         "a part of a message is of another provider only");
         }
 
@@ -391,7 +392,7 @@ ngx_pulse_anthropic_write_image(ngx_pulse_anthropic_out_t *out,
         }
 
         if (*type == NULL) {
-            return ngx_pulse_anthropic_refuse(out,
+            return ngx_pulse_anthropic_refuse(out, part->at,
                        "this model takes images of jpeg, png, gif and webp");
         }
 
@@ -429,7 +430,7 @@ ngx_pulse_anthropic_write_document(ngx_pulse_anthropic_out_t *out,
     } else if (part->data.len) {
 
         if (!ngx_pulse_is(&part->media_type, "application/pdf")) {
-            return ngx_pulse_anthropic_refuse(out,
+            return ngx_pulse_anthropic_refuse(out, part->at,
                             "this model takes documents of PDF and text");
         }
 
@@ -475,7 +476,7 @@ ngx_pulse_anthropic_write_plain(ngx_pulse_anthropic_out_t *out,
     }
 
     if (n <= 0 || ngx_pulse_utf8_check(p, n, NULL) != NGX_OK) {
-        return ngx_pulse_anthropic_refuse(out,
+        return ngx_pulse_anthropic_refuse(out, part->at,
                                       "a text document is not UTF-8 in base64");
     }
 
@@ -507,7 +508,7 @@ ngx_pulse_anthropic_write_reference(ngx_pulse_anthropic_out_t *out,
     }
 
     if (part->url.len) {
-        return ngx_pulse_anthropic_refuse(out,
+        return ngx_pulse_anthropic_refuse(out, part->at,
                              "this model fetches no URL: send the data itself");
     }
 
@@ -522,7 +523,7 @@ ngx_pulse_anthropic_write_reference(ngx_pulse_anthropic_out_t *out,
         return NGX_OK;
     }
 
-    return ngx_pulse_anthropic_refuse(out,
+    return ngx_pulse_anthropic_refuse(out, part->at,
                                "a file is stored at another provider: send it");
 }
 
@@ -701,9 +702,10 @@ ngx_pulse_anthropic_write_cache(ngx_pulse_anthropic_out_t *out,
 
 
 ngx_int_t
-ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out, const char *reason)
+ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_json_value_t *at, const char *reason)
 {
-    (void) ngx_pulse_refuse(out->refusal, NULL, NULL, reason);
+    (void) ngx_pulse_refuse(out->refusal, at, NULL, reason);
 
     return NGX_ERROR;
 }

@@ -207,6 +207,8 @@ ngx_pulse_anthropic_read_stops(ngx_pulse_anthropic_request_t *rq,
         return NGX_DECLINED;
     }
 
+    rq->cv->stops_at = stops;
+
     for (v = stops ? stops->children : NULL; v; v = v->next) {
 
         if (v->type != NGX_PULSE_JSON_STRING) {
@@ -413,6 +415,7 @@ ngx_pulse_anthropic_read_tools(ngx_pulse_anthropic_request_t *rq,
             return ngx_pulse_refuse(rq->refusal, v, NULL, "must be an object");
         }
 
+        rq->cv->at = v;
         rc = ngx_pulse_anthropic_read_tool(rq, v);
 
         if (rc != NGX_OK) {
@@ -499,6 +502,8 @@ ngx_pulse_anthropic_read_choice(ngx_pulse_anthropic_request_t *rq,
     {
         return NGX_DECLINED;
     }
+
+    rq->cv->choice_at = choice;
 
     if (choice == NULL) {
         return NGX_OK;

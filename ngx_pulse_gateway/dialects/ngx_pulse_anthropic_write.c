@@ -112,7 +112,7 @@ ngx_pulse_anthropic_verify(ngx_pulse_anthropic_out_t *out)
     const ngx_pulse_turn_t  *turn;
 
     if (out->cv->n > 1) {
-        return ngx_pulse_anthropic_refuse(out,
+        return ngx_pulse_anthropic_refuse(out, out->cv->n_at,
                                   "this model gives one answer at a time");
     }
 
@@ -126,7 +126,7 @@ ngx_pulse_anthropic_verify(ngx_pulse_anthropic_out_t *out)
     out->turns = turn;
 
     if (turn == NULL) {
-        return ngx_pulse_anthropic_refuse(out,
+        return ngx_pulse_anthropic_refuse(out, out->cv->at,
                       "this model needs a message that is not the system's");
     }
 
@@ -146,12 +146,12 @@ ngx_pulse_anthropic_verify_tools(ngx_pulse_anthropic_out_t *out)
     for (tool = out->cv->tools; tool; tool = tool->next) {
 
         if (tool->raw.len && tool->dialect != NGX_PULSE_DIALECT_ANTHROPIC) {
-            return ngx_pulse_anthropic_refuse(out,
+            return ngx_pulse_anthropic_refuse(out, tool->at,
                                "a tool is of another provider than the model");
         }
 
         if (tool->custom) {
-            return ngx_pulse_anthropic_refuse(out,
+            return ngx_pulse_anthropic_refuse(out, tool->at,
                                "this model takes no tool without a schema");
         }
     }
@@ -182,12 +182,12 @@ ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
     }
 
     if (last == NULL) {
-        return ngx_pulse_anthropic_refuse(out,
+        return ngx_pulse_anthropic_refuse(out, out->cv->at,
                                           "all messages are without content");
     }
 
     if (last->role == NGX_PULSE_ROLE_ASSISTANT && !out->target->prefill) {
-        return ngx_pulse_anthropic_refuse(out,
+        return ngx_pulse_anthropic_refuse(out, out->cv->at,
              "this model cannot continue a last message of the assistant's");
     }
 

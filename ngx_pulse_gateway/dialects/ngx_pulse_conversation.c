@@ -81,6 +81,7 @@ ngx_pulse_part_add(ngx_pulse_turn_t *turn, ngx_pool_t *pool,
     }
 
     part->type = type;
+    part->at = turn->at;
 
     *turn->last = part;
     turn->last = &part->next;
@@ -99,6 +100,8 @@ ngx_pulse_tool_add(ngx_pulse_conversation_t *cv, ngx_pool_t *pool)
         return NULL;
     }
 
+    tool->at = cv->at;
+
     if (cv->last_tool) {
         cv->last_tool->next = tool;
 
@@ -115,21 +118,31 @@ ngx_pulse_tool_add(ngx_pulse_conversation_t *cv, ngx_pool_t *pool)
 void
 ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name)
 {
+    ngx_str_t  s;
+
+    s.data = (u_char *) name;
+    s.len = strlen(name);
+
+    ngx_pulse_dropped_name(dropped, &s);
+}
+
+
+void
+ngx_pulse_dropped_name(ngx_pulse_dropped_t *dropped, const ngx_str_t *name)
+{
     ngx_uint_t  i;
 
     for (i = 0; i < dropped->n; i++) {
-        if (ngx_pulse_is(&dropped->names[i], name)) {
+        if (dropped->names[i].len == name->len
+            && ngx_memcmp(dropped->names[i].data, name->data, name->len) == 0)
+        {
             return;
         }
     }
 
-    if (dropped->n == NGX_PULSE_CHAT_DROPPED) {
-        return;
+    if (dropped->n < NGX_PULSE_CHAT_DROPPED) {
+        dropped->names[dropped->n++] = *name;
     }
-
-    dropped->names[dropped->n].len = strlen(name);
-    dropped->names[dropped->n].data = (u_char *) name;
-    dropped->n++;
 }
 
 

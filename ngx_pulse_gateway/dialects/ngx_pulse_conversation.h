@@ -55,6 +55,8 @@ struct ngx_pulse_part_s {
     ngx_str_t             cache;        /* cache marker: "5m", "1h", "30m" */
     ngx_pulse_part_t     *content;      /* RESULT: its parts */
     ngx_pulse_part_t     *next;
+    const ngx_pulse_json_value_t  *at;  /* that it was read from, or NULL:
+                                         * what a refusal points to */
     unsigned              error:1;      /* RESULT of a tool that failed */
     unsigned              custom:1;     /* CALL of a tool without a schema */
 };
@@ -72,6 +74,7 @@ struct ngx_pulse_turn_s {
     ngx_pulse_part_t     *parts;
     ngx_pulse_part_t    **last;         /* where the next part goes */
     ngx_pulse_turn_t     *next;
+    const ngx_pulse_json_value_t  *at;  /* of the next part, while reading */
 };
 
 
@@ -87,6 +90,7 @@ struct ngx_pulse_tool_s {
     ngx_str_t             cache;
     ngx_uint_t            dialect;      /* of "raw": NGX_PULSE_DIALECT_* */
     ngx_pulse_tool_t     *next;
+    const ngx_pulse_json_value_t  *at;  /* as of a part */
     unsigned              strict:1;
     unsigned              custom:1;
 };
@@ -183,6 +187,14 @@ typedef struct {
     unsigned              adaptive:1;           /* Anthropic: thinking */
     unsigned              omit_thoughts:1;      /* Anthropic: "omitted" */
 
+    /* where it was read from, or NULL: what refusals of writers point to */
+
+    const ngx_pulse_json_value_t  *at;          /* the messages; a tool
+                                                 * while they are read */
+    const ngx_pulse_json_value_t  *n_at;
+    const ngx_pulse_json_value_t  *stops_at;
+    const ngx_pulse_json_value_t  *choice_at;
+
     /* what the client sent that has no place here: names of members */
 
     ngx_str_t             unknown[NGX_PULSE_CHAT_DROPPED];
@@ -233,6 +245,7 @@ typedef struct {
 
 /* --- building (ngx_pulse_conversation.c); NULL without memory --- */
 
+/* A part is from "turn->at", a tool from "cv->at", which readers set. */
 ngx_pulse_turn_t *ngx_pulse_turn_add(ngx_pulse_conversation_t *cv,
     ngx_pool_t *pool, ngx_uint_t role);
 ngx_pulse_part_t *ngx_pulse_part_add(ngx_pulse_turn_t *turn,
@@ -253,6 +266,10 @@ void ngx_pulse_edit_body(const ngx_pulse_conversation_t *cv,
 
 /* Notes a name once; static or in a pool that lives as long. */
 void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);
+
+/* The same of a name that the client gave. */
+void ngx_pulse_dropped_name(ngx_pulse_dropped_t *dropped,
+    const ngx_str_t *name);
 
 /* The name of the tool whose call has this id, or empty; searches them all,
  * so only for a result that has none. */

@@ -256,7 +256,7 @@ ngx_int_t ngx_pulse_gemini_out_contents(ngx_pulse_gemini_out_t *o,
 void ngx_pulse_gemini_out_drop(ngx_pulse_gemini_out_t *o,
     const ngx_str_t *name);
 ngx_int_t ngx_pulse_gemini_out_refuse(ngx_pulse_gemini_out_t *o,
-    const char *reason);
+    const ngx_pulse_json_value_t *at, const char *reason);
 
 
 #endif /* _NGX_PULSE_GEMINI_H_INCLUDED_ */

@@ -106,6 +106,7 @@ ngx_pulse_gemini_read_contents(ngx_pulse_gemini_request_t *rq,
         return ngx_pulse_refuse(rq->refusal, root, "contents", "is required");
     }
 
+    rq->cv->at = ngx_pulse_member(root, "contents");
     rq->alone = (ngx_pulse_member(root, "contents")->type
                  != NGX_PULSE_JSON_ARRAY);
 
@@ -226,6 +227,7 @@ ngx_pulse_gemini_read_parts(ngx_pulse_gemini_request_t *rq,
 
         ngx_pulse_gemini_camel(v);
 
+        turn->at = v;
         rc = ngx_pulse_gemini_read_part(rq, v, turn);
     }
 

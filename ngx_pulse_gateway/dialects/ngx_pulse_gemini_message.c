@@ -313,16 +313,18 @@ ngx_pulse_gemini_out_media(ngx_pulse_gemini_out_t *o,
     }
 
     if (part->url.len && !o->target->https_images) {
-        return ngx_pulse_gemini_out_refuse(o, "this model does not fetch "
-                   "files by their URL: send the data instead");
+        return ngx_pulse_gemini_out_refuse(o, part->at,
+                   "this model does not fetch files by their URL: send the "
+                   "data instead");
     }
 
     if (part->url.len == 0
         && (part->file_id.len == 0
             || o->cv->dialect != NGX_PULSE_DIALECT_GEMINI))
     {
-        return ngx_pulse_gemini_out_refuse(o, "files of another provider "
-                   "cannot be used with this model: send the data instead");
+        return ngx_pulse_gemini_out_refuse(o, part->at,
+                   "files of another provider cannot be used with this model: "
+                   "send the data instead");
     }
 
     ngx_pulse_buf_literal(o->b, "{\"fileData\":{");
@@ -431,7 +433,7 @@ ngx_pulse_gemini_out_result(ngx_pulse_gemini_out_t *o,
     }
 
     if (name.len == 0) {
-        return ngx_pulse_gemini_out_refuse(o,
+        return ngx_pulse_gemini_out_refuse(o, part->at,
                    "a tool's result answers no call of the conversation");
     }
 

@@ -143,7 +143,7 @@ ngx_pulse_gemini_out_functions(ngx_pulse_gemini_out_t *o)
         }
 
         if (tool->custom) {
-            return ngx_pulse_gemini_out_refuse(o,
+            return ngx_pulse_gemini_out_refuse(o, tool->at,
                        "this model takes no tools without a schema");
         }
 
@@ -215,12 +215,12 @@ ngx_pulse_gemini_out_config(ngx_pulse_gemini_out_t *o)
     cv = o->cv;
 
     if (cv->n > 1) {
-        return ngx_pulse_gemini_out_refuse(o,
+        return ngx_pulse_gemini_out_refuse(o, cv->n_at,
                    "this model gives one answer to a request");
     }
 
     if (cv->nstops > NGX_PULSE_GEMINI_STOPS) {
-        return ngx_pulse_gemini_out_refuse(o,
+        return ngx_pulse_gemini_out_refuse(o, cv->stops_at,
                    "this model takes at most 5 stop sequences");
     }
 
@@ -496,7 +496,8 @@ ngx_pulse_gemini_out_drop(ngx_pulse_gemini_out_t *o, const ngx_str_t *name)
 
 
 ngx_int_t
-ngx_pulse_gemini_out_refuse(ngx_pulse_gemini_out_t *o, const char *reason)
+ngx_pulse_gemini_out_refuse(ngx_pulse_gemini_out_t *o,
+    const ngx_pulse_json_value_t *at, const char *reason)
 {
-    return ngx_pulse_refuse(o->refusal, NULL, NULL, reason);
+    return ngx_pulse_refuse(o->refusal, at, NULL, reason);
 }

@@ -245,6 +245,8 @@ ngx_pulse_gemini_read_sampling(ngx_pulse_gemini_request_t *rq,
         return NGX_DECLINED;
     }
 
+    cv->n_at = ngx_pulse_member(config, "candidateCount");
+
     if (cv->n > NGX_PULSE_CHAT_MAX_N) {
         return ngx_pulse_refuse(refusal, config, "candidateCount",
                                 "is too large");
@@ -268,6 +270,8 @@ ngx_pulse_gemini_read_stops(ngx_pulse_gemini_request_t *rq,
     if (rc != NGX_OK) {
         return rc;
     }
+
+    cv->stops_at = ngx_pulse_member(config, "stopSequences");
 
     for ( /* void */ ; v; v = v->next) {
 

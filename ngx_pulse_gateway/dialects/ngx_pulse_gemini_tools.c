@@ -63,6 +63,7 @@ ngx_pulse_gemini_read_functions(ngx_pulse_gemini_request_t *rq,
 
         ngx_pulse_gemini_camel(v);
 
+        rq->cv->at = v;
         rc = ngx_pulse_gemini_read_function(rq, v);
     }
 

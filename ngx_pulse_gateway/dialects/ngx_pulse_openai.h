@@ -263,12 +263,9 @@ ngx_int_t ngx_pulse_openai_put_turn(ngx_pulse_openai_provider_t *pr,
 ngx_int_t ngx_pulse_openai_put_part(ngx_pulse_openai_provider_t *pr,
     const ngx_pulse_part_t *part);
 
-/* Notes once that something of this name was left out. */
-void ngx_pulse_openai_drop(ngx_pulse_openai_provider_t *pr,
-    const ngx_str_t *name);
-
+/* Refuses what was read from "at", which may be NULL. */
 ngx_int_t ngx_pulse_openai_put_refuse(ngx_pulse_openai_provider_t *pr,
-    const char *reason);
+    const ngx_pulse_json_value_t *at, const char *reason);
 
 
 /* --- reading an answer of a provider --- */

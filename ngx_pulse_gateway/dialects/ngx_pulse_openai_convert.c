@@ -268,6 +268,8 @@ ngx_pulse_openai_convert_limits(ngx_pulse_openai_convert_t *ct,
         cv->max_tokens = other;
     }
 
+    cv->n_at = ngx_pulse_member(root, "n");
+
     if (cv->n > NGX_PULSE_CHAT_MAX_N) {
         return ngx_pulse_refuse(ct->refusal, root, "n", "is too large");
     }
@@ -289,6 +291,8 @@ ngx_pulse_openai_convert_stop(ngx_pulse_openai_convert_t *ct,
     if (stop == NULL) {
         return NGX_OK;
     }
+
+    cv->stops_at = stop;
 
     if (stop->type == NGX_PULSE_JSON_STRING) {
         cv->stops[cv->nstops++] = stop->string;

@@ -258,6 +258,8 @@ ngx_pulse_openai_call(ngx_pulse_openai_turns_t *ts,
     ngx_pulse_part_t        *part;
     ngx_pulse_json_value_t  *inner;
 
+    turn->at = v;
+
     part = ngx_pulse_part_add(turn, ts->pool, NGX_PULSE_PART_CALL);
     if (part == NULL) {
         return NGX_ERROR;
@@ -313,6 +315,8 @@ ngx_pulse_openai_call_legacy(ngx_pulse_openai_turns_t *ts,
 {
     u_char            *p;
     ngx_pulse_part_t  *part;
+
+    turn->at = v;
 
     part = ngx_pulse_part_add(turn, ts->pool, NGX_PULSE_PART_CALL);
     if (part == NULL) {

@@ -99,6 +99,8 @@ ngx_pulse_openai_turns(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
         return ngx_pulse_refuse(refusal, messages, NULL, "must not be empty");
     }
 
+    cv->at = messages;
+
     for (v = messages->children; v; v = v->next) {
         rc = ngx_pulse_openai_turn(&ts, v);
 
@@ -246,6 +248,8 @@ ngx_pulse_openai_turn_result(ngx_pulse_openai_turns_t *ts,
         }
     }
 
+    ts->results->at = v;
+
     part = ngx_pulse_part_add(ts->results, ts->pool, NGX_PULSE_PART_RESULT);
     if (part == NULL) {
         return NGX_ERROR;
@@ -326,6 +330,8 @@ ngx_pulse_openai_content(ngx_pulse_openai_turns_t *ts,
         return NGX_OK;
     }
 
+    turn->at = content;
+
     if (content->type == NGX_PULSE_JSON_STRING) {
 
         if (content->string.len) {
@@ -339,6 +345,7 @@ ngx_pulse_openai_content(ngx_pulse_openai_turns_t *ts,
     } else if (content->type == NGX_PULSE_JSON_ARRAY) {
 
         for (one = content->children; one; one = one->next) {
+            turn->at = one;
             rc = ngx_pulse_openai_part(ts, one, turn);
 
             if (rc != NGX_OK) {

@@ -130,7 +130,7 @@ ngx_pulse_openai_put_tools(ngx_pulse_openai_provider_t *pr)
         if (cv->choice == NGX_PULSE_CHOICE_ANY
             || cv->choice == NGX_PULSE_CHOICE_NAMED)
         {
-            return ngx_pulse_openai_put_refuse(pr,
+            return ngx_pulse_openai_put_refuse(pr, cv->choice_at,
                           "forces a call, but this model has none of the "
                           "tools");
         }
@@ -170,7 +170,7 @@ ngx_pulse_openai_put_tool(ngx_pulse_openai_provider_t *pr,
             ngx_pulse_buf_str(b, &tool->raw);
 
         } else {
-            ngx_pulse_openai_drop(pr, &tool->name);
+            ngx_pulse_dropped_name(pr->dropped, &tool->name);
         }
 
         return NGX_OK;
@@ -398,7 +398,7 @@ ngx_pulse_openai_put_stops(ngx_pulse_openai_provider_t *pr)
     }
 
     if (cv->nstops > NGX_PULSE_OPENAI_STOPS) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, cv->stops_at,
                     "has more than the 4 stop sequences that this model takes");
     }
 
@@ -520,31 +520,9 @@ ngx_pulse_openai_put_limits(ngx_pulse_openai_provider_t *pr)
 }
 
 
-void
-ngx_pulse_openai_drop(ngx_pulse_openai_provider_t *pr, const ngx_str_t *name)
-{
-    ngx_uint_t            i;
-    ngx_pulse_dropped_t  *dropped;
-
-    dropped = pr->dropped;
-
-    for (i = 0; i < dropped->n; i++) {
-        if (dropped->names[i].len == name->len
-            && ngx_memcmp(dropped->names[i].data, name->data, name->len) == 0)
-        {
-            return;
-        }
-    }
-
-    if (dropped->n < NGX_PULSE_CHAT_DROPPED) {
-        dropped->names[dropped->n++] = *name;
-    }
-}
-
-
 ngx_int_t
 ngx_pulse_openai_put_refuse(ngx_pulse_openai_provider_t *pr,
-    const char *reason)
+    const ngx_pulse_json_value_t *at, const char *reason)
 {
-    return ngx_pulse_refuse(pr->refusal, NULL, NULL, reason);
+    return ngx_pulse_refuse(pr->refusal, at, NULL, reason);
 }

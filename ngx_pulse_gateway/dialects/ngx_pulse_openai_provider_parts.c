@@ -46,7 +46,7 @@ ngx_pulse_openai_put_part(ngx_pulse_openai_provider_t *pr,
         return ngx_pulse_openai_put_document(pr, part);
 
     default:
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                      "has content that this model cannot be sent by a user");
     }
 }
@@ -61,12 +61,12 @@ ngx_pulse_openai_put_image(ngx_pulse_openai_provider_t *pr,
     b = pr->b;
 
     if (part->file_id.len) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                    "has an image by file id, which this model does not take");
     }
 
     if (part->url.len && !pr->target->https_images) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                        "has an image by URL, which this model does not fetch: "
                        "send its data");
     }
@@ -116,7 +116,7 @@ ngx_pulse_openai_put_audio(ngx_pulse_openai_provider_t *pr,
     }
 
     if (format == NULL || part->data.len == 0) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                    "has audio that is not the data of WAV or MP3, which is "
                    "all that this model hears");
     }
@@ -145,12 +145,12 @@ ngx_pulse_openai_put_document(ngx_pulse_openai_provider_t *pr,
         && pr->cv->dialect != NGX_PULSE_DIALECT_OPENAI
         && pr->cv->dialect != NGX_PULSE_DIALECT_RESPONSES)
     {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                    "has a document by its id at another provider");
     }
 
     if (part->url.len) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                        "has a document by URL, which this model does not "
                        "fetch: send its data");
     }
@@ -208,6 +208,7 @@ ngx_pulse_openai_put_plain(ngx_pulse_openai_provider_t *pr,
 
     ngx_memzero(&text, sizeof(ngx_pulse_part_t));
     text.type = NGX_PULSE_PART_TEXT;
+    text.at = part->at;
     text.text.data = p;
 
     if (part->filename.len) {
@@ -220,7 +221,7 @@ ngx_pulse_openai_put_plain(ngx_pulse_openai_provider_t *pr,
     last = p + n - pad;
 
     if (n < (int) pad || ngx_pulse_utf8_check(p, last - p, NULL) != NGX_OK) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                           "has a text document that is not base64 of UTF-8");
     }
 
@@ -243,12 +244,12 @@ ngx_pulse_openai_put_data(ngx_pulse_openai_provider_t *pr, const char *key,
     if (part->media_type.len == 0
         || !ngx_pulse_openai_safe(&part->media_type, "/+-."))
     {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                                     "has a file whose type is not a MIME one");
     }
 
     if (part->data.len == 0 || !ngx_pulse_openai_safe(&part->data, "+/=")) {
-        return ngx_pulse_openai_put_refuse(pr,
+        return ngx_pulse_openai_put_refuse(pr, part->at,
                                    "has a file whose data is not base64");
     }
 

@@ -43,7 +43,16 @@ ngx_pulse_openai_put_turn(ngx_pulse_openai_provider_t *pr,
         }
 
         if (part->type == NGX_PULSE_PART_RAW) {
-            ngx_pulse_openai_drop(pr, &part->name);
+
+            /* a model's own is history, which goes on without it */
+
+            if (turn->role != NGX_PULSE_ROLE_ASSISTANT) {
+                return ngx_pulse_openai_put_refuse(pr, part->at,
+                                "only the vendor of the request's format "
+                                "understands this");
+            }
+
+            ngx_pulse_dropped_name(pr->dropped, &part->name);
         }
 
         if (part->signature.len && part->type != NGX_PULSE_PART_THINKING) {
@@ -228,7 +237,7 @@ ngx_pulse_openai_put_attached(ngx_pulse_openai_provider_t *pr,
         }
 
         if (part->type == NGX_PULSE_PART_RAW) {
-            ngx_pulse_openai_drop(pr, &part->name);
+            ngx_pulse_dropped_name(pr->dropped, &part->name);
             continue;
         }
 

@@ -57,6 +57,7 @@ ngx_pulse_openai_tools(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     }
 
     for (v = tools ? tools->children : NULL; v; v = v->next) {
+        cv->at = v;
         rc = ngx_pulse_openai_tools_tool(&tl, v);
 
         if (rc != NGX_OK) {
@@ -65,6 +66,7 @@ ngx_pulse_openai_tools(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     }
 
     for (v = functions ? functions->children : NULL; v; v = v->next) {
+        cv->at = v;
         rc = ngx_pulse_openai_tools_function(&tl, v);
 
         if (rc != NGX_OK) {
@@ -285,6 +287,8 @@ ngx_pulse_openai_tools_choice(ngx_pulse_openai_tools_t *tl,
 
         if (choice && choice->type == NGX_PULSE_JSON_OBJECT) {
             cv->choice = NGX_PULSE_CHOICE_NAMED;
+            cv->choice_at = choice;
+
             return ngx_pulse_openai_required(choice, "name",
                                              &cv->choice_name, tl->refusal);
         }
@@ -293,6 +297,8 @@ ngx_pulse_openai_tools_choice(ngx_pulse_openai_tools_t *tl,
     if (choice == NULL) {
         return NGX_OK;
     }
+
+    cv->choice_at = choice;
 
     if (choice->type == NGX_PULSE_JSON_STRING) {
         return ngx_pulse_openai_tools_mode(tl, choice);

@@ -112,6 +112,8 @@ ngx_pulse_responses_read_input(ngx_pulse_responses_request_t *rq,
         return ngx_pulse_refuse(rq->refusal, input, NULL, "is empty");
     }
 
+    rq->cv->at = input;
+
     for (v = input->children; v; v = v->next) {
         rc = ngx_pulse_responses_read_item(rq, v);
 
@@ -224,6 +226,8 @@ ngx_pulse_responses_read_call(ngx_pulse_responses_request_t *rq,
         return NGX_ERROR;
     }
 
+    turn->at = v;
+
     part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_CALL);
     if (part == NULL) {
         return NGX_ERROR;
@@ -274,6 +278,8 @@ ngx_pulse_responses_read_result(ngx_pulse_responses_request_t *rq,
     if (turn == NULL) {
         return NGX_ERROR;
     }
+
+    turn->at = v;
 
     part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RESULT);
     if (part == NULL) {
@@ -446,6 +452,8 @@ ngx_pulse_responses_read_raw(ngx_pulse_responses_request_t *rq,
         return NGX_ERROR;
     }
 
+    turn->at = v;
+
     part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RAW);
     if (part == NULL) {
         return NGX_ERROR;
@@ -466,6 +474,8 @@ ngx_pulse_responses_read_content(ngx_pulse_responses_request_t *rq,
     ngx_int_t                rc;
     ngx_pulse_part_t        *part;
     ngx_pulse_json_value_t  *v;
+
+    turn->at = content;
 
     if (content->type == NGX_PULSE_JSON_STRING) {
         part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
@@ -488,6 +498,7 @@ ngx_pulse_responses_read_content(ngx_pulse_responses_request_t *rq,
     }
 
     for (v = content->children; v; v = v->next) {
+        turn->at = v;
         rc = ngx_pulse_responses_read_part(rq, v, turn);
 
         if (rc != NGX_OK) {

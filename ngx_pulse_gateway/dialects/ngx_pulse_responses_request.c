@@ -448,6 +448,7 @@ ngx_pulse_responses_read_tools(ngx_pulse_responses_request_t *rq,
     }
 
     for (v = tools ? tools->children : NULL; v; v = v->next) {
+        rq->cv->at = v;
         rc = ngx_pulse_responses_read_tool(rq, v);
 
         if (rc != NGX_OK) {
@@ -533,6 +534,8 @@ ngx_pulse_responses_read_choice(ngx_pulse_responses_request_t *rq,
     if (choice == NULL) {
         return NGX_OK;
     }
+
+    cv->choice_at = choice;
 
     if (choice->type == NGX_PULSE_JSON_STRING) {
 

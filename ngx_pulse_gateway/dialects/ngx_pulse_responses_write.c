@@ -49,8 +49,10 @@ static void ngx_pulse_responses_write_text(ngx_pulse_responses_out_t *out,
     const ngx_pulse_part_t *part);
 static ngx_int_t ngx_pulse_responses_write_image(
     ngx_pulse_responses_out_t *out, const ngx_pulse_part_t *part);
-static void ngx_pulse_responses_write_file(ngx_pulse_responses_out_t *out,
-    const ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_responses_write_file(
+    ngx_pulse_responses_out_t *out, const ngx_pulse_part_t *part);
+static ngx_uint_t ngx_pulse_responses_elsewhere(
+    ngx_pulse_responses_out_t *out, const ngx_pulse_part_t *part);
 static void ngx_pulse_responses_write_data(ngx_pulse_responses_out_t *out,
     const char *key, const ngx_pulse_part_t *part);
 static void ngx_pulse_responses_write_cache(ngx_pulse_responses_out_t *out,
@@ -78,7 +80,7 @@ ngx_pulse_responses_write(const ngx_pulse_conversation_t *cv,
     out.b = b;
 
     if (cv->n > 1) {
-        return ngx_pulse_refuse(refusal, NULL, NULL,
+        return ngx_pulse_refuse(refusal, cv->n_at, NULL,
                                 "this model gives one answer only: n must"
                                 " be 1");
     }
@@ -316,6 +318,12 @@ ngx_pulse_responses_write_turn(ngx_pulse_responses_out_t *out,
     ngx_pulse_responses_drop(out, &turn->name, "name");
 
     for (part = turn->parts; part; part = part->next) {
+
+        if (part->type != NGX_PULSE_PART_THINKING) {
+            ngx_pulse_responses_drop(out, &part->signature,
+                                     "thought_signature");
+        }
+
         if (ngx_pulse_responses_write_item(out, part) != NGX_OK) {
             return NGX_DECLINED;
         }
@@ -355,7 +363,16 @@ ngx_pulse_responses_write_item(ngx_pulse_responses_out_t *out,
 
     case NGX_PULSE_PART_RAW:
 
+        /* a model's own is history, which goes on without it; a user's is
+         * what the answer is to be about */
+
         if (out->cv->dialect != NGX_PULSE_DIALECT_RESPONSES) {
+
+            if (out->role == NGX_PULSE_ROLE_ASSISTANT) {
+                ngx_pulse_dropped_name(out->dropped, &part->name);
+                return NGX_OK;
+            }
+
             break;
         }
 
@@ -469,13 +486,22 @@ static void
 ngx_pulse_responses_write_thought(ngx_pulse_responses_out_t *out,
     const ngx_pulse_part_t *part)
 {
-    size_t            len;
-    ngx_pulse_buf_t  *b;
+    size_t                   len;
+    ngx_pulse_buf_t         *b;
+    const ngx_pulse_part_t  *next;
 
     b = out->b;
     len = sizeof(NGX_PULSE_RESPONSES_OPAQUE) - 1;
 
-    if (part->next == NULL || part->signature.len < len
+    for (next = part->next; next; next = next->next) {
+        if (next->type != NGX_PULSE_PART_THINKING
+            && next->type != NGX_PULSE_PART_REDACTED)
+        {
+            break;
+        }
+    }
+
+    if (next == NULL || part->signature.len < len
         || ngx_memcmp(part->signature.data, NGX_PULSE_RESPONSES_OPAQUE, len)
            != 0)
     {
@@ -522,15 +548,14 @@ ngx_pulse_responses_write_content(ngx_pulse_responses_out_t *out,
         return ngx_pulse_responses_write_image(out, part);
 
     case NGX_PULSE_PART_DOCUMENT:
-        ngx_pulse_responses_write_file(out, part);
-        return NGX_OK;
+        return ngx_pulse_responses_write_file(out, part);
 
     case NGX_PULSE_PART_AUDIO:
-        return ngx_pulse_refuse(out->refusal, NULL, NULL,
+        return ngx_pulse_refuse(out->refusal, part->at, NULL,
                                 "this model takes no audio");
 
     case NGX_PULSE_PART_RAW:
-        return ngx_pulse_refuse(out->refusal, NULL, NULL,
+        return ngx_pulse_refuse(out->refusal, part->at, NULL,
                                 "the request has a part that only the vendor"
                                 " of its format understands");
 
@@ -582,8 +607,14 @@ ngx_pulse_responses_write_image(ngx_pulse_responses_out_t *out,
     b = out->b;
 
     if (out->role == NGX_PULSE_ROLE_ASSISTANT) {
-        return ngx_pulse_refuse(out->refusal, NULL, NULL,
+        return ngx_pulse_refuse(out->refusal, part->at, NULL,
                                 "this model takes images of the user only");
+    }
+
+    if (ngx_pulse_responses_elsewhere(out, part)) {
+        return ngx_pulse_refuse(out->refusal, part->at, NULL,
+                                "an image is stored at another provider:"
+                                " send it");
     }
 
     ngx_pulse_json_comma(b);
@@ -613,13 +644,19 @@ ngx_pulse_responses_write_image(ngx_pulse_responses_out_t *out,
 }
 
 
-static void
+static ngx_int_t
 ngx_pulse_responses_write_file(ngx_pulse_responses_out_t *out,
     const ngx_pulse_part_t *part)
 {
     ngx_pulse_buf_t  *b;
 
     b = out->b;
+
+    if (ngx_pulse_responses_elsewhere(out, part)) {
+        return ngx_pulse_refuse(out->refusal, part->at, NULL,
+                                "a file is stored at another provider:"
+                                " send it");
+    }
 
     ngx_pulse_json_comma(b);
     ngx_pulse_buf_literal(b, "{\"type\":\"input_file\"");
@@ -647,6 +684,20 @@ ngx_pulse_responses_write_file(ngx_pulse_responses_out_t *out,
 
     ngx_pulse_responses_write_cache(out, &part->cache);
     ngx_pulse_buf_char(b, '}');
+
+    return NGX_OK;
+}
+
+
+/* 1 if nothing but the id of a file is there, which others do not know */
+
+static ngx_uint_t
+ngx_pulse_responses_elsewhere(ngx_pulse_responses_out_t *out,
+    const ngx_pulse_part_t *part)
+{
+    return part->data.len == 0 && part->url.len == 0
+           && out->cv->dialect != NGX_PULSE_DIALECT_RESPONSES
+           && out->cv->dialect != NGX_PULSE_DIALECT_OPENAI;
 }
 
 

@@ -320,18 +320,23 @@ static test_refusal_t  test_refusal_table[] = {
       "must be none, auto or required" },
 
     { OPENAI, "", "{\"messages\":[{\"role\":\"user\",\"content\":"
-      "[{\"type\":\"image_url\",\"image_url\":\"https://x/\"}]}]}", "",
+      "[{\"type\":\"image_url\",\"image_url\":\"https://x/\"}]}]}",
+      "/messages/0/content/0",
       "has an image by URL, which this model does not fetch: send its data" },
     { OPENAI, "", "{\"messages\":[{\"role\":\"user\",\"content\":"
       "[{\"type\":\"image_url\",\"image_url\":\"data:image/png;base64,\\\"\"}"
-      "]}]}", "", "has a file whose data is not base64" },
-    { OPENAI, "", "{" USER ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\"]}", "",
+      "]}]}", "/messages/0/content/0",
+      "has a file whose data is not base64" },
+    { OPENAI, "", "{" USER ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\"]}",
+      "/stop",
       "has more than the 4 stop sequences that this model takes" },
-    { OPENAI, "f", "{" USER ",\"tool_choice\":\"required\"}", "",
+    { OPENAI, "f", "{" USER ",\"tool_choice\":\"required\"}",
+      "/tool_choice",
       "forces a call, but this model has none of the tools" },
     { ANTHROPIC, "h", "{\"max_tokens\":5,\"messages\":[{\"role\":\"user\","
       "\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"url\","
-      "\"url\":\"https://x/\"}}]}]}", "", "has a document by URL, which this "
+      "\"url\":\"https://x/\"}}]}]}", "/messages/0/content/0",
+      "has a document by URL, which this "
       "model does not fetch: send its data" }
 };
 

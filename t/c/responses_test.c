@@ -34,11 +34,21 @@ static void test_memory(void);
 #define TAIL  "],\"max_output_tokens\":400,\"stream\":false,\"store\":false"
 #define KEEP  ",\"include\":[\"reasoning.encrypted_content\"]"
 #define READ  "{\"model\":\"a\",\"input\":"
+#define ASK   "{\"role\":\"user\",\"content\":\"x\"}"
+
+#define OPENAI     &ngx_pulse_dialect_openai
+#define ANTHROPIC  &ngx_pulse_dialect_anthropic
 
 
 /* what is written for a provider from what a client of the dialect wrote */
 
 static test_write_t  test_write_table[] = {
+
+    { "reasoning that nothing came of", "",
+      READ "[{\"role\":\"user\",\"content\":\"x\"},{\"type\":\"reasoning\","
+      "\"summary\":[],\"encrypted_content\":\"gAAAAAB1\"},{\"type\":"
+      "\"reasoning\",\"summary\":[],\"encrypted_content\":\"gAAAAAB2\"}]}",
+      HEAD X TAIL "}", "thinking" },
 
     { "a string", "",
       READ "\"x\"}",
@@ -426,42 +436,71 @@ test_refusals(void)
 static void
 test_write_refusals(void)
 {
+    ngx_str_t                  body;
     ngx_uint_t                 i;
     ngx_pool_t                *pool;
     ngx_pulse_buf_t            b;
-    ngx_pulse_turn_t          *turn;
     ngx_pulse_target_t         target;
     ngx_pulse_dropped_t        dropped;
     ngx_pulse_conversation_t   cv;
     ngx_pulse_chat_refusal_t   refusal;
 
-    for (i = 0; i < 4; i++) {
+    static const struct {
+        ngx_pulse_dialect_t  *dialect;
+        const char           *body;
+        const char           *pointer;
+        const char           *reason;
+    } cases[] = {
+
+        { OPENAI, "{\"n\":2,\"messages\":[" ASK "]}", "/n",
+          "this model gives one answer only: n must be 1" },
+
+        { OPENAI, "{\"messages\":[" ASK ",{\"role\":\"user\",\"content\":"
+          "[{\"type\":\"text\",\"text\":\"x\"},{\"type\":"
+          "\"input_audio\",\"input_audio\":{\"data\":\"AAAA\","
+          "\"format\":\"wav\"}}]}]}", "/messages/1/content/1",
+          "this model takes no audio" },
+
+        { ANTHROPIC, "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
+          "\"content\":[{\"type\":\"image\",\"source\":{\"type\":"
+          "\"file\",\"file_id\":\"f\"}}]}]}", "/messages/0/content/0",
+          "an image is stored at another provider: send it" },
+
+        { ANTHROPIC, "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
+          "\"content\":[{\"type\":\"document\",\"source\":{\"type\":"
+          "\"file\",\"file_id\":\"f\"}}]}]}", "/messages/0/content/0",
+          "a file is stored at another provider: send it" },
+
+        { ANTHROPIC, "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
+          "\"content\":[{\"type\":\"search_result\",\"source\":\"s\","
+          "\"title\":\"t\",\"content\":[]}]}]}", "/messages/0/content/0",
+          "the request has a part that only the vendor of its format"
+          " understands" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unit_case("%s", cases[i].body);
         pool = unit_pool();
         ngx_pulse_buf_init(&b, 0);
         memset(&dropped, 0, sizeof(dropped));
         memset(&cv, 0, sizeof(cv));
-        unit_target(&target, "", 400);
+        unit_target(&target, "h", 400);
+        body = unit_str(cases[i].body);
 
-        cv.pool = pool;
-        cv.dialect = NGX_PULSE_DIALECT_GEMINI;
-        cv.n = (i == 0) ? 2 : 1;
-
-        turn = ngx_pulse_turn_add(&cv, pool, (i == 1)
-                                             ? NGX_PULSE_ROLE_ASSISTANT
-                                             : NGX_PULSE_ROLE_USER);
-        (void) ngx_pulse_part_add(turn, pool,
-                                  (i == 1) ? NGX_PULSE_PART_IMAGE
-                                  : (i == 2) ? NGX_PULSE_PART_AUDIO
-                                  : NGX_PULSE_PART_RAW);
-
+        check_int(cases[i].dialect->read(&cv, pool, &body, &refusal), NGX_OK);
         check_int(ngx_pulse_responses_write(&cv, &target, pool, &dropped,
                                             &refusal, &b),
                   NGX_DECLINED);
-        check(refusal.reason != NULL);
+        check_mem(refusal.pointer, strlen(refusal.pointer), cases[i].pointer,
+                  strlen(cases[i].pointer));
+        check_mem(refusal.reason, strlen(refusal.reason), cases[i].reason,
+                  strlen(cases[i].reason));
 
         ngx_pulse_buf_free(&b);
         ngx_destroy_pool(pool);
     }
+
+    unit_case(NULL);
 }
 
 
