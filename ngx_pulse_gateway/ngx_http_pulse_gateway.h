@@ -85,6 +85,17 @@ typedef struct {
 } ngx_http_pulse_route_list_t;
 
 
+/* One that was asked, or passed over. */
+
+typedef struct {
+    ngx_http_pulse_provider_t      *provider;
+    const char                     *outcome;     /* NULL: not over */
+    ngx_uint_t                      status;      /* 0: it said none */
+    ngx_msec_t                      start;
+    ngx_msec_t                      ms;
+} ngx_http_pulse_hop_t;
+
+
 typedef struct {
     ngx_http_request_t             *request;
     ngx_http_pulse_record_t        *record;
@@ -110,6 +121,8 @@ typedef struct {
 #endif
     void                           *data;
     ngx_uint_t                      tries;
+    ngx_http_pulse_hop_t            hops[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
+    ngx_uint_t                      nhops;
     ngx_uint_t                      ticket;      /* of a probe, or 0 */
     ngx_msec_t                      again;       /* shortest wait known, ms */
     unsigned                        held:1;      /* candidate asked for it */
@@ -357,6 +370,22 @@ ngx_int_t ngx_http_pulse_gateway_init_peer(ngx_http_request_t *r,
 
 /* No other candidate of the current one's provider is asked. */
 void ngx_http_pulse_gateway_forget(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- hops (ngx_http_pulse_gateway_hop.c) --- */
+
+/* $pulse_hops; from preconfiguration. */
+ngx_int_t ngx_http_pulse_gateway_hop_init(ngx_conf_t *cf);
+
+/* The current candidate is asked; what came of it, a static word, of which
+ * the first counts. */
+void ngx_http_pulse_gateway_hop(ngx_http_pulse_gateway_ctx_t *ctx);
+void ngx_http_pulse_gateway_hop_end(ngx_http_pulse_gateway_ctx_t *ctx,
+    const char *outcome);
+
+/* X-Pulse-Hops, if any are over. */
+ngx_int_t ngx_http_pulse_gateway_hop_header(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 

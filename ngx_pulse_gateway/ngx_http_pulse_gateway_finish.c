@@ -112,6 +112,10 @@ ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
         ngx_http_pulse_gateway_verdict(r, ctx);
     }
 
+    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        ngx_http_pulse_gateway_hop_end(ctx, "timeout");
+    }
+
     if (rc != NGX_OK) {
         ctx->code = ngx_http_pulse_gateway_failure(ctx, rc);
         ctx->pass = 0;
@@ -605,6 +609,7 @@ ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
         || ngx_http_pulse_set_header(r, "X-Pulse-Model", &ctx->record->model)
            != NGX_OK
         || ngx_http_pulse_set_header(r, "X-Pulse-Attempts", &value) != NGX_OK
+        || ngx_http_pulse_gateway_hop_header(r, ctx) != NGX_OK
         || ngx_http_pulse_gateway_warning(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;

@@ -235,6 +235,12 @@ ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
 {
     ngx_uint_t  i;
 
+    static const char  *names[] = {
+        "served", "refused", "failed", "cut", "gone"
+    };
+
+    ngx_http_pulse_gateway_hop_end(ctx, names[outcome]);
+
     i = ctx->route.elts[ctx->candidate].provider->row;
     i = i * NGX_HTTP_PULSE_GATEWAY_NOUTCOMES + outcome;
 
@@ -318,7 +324,11 @@ ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_pulse_gateway_health_metrics(cf);
+    if (ngx_http_pulse_gateway_health_metrics(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_pulse_gateway_hop_init(cf);
 }
 
 

@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_pulse_gateway_start_candidate(
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
+static ngx_uint_t ngx_http_pulse_gateway_timedout(ngx_peer_connection_t *pc);
 static ngx_uint_t ngx_http_pulse_gateway_stale(ngx_peer_connection_t *pc,
     ngx_http_pulse_gateway_ctx_t *ctx);
 #if (NGX_HTTP_SSL)
@@ -88,6 +89,7 @@ ngx_http_pulse_gateway_get_peer(ngx_peer_connection_t *pc, void *data)
         /* all addresses of it are known to be down: the next one then */
 
         ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
+        ngx_http_pulse_gateway_hop_end(ctx, "down");
 
         if (ctx->candidate + 1 == ctx->route.n) {
             break;
@@ -128,10 +130,13 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
     ctx->record->provider = provider->name;
     ctx->record->model = candidate->name;
 
+    ngx_http_pulse_gateway_hop(ctx);
+
     rc = ngx_http_pulse_gateway_admit(ctx);
 
     if (rc != NGX_OK) {
         ctx->unavailable = 1;
+        ngx_http_pulse_gateway_hop_end(ctx, ctx->held ? "held" : "open");
         return rc;
     }
 
@@ -139,6 +144,7 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
 
     if (rc != NGX_OK) {
         ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_NOTHING);
+        ngx_http_pulse_gateway_hop_end(ctx, "unable");
         return rc;
     }
 
@@ -227,10 +233,25 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
         ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
     }
 
+    ngx_http_pulse_gateway_hop_end(ctx,
+                                   ngx_http_pulse_gateway_timedout(pc)
+                                   ? "timeout" : "failed");
+
     if (left) {
         ctx->candidate++;
         ctx->started = 0;
     }
+}
+
+
+static ngx_uint_t
+ngx_http_pulse_gateway_timedout(ngx_peer_connection_t *pc)
+{
+    ngx_connection_t  *c;
+
+    c = pc->connection;
+
+    return c && (c->read->timedout || c->write->timedout);
 }
 
 
@@ -270,8 +291,8 @@ ngx_http_pulse_gateway_stale(ngx_peer_connection_t *pc,
 
     c = pc->connection;
 
-    return pc->cached && c && !ctx->answered && !c->read->timedout
-           && !c->write->timedout;
+    return pc->cached && c && !ctx->answered
+           && !ngx_http_pulse_gateway_timedout(pc);
 }
 
 

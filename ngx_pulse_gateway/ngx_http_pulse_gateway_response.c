@@ -755,6 +755,8 @@ ngx_http_pulse_gateway_owed(ngx_http_request_t *r,
 
     ctx->code = NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
 
+    ngx_http_pulse_gateway_hop_end(ctx, "owed");
+
     if (all) {
         ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_OWED);
         ngx_http_pulse_gateway_forget(r, ctx);

@@ -92,6 +92,8 @@ sub served {
     is($reply->{headers}{'x-pulse-provider'}, $by, $name);
     is($reply->{status}, 200, "$name: status");
     $rows++;
+
+    return $reply->{headers}{'x-pulse-hops'};
 }
 
 $replay{spare}->play(answer());
@@ -111,8 +113,10 @@ is($reply->{headers}{'x-pulse-attempts'}, 0, 'nobody was asked');
 unavailable(ask('late-1'), "worker $_") for 1 .. 8;
 is(scalar $replay{late}->requests(1), 1, 'in no worker');
 
-served(ask('late-1', 'spare'), 'spare', 'the next candidate is');
-served(ask('late-2'), 'late', 'rates are limited by model');
+is(served(ask('late-1', 'spare'), 'spare', 'the next candidate is'),
+   'late 0 held 0', 'and who was passed over is said');
+is(served(ask('late-2'), 'late', 'rates are limited by model'), undef,
+   'nobody was');
 
 $nginx->reload;
 unavailable(ask('late-1'), 'after a reload');
@@ -146,7 +150,8 @@ served(ask('limited-3'), 'limited', 'it holds nobody back');
 # --- money
 
 $replay{poor}->play(failure(429, type => 'insufficient_quota'), answer());
-served(ask('poor-1', 'poor-2', 'spare'), 'spare', 'no money: another');
+like(served(ask('poor-1', 'poor-2', 'spare'), 'spare', 'no money: another'),
+     qr/^poor 429 owed \d+$/, 'no money: a hop');
 is(scalar $replay{poor}->requests(1), 1, 'but not the same');
 served(ask('poor-2', 'spare'), 'spare', 'nor for the next request');
 $reply = ask('poor-1');
@@ -165,7 +170,8 @@ is(metric('pulse_gateway_breakers{provider="other",state="open"}'), 2,
 $reply = ask('weak-1');
 is($reply->{headers}{'x-pulse-attempts'}, 0, 'the breaker is open');
 is($reply->{headers}{'retry-after'}, 1, 'for half a second');
-served(ask('weak-1', 'spare'), 'spare', 'others are asked');
+is(served(ask('weak-1', 'spare'), 'spare', 'others are asked'),
+   'weak 0 open 0', 'it is passed over');
 is(scalar $replay{weak}->requests(3), 3, 'it is not');
 
 ok(wait_until(sub { ask('weak-1')->{status} == 200 && ++$rows }),

@@ -25,6 +25,8 @@ my $nginx = gateway_nginx(
             . " server 127.0.0.1:" . $replay{a}->port . ';'
             . " server 127.0.0.1:" . $replay{b}->port . '; keepalive 4; }'
             . provider('pooled', 'http://pool/v1', 'upstream pool; models p*;')
+            . 'log_format hops \'$pulse_attempts: $pulse_hops\';'
+            . 'access_log logs/hops.log hops;'
             . 'pulse_route turns a:a1 weight=5 b:b1 c:c1;'
             . 'pulse_route spare keyless:k a:a2 backup b:b2 weight=2;'
             . 'pulse_route gpt-4o c:c3;'
@@ -110,6 +112,15 @@ is(scalar(grep { /connect\(\) failed/ } @{ $nginx->error_log }), 1,
 is_deeply([$nginx->problems], [], 'and its log is clean');
 
 ledger($user, $rows);
+
+open my $in, '<', "$nginx->{prefix}/logs/hops.log" or die "hops.log: $!\n";
+my @hops = <$in>;
+
+is(scalar(grep { /^1: c 200 served \d+$/ } @hops), 4, 'hops in the log');
+is(scalar(grep { /^3: b 500 failed \d+, b 500 failed \d+, a 200 served \d+$/ }
+          @hops), 1, 'all of them');
+is(scalar(grep { /^1: pooled 200 served \d+$/ } @hops), 8,
+   'an address that is down is none');
 
 
 # --- what is refused
