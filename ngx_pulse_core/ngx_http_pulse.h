@@ -107,6 +107,8 @@ typedef struct {
     uint64_t                 cached;
     uint64_t                 output;
     uint64_t                 reasoning;
+    uint64_t                 cache_write;
+    int64_t                  price;         /* nano-USD, -1: not known */
     ngx_uint_t               estimated;     /* not the provider's figures */
     uint64_t                 clamped;       /* max_tokens lowered to, or 0 */
 

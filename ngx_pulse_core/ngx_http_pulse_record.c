@@ -130,6 +130,7 @@ ngx_http_pulse_record(ngx_http_request_t *r)
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_module);
     record->dialect = plcf->dialect;
+    record->price = -1;
 
     /* /v1/models is a path of OpenAI's and of Anthropic's, whose clients are
      * known by this */

@@ -8,6 +8,7 @@
 #include "ngx_pulse_breaker.h"
 #include "ngx_pulse_conversation.h"
 #include "ngx_pulse_embedding.h"
+#include "ngx_pulse_learn.h"
 #include "ngx_pulse_models.h"
 #include "ngx_pulse_openai.h"
 #include "ngx_pulse_sse.h"
@@ -57,6 +58,7 @@ typedef struct {
     ngx_array_t                    *routes;      /* that have a name */
     ngx_http_upstream_srv_conf_t    balancer;    /* over the candidates */
     ngx_shm_zone_t                 *zone;        /* health of providers */
+    ngx_shm_zone_t                 *learned;     /* ngx_pulse_learned_t */
 } ngx_http_pulse_gateway_main_conf_t;
 
 
@@ -108,6 +110,7 @@ typedef struct {
 
     uint64_t                        prompt;      /* bound, tokens */
     uint64_t                        likely;      /* of the prompt */
+    uint64_t                        granted;     /* for it and the answer */
     uint64_t                        max_tokens;  /* of each choice */
 
     /* balancer */
@@ -247,6 +250,31 @@ ngx_int_t ngx_http_pulse_route_check(ngx_conf_t *cf,
  */
 void ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_pulse_openai_request_t *chat, ngx_http_pulse_route_list_t *route);
+
+
+/* --- prices and estimates (ngx_http_pulse_gateway_price.c) --- */
+
+ngx_int_t ngx_http_pulse_gateway_learn_zone(ngx_conf_t *cf,
+    ngx_http_pulse_gateway_main_conf_t *gmcf);
+
+/* What is known of the estimates for a candidate, or NULL; as
+ * ngx_pulse_learn_find(). */
+ngx_pulse_learned_t *ngx_http_pulse_gateway_learned(ngx_http_request_t *r,
+    ngx_http_pulse_candidate_t *candidate, ngx_uint_t create);
+
+/* An answer came with the provider's figures. */
+void ngx_http_pulse_gateway_learn(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* What the answer cost, by the figures of the record, into record->price. */
+void ngx_http_pulse_gateway_price(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The members of a listed model that say what it costs. */
+void ngx_http_pulse_models_prices(ngx_pulse_model_t *model,
+    ngx_pulse_buf_t *b);
+
+/* ,"name":n, or null where it is "unknown" (ngx_http_pulse_models.c). */
+void ngx_http_pulse_models_number(ngx_pulse_buf_t *b, const char *name,
+    int64_t n, int64_t unknown);
 
 
 /* --- counting (ngx_http_pulse_gateway_count.c) --- */

@@ -528,6 +528,9 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
         record->cached = ctx->answer.usage.cached;
         record->output = ctx->answer.usage.output;
         record->reasoning = ctx->answer.usage.reasoning;
+        record->cache_write = ctx->answer.usage.cache_write;
+
+        ngx_http_pulse_gateway_learn(ctx);
 
     } else {
         most = ctx->max_tokens * ctx->chat.n;
@@ -535,12 +538,14 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
         record->input = ctx->answer.usage.input ? ctx->answer.usage.input
                                                 : ctx->likely;
         record->cached = ctx->answer.usage.cached;
+        record->cache_write = ctx->answer.usage.cache_write;
         record->output = ngx_pulse_tokens_likely(&ctx->answer.output);
         record->output = ngx_min(record->output, most);
         record->estimated = 1;
     }
 
     ngx_http_pulse_gateway_count_tokens(record);
+    ngx_http_pulse_gateway_price(ctx);
 
     ngx_http_pulse_usage_settle(r, record->input + record->output);
 }

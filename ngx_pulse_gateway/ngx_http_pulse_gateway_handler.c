@@ -219,13 +219,16 @@ ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
 void
 ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    uint64_t                     low, high, images, most;
+    uint64_t                     low, high, images, bound, likely;
     ngx_uint_t                   i;
     ngx_pulse_model_t           *model;
+    ngx_pulse_learned_t         *learned;
     ngx_pulse_openai_request_t  *chat;
 
     chat = &ctx->chat;
-    most = 0;
+
+    ctx->prompt = ngx_pulse_tokens_bound(&chat->prompt);
+    ctx->likely = ngx_pulse_tokens_likely(&chat->prompt);
 
     for (i = 0; i < ctx->route.n; i++) {
         model = ctx->route.elts[i].model;
@@ -242,11 +245,19 @@ ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx)
         }
 
         images = low * chat->images_low + high * chat->images_high;
-        most = ngx_max(most, images);
+
+        learned = ngx_http_pulse_gateway_learned(ctx->request,
+                                                 &ctx->route.elts[i], 0);
+
+        bound = ngx_pulse_learn_bound(learned,
+                                      ngx_pulse_tokens_bound(&chat->prompt));
+        likely = ngx_pulse_learn_likely(learned,
+                                     ngx_pulse_tokens_likely(&chat->prompt));
+
+        ctx->prompt = ngx_max(ctx->prompt, bound + images);
+        ctx->likely = ngx_max(ctx->likely, likely + images / 2);
     }
 
-    ctx->prompt = ngx_pulse_tokens_bound(&chat->prompt) + most;
-    ctx->likely = ngx_pulse_tokens_likely(&chat->prompt) + most / 2;
     ctx->likely = ngx_min(ctx->likely, ctx->prompt);
 
     if (ctx->embedding) {

@@ -378,7 +378,9 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_pulse_openai_request_t     chat;
     ngx_http_pulse_route_list_t    route;
 
-    if (ngx_http_pulse_gateway_health_zone(cf, gmcf) != NGX_OK) {
+    if (ngx_http_pulse_gateway_health_zone(cf, gmcf) != NGX_OK
+        || ngx_http_pulse_gateway_learn_zone(cf, gmcf) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -20,8 +20,6 @@ static void ngx_http_pulse_models_studio(ngx_http_request_t *r,
 static void ngx_http_pulse_models_studio_object(
     ngx_http_pulse_gateway_main_conf_t *gmcf, ngx_pulse_model_t *model,
     ngx_pulse_buf_t *b);
-static void ngx_http_pulse_models_number(ngx_pulse_buf_t *b, const char *name,
-    int64_t n, int64_t unknown);
 
 
 
@@ -330,15 +328,9 @@ ngx_http_pulse_models_studio_object(ngx_http_pulse_gateway_main_conf_t *gmcf,
                                  0);
     ngx_http_pulse_models_number(b, "max_output_tokens",
                                  model->max_output_tokens, 0);
-    ngx_http_pulse_models_number(b, "input_price", model->input_price,
-                                 NGX_PULSE_MODEL_UNKNOWN);
-    ngx_http_pulse_models_number(b, "cached_price", model->cached_price,
-                                 NGX_PULSE_MODEL_UNKNOWN);
-    ngx_http_pulse_models_number(b, "output_price", model->output_price,
-                                 NGX_PULSE_MODEL_UNKNOWN);
+    ngx_http_pulse_models_prices(model, b);
 
-    ngx_pulse_buf_literal(b, ",\"price_unit\":\"nano-USD/token\","
-                             "\"capabilities\":");
+    ngx_pulse_buf_literal(b, ",\"capabilities\":");
 
     if (model->capabilities.len) {
         ngx_pulse_buf_str(b, &model->capabilities);
@@ -365,7 +357,7 @@ ngx_http_pulse_models_studio_object(ngx_http_pulse_gateway_main_conf_t *gmcf,
 }
 
 
-static void
+void
 ngx_http_pulse_models_number(ngx_pulse_buf_t *b, const char *name, int64_t n,
     int64_t unknown)
 {

@@ -1,12 +1,19 @@
 
 #include "ngx_pulse_models.h"
 #include "ngx_pulse_conversation.h"
+#include "ngx_pulse_id.h"
 #include "ngx_pulse_json.h"
 
 #include <string.h>
 
 
 #define NGX_PULSE_MODELS_PRICE_MAX  1000000000     /* one dollar a token */
+
+
+/* of a model's flat fields */
+
+#define ngx_pulse_models_rate(part)                                           \
+    offsetof(ngx_pulse_model_t, price.rates[NGX_PULSE_PRICE_##part])
 
 
 typedef struct {
@@ -33,8 +40,7 @@ static ngx_int_t ngx_pulse_models_model(ngx_pulse_models_reader_t *reader,
 static ngx_int_t ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, ngx_pulse_model_t *model);
 static ngx_int_t ngx_pulse_models_members(ngx_pulse_models_reader_t *reader,
-    ngx_pulse_json_value_t *v, ngx_pulse_models_member_t *table,
-    ngx_pulse_model_t *model);
+    ngx_pulse_json_value_t *v, ngx_pulse_models_member_t *table, void *to);
 static ngx_int_t ngx_pulse_models_string(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_kind(ngx_pulse_models_reader_t *reader,
@@ -42,6 +48,10 @@ static ngx_int_t ngx_pulse_models_kind(ngx_pulse_models_reader_t *reader,
 static ngx_int_t ngx_pulse_models_count(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_price(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_prices(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_day(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_aliases(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
@@ -73,17 +83,56 @@ static ngx_pulse_models_member_t  ngx_pulse_models_table[] = {
     { "max_output_tokens", ngx_pulse_models_count,
       offsetof(ngx_pulse_model_t, max_output_tokens) },
     { "input_price", ngx_pulse_models_price,
-      offsetof(ngx_pulse_model_t, input_price) },
+      ngx_pulse_models_rate(INPUT) },
     { "cached_price", ngx_pulse_models_price,
-      offsetof(ngx_pulse_model_t, cached_price) },
+      ngx_pulse_models_rate(CACHED) },
+    { "cache_write_price", ngx_pulse_models_price,
+      ngx_pulse_models_rate(CACHE_WRITE) },
+    { "cache_hour_price", ngx_pulse_models_price,
+      ngx_pulse_models_rate(CACHE_HOUR) },
     { "output_price", ngx_pulse_models_price,
-      offsetof(ngx_pulse_model_t, output_price) },
+      ngx_pulse_models_rate(OUTPUT) },
+    { "reasoning_price", ngx_pulse_models_price,
+      ngx_pulse_models_rate(REASONING) },
+    { "image_price", ngx_pulse_models_price,
+      ngx_pulse_models_rate(IMAGE) },
+    { "second_price", ngx_pulse_models_price,
+      ngx_pulse_models_rate(SECOND) },
+    { "prices", ngx_pulse_models_prices,
+      0 },
     { "retires", ngx_pulse_models_string,
       offsetof(ngx_pulse_model_t, retires) },
     { "aliases", ngx_pulse_models_aliases,
       0 },
     { "capabilities", ngx_pulse_models_capabilities,
       0 },
+    { NULL, NULL, 0 }
+};
+
+
+/* of an element of "prices" */
+
+static ngx_pulse_models_member_t  ngx_pulse_models_price_table[] = {
+    { "from", ngx_pulse_models_day,
+      offsetof(ngx_pulse_price_t, from) },
+    { "above", ngx_pulse_models_count,
+      offsetof(ngx_pulse_price_t, above) },
+    { "input", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_INPUT]) },
+    { "cached", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_CACHED]) },
+    { "cache_write", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_CACHE_WRITE]) },
+    { "cache_hour", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_CACHE_HOUR]) },
+    { "output", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_OUTPUT]) },
+    { "reasoning", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_REASONING]) },
+    { "image", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_IMAGE]) },
+    { "second", ngx_pulse_models_price,
+      offsetof(ngx_pulse_price_t, rates[NGX_PULSE_PRICE_SECOND]) },
     { NULL, NULL, 0 }
 };
 
@@ -192,15 +241,20 @@ static ngx_int_t
 ngx_pulse_models_model(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, ngx_pulse_model_t *model)
 {
-    model->input_price = NGX_PULSE_MODEL_UNKNOWN;
-    model->cached_price = NGX_PULSE_MODEL_UNKNOWN;
-    model->output_price = NGX_PULSE_MODEL_UNKNOWN;
+    ngx_pulse_price_init(&model->price);
 
     if (ngx_pulse_models_members(reader, v, ngx_pulse_models_table, model)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    if (model->prices == NULL) {
+        model->prices = &model->price;
+        model->nprices = 1;
+    }
+
+    model->prices[0] = model->price;
 
     return ngx_pulse_models_verify(reader, v, model);
 }
@@ -245,8 +299,7 @@ ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
 
 static ngx_int_t
 ngx_pulse_models_members(ngx_pulse_models_reader_t *reader,
-    ngx_pulse_json_value_t *v, ngx_pulse_models_member_t *table,
-    ngx_pulse_model_t *model)
+    ngx_pulse_json_value_t *v, ngx_pulse_models_member_t *table, void *to)
 {
     ngx_pulse_json_value_t     *child;
     ngx_pulse_models_member_t  *m;
@@ -270,9 +323,7 @@ ngx_pulse_models_members(ngx_pulse_models_reader_t *reader,
                                          "is not known here");
         }
 
-        if (m->handler(reader, child, (u_char *) model + m->offset)
-            != NGX_OK)
-        {
+        if (m->handler(reader, child, (u_char *) to + m->offset) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -348,7 +399,7 @@ ngx_pulse_models_price(ngx_pulse_models_reader_t *reader,
     int64_t *n = to;
 
     if (v->type == NGX_PULSE_JSON_NULL) {
-        *n = NGX_PULSE_MODEL_UNKNOWN;
+        *n = NGX_PULSE_PRICE_UNKNOWN;
         return NGX_OK;
     }
 
@@ -359,6 +410,85 @@ ngx_pulse_models_price(ngx_pulse_models_reader_t *reader,
         return ngx_pulse_models_fail(reader, v, NULL,
                               "must be an integer of nano-USD, or null");
     }
+
+    return NGX_OK;
+}
+
+
+/* What is charged from a day on, or above a length of the prompt; the first
+ * element is left to the model's flat fields. */
+
+static ngx_int_t
+ngx_pulse_models_prices(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_pulse_model_t *model = to;
+
+    ngx_pulse_price_t       *price;
+    ngx_pulse_json_value_t  *child;
+
+    if (v->type != NGX_PULSE_JSON_ARRAY) {
+        return ngx_pulse_models_fail(reader, v, NULL, "must be an array");
+    }
+
+    model->prices = ngx_pcalloc(reader->pool, (v->nelts + 1)
+                                              * sizeof(ngx_pulse_price_t));
+    if (model->prices == NULL) {
+        return NGX_ERROR;
+    }
+
+    model->nprices = 1;
+
+    for (child = v->children; child; child = child->next) {
+        price = &model->prices[model->nprices++];
+
+        ngx_pulse_price_init(price);
+
+        if (ngx_pulse_models_members(reader, child,
+                                     ngx_pulse_models_price_table, price)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (price->from == 0 && price->above == 0) {
+            return ngx_pulse_models_fail(reader, child, NULL,
+                                         "needs \"from\" or \"above\"");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_day(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    int64_t *from = to;
+
+    u_char     text[24];
+    int64_t    ms;
+    ngx_str_t  s;
+
+    ms = -1;
+
+    if (v->type == NGX_PULSE_JSON_STRING && v->string.len == 10) {
+        ngx_memcpy(ngx_cpymem(text, v->string.data, 10), "T00:00:00.000Z",
+                   14);
+
+        s.data = text;
+        s.len = sizeof(text);
+
+        ms = ngx_pulse_rfc3339_parse(&s);
+    }
+
+    if (ms <= 0) {
+        return ngx_pulse_models_fail(reader, v, NULL,
+                                     "must be a date, YYYY-MM-DD");
+    }
+
+    *from = ms / 1000;
 
     return NGX_OK;
 }

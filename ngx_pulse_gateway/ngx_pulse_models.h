@@ -6,6 +6,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_pulse_buf.h"
+#include "ngx_pulse_price.h"
 
 
 /*
@@ -18,8 +19,6 @@
 #define NGX_PULSE_MODEL_VIDEO        2
 #define NGX_PULSE_MODEL_EMBEDDING    3
 #define NGX_PULSE_MODEL_MODERATION   4
-
-#define NGX_PULSE_MODEL_UNKNOWN      -1     /* a price nobody told us */
 
 #define NGX_PULSE_MODEL_UNSAID       0      /* of what it can do */
 #define NGX_PULSE_MODEL_NO           1
@@ -37,9 +36,6 @@ typedef struct {
     ngx_uint_t   kind;
     int64_t      context_window;        /* tokens; 0: not known */
     int64_t      max_output_tokens;
-    int64_t      input_price;           /* nano-USD a token */
-    int64_t      cached_price;
-    int64_t      output_price;
     int64_t      image_low;             /* tokens of a picture; 0: not known */
     int64_t      image_high;
     ngx_uint_t   efforts;               /* 1 << NGX_PULSE_EFFORT_* */
@@ -63,6 +59,10 @@ typedef struct {
 
     ngx_str_t   *aliases;
     ngx_uint_t   naliases;
+
+    ngx_pulse_price_t   price;          /* for ever and any prompt */
+    ngx_pulse_price_t  *prices;         /* this one first, then all others */
+    ngx_uint_t          nprices;
 } ngx_pulse_model_t;
 
 

@@ -317,6 +317,7 @@ ngx_http_pulse_reserve_open(ngx_http_pulse_reservation_t *rv)
 
     if (ngx_http_pulse_journal_append(rv->conf, &res->record) == NGX_OK) {
         res->state = NGX_PULSE_METER_OPEN;
+        rv->receipt = 1;
 
         ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_OPEN, 1);
         ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_ADMITTED, 1);

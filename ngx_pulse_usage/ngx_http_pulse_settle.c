@@ -40,6 +40,9 @@ ngx_http_pulse_settle_fill(ngx_http_pulse_reservation_t *rv)
     jr->cached = ngx_min(record->cached, NGX_PULSE_METER_MAX_AMOUNT);
     jr->output = ngx_min(record->output, NGX_PULSE_METER_MAX_AMOUNT);
     jr->reasoning = ngx_min(record->reasoning, NGX_PULSE_METER_MAX_AMOUNT);
+    jr->cache_write = ngx_min(record->cache_write,
+                              NGX_PULSE_METER_MAX_AMOUNT);
+    jr->price = record->price;
     jr->estimated = record->estimated ? 1 : 0;
 }
 
@@ -76,6 +79,7 @@ ngx_http_pulse_settle_end(ngx_http_pulse_reservation_t *rv, uint64_t amount,
     /* the slot may be another's as soon as it is released */
 
     rv->slot = NULL;
+    rv->receipt = !cancel;
 
     ngx_http_pulse_journal_close(rv->conf, res, &record);
 }
@@ -234,6 +238,20 @@ ngx_http_pulse_usage_headers(ngx_http_request_t *r)
     }
 
     rv = record->reservation;
+
+    if (rv->receipt) {
+        value.data = ngx_pnalloc(r->pool, NGX_HTTP_PULSE_UUID_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = NGX_HTTP_PULSE_UUID_LEN;
+        ngx_pulse_uuid_text(value.data, rv->id);
+
+        if (ngx_http_pulse_set_header(r, "X-Usage-Event", &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
 
     warning.len = 0;
     warning.data = ngx_pnalloc(r->pool, sizeof("tokens, images, videos") - 1);

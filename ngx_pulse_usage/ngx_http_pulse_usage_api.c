@@ -7,9 +7,8 @@
 #define NGX_HTTP_PULSE_API_ME       2
 #define NGX_HTTP_PULSE_API_HISTORY  3
 #define NGX_HTTP_PULSE_API_EVENTS   4
-#define NGX_HTTP_PULSE_API_EVENT    5
-#define NGX_HTTP_PULSE_API_CHECK    6
-#define NGX_HTTP_PULSE_API_LOG      7
+#define NGX_HTTP_PULSE_API_CHECK    5
+#define NGX_HTTP_PULSE_API_LOG      6
 
 #define NGX_HTTP_PULSE_API_MODEL    128
 
@@ -29,8 +28,6 @@ static ngx_int_t ngx_http_pulse_usage_leases(ngx_http_request_t *r,
 static void ngx_http_pulse_usage_history(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
 static void ngx_http_pulse_usage_events(ngx_http_request_t *r,
-    ngx_http_pulse_call_t *call);
-static void ngx_http_pulse_usage_event(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
 static void ngx_http_pulse_usage_check(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
@@ -58,8 +55,6 @@ ngx_pulse_pg_statement_t  ngx_http_pulse_usage_api_statements[] = {
 
     { "usage_events", "SELECT * FROM usage_events_page($1, $2)", 2 },
 
-    { "usage_event", "SELECT * FROM usage_event($1, $2)", 2 },
-
     { "usage_check", "SELECT * FROM usage_check($1, $2, $3, $4)", 4 },
 
     { "usage_log", "SELECT * FROM usage_log($1, $2, $3, $4, $5, $6)", 6 },
@@ -86,7 +81,10 @@ static ngx_http_pulse_route_t  ngx_http_pulse_usage_routes[] = {
       0, ngx_http_pulse_usage_events },
 
     { NGX_HTTP_GET, ngx_string("/v1/usage/events/{id}"),
-      0, ngx_http_pulse_usage_event },
+      0, ngx_http_pulse_receipt },
+
+    { NGX_HTTP_GET, ngx_string("/v1/usage/audit"),
+      NGX_HTTP_PULSE_ROUTE_INTERNAL, ngx_http_pulse_receipt_audit },
 
     { NGX_HTTP_POST, ngx_string("/v1/usage/check"),
       NGX_HTTP_PULSE_ROUTE_BODY, ngx_http_pulse_usage_check },
@@ -283,26 +281,6 @@ ngx_http_pulse_usage_events(ngx_http_request_t *r,
 
     ngx_http_pulse_call_pg(r, &ngx_http_pulse_usage_api_statements[
                                                  NGX_HTTP_PULSE_API_EVENTS],
-                           params);
-}
-
-
-static void
-ngx_http_pulse_usage_event(ngx_http_request_t *r, ngx_http_pulse_call_t *call)
-{
-    ngx_str_t  params[2];
-
-    params[0] = call->record->user_id;
-    params[1] = call->id;
-
-    if (!ngx_pulse_uuid_valid(&params[1])) {
-        ngx_http_finalize_request(r, ngx_http_pulse_error(r,
-                                             NGX_HTTP_PULSE_NOT_FOUND, NULL));
-        return;
-    }
-
-    ngx_http_pulse_call_pg(r, &ngx_http_pulse_usage_api_statements[
-                                                  NGX_HTTP_PULSE_API_EVENT],
                            params);
 }
 

@@ -216,7 +216,8 @@ ngx_http_pulse_usage_statements(ngx_conf_t *cf)
         ngx_http_pulse_leases_statements,
         ngx_http_pulse_drain_statements,
         ngx_http_pulse_replay_statements,
-        ngx_http_pulse_usage_api_statements
+        ngx_http_pulse_usage_api_statements,
+        ngx_http_pulse_receipt_statements
     };
 
     for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {

@@ -79,6 +79,8 @@ struct ngx_http_pulse_reservation_s {
     ngx_uint_t                          waits;
     u_char                              user[16];
     u_char                              id[16];
+    unsigned                            receipt:1;  /* the ledger has it, or
+                                                     * will */
 };
 
 
@@ -276,6 +278,17 @@ void ngx_http_pulse_rate_share(ngx_http_pulse_usage_main_conf_t *umcf);
 ngx_int_t ngx_http_pulse_usage_api(ngx_conf_t *cf);
 
 
+/* --- receipts (ngx_http_pulse_receipt.c) --- */
+
+/* One event of the caller, also one that has not ended. */
+void ngx_http_pulse_receipt(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call);
+
+/* The whole, for an operator. */
+void ngx_http_pulse_receipt_audit(ngx_http_request_t *r,
+    ngx_http_pulse_call_t *call);
+
+
 /* --- metrics --- */
 
 typedef enum {
@@ -317,6 +330,7 @@ extern ngx_pulse_pg_statement_t  ngx_http_pulse_leases_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_drain_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_replay_statements[];
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_usage_api_statements[];
+extern ngx_pulse_pg_statement_t  ngx_http_pulse_receipt_statements[];
 
 
 #endif /* _NGX_HTTP_PULSE_USAGE_MODULE_H_INCLUDED_ */

@@ -3,8 +3,12 @@
 #include "ngx_pulse_json.h"
 
 
-#define NGX_PULSE_JOURNAL_MAGIC      "PUJ1"
+#define NGX_PULSE_JOURNAL_MAGIC      "PUJ2"
+#define NGX_PULSE_JOURNAL_FIRST      '1'    /* version without prices */
+#define NGX_PULSE_JOURNAL_SHORTER    16
+
 #define NGX_PULSE_JOURNAL_ESTIMATED  0x01
+#define NGX_PULSE_JOURNAL_CLAIMED    0x02
 
 
 static uint32_t ngx_pulse_journal_crc(const u_char *p, size_t len);
@@ -32,7 +36,8 @@ ngx_pulse_journal_write(u_char *p, const ngx_pulse_journal_record_t *record)
     last = ngx_cpymem(p, NGX_PULSE_JOURNAL_MAGIC, 4);
     last = ngx_pulse_journal_put(last, len, 2);
     *last++ = record->type;
-    *last++ = record->estimated ? NGX_PULSE_JOURNAL_ESTIMATED : 0;
+    *last++ = (record->estimated ? NGX_PULSE_JOURNAL_ESTIMATED : 0)
+              | (record->claimed ? NGX_PULSE_JOURNAL_CLAIMED : 0);
     last = ngx_pulse_journal_put(last, 0, 4);
 
     last = ngx_cpymem(last, record->id, 16);
@@ -54,6 +59,8 @@ ngx_pulse_journal_write(u_char *p, const ngx_pulse_journal_record_t *record)
     last = ngx_pulse_journal_put(last, record->cached, 8);
     last = ngx_pulse_journal_put(last, record->output, 8);
     last = ngx_pulse_journal_put(last, record->reasoning, 8);
+    last = ngx_pulse_journal_put(last, record->cache_write, 8);
+    last = ngx_pulse_journal_put(last, record->price, 8);
 
     last = ngx_cpymem(last, record->model, record->model_len);
     last = ngx_cpymem(last, record->provider, record->provider_len);
@@ -112,13 +119,22 @@ static ngx_int_t
 ngx_pulse_journal_parse(const u_char *p, size_t len,
     ngx_pulse_journal_record_t *record)
 {
-    size_t  size;
+    size_t  size, fixed;
 
-    if (ngx_memcmp(p, NGX_PULSE_JOURNAL_MAGIC, ngx_min(len, 4)) != 0) {
+    fixed = NGX_PULSE_JOURNAL_FIXED;
+
+    if (len > 3 && p[3] == NGX_PULSE_JOURNAL_FIRST) {
+        fixed -= NGX_PULSE_JOURNAL_SHORTER;
+    }
+
+    if (ngx_memcmp(p, NGX_PULSE_JOURNAL_MAGIC, ngx_min(len, 3)) != 0
+        || (len > 3 && p[3] != (u_char) NGX_PULSE_JOURNAL_MAGIC[3]
+            && p[3] != NGX_PULSE_JOURNAL_FIRST))
+    {
         return NGX_DECLINED;
     }
 
-    if (len < NGX_PULSE_JOURNAL_FIXED) {
+    if (len < fixed) {
         return NGX_AGAIN;
     }
 
@@ -128,7 +144,7 @@ ngx_pulse_journal_parse(const u_char *p, size_t len,
         || p[61] > NGX_PULSE_JOURNAL_MODEL
         || p[62] > NGX_PULSE_JOURNAL_PROVIDER
         || p[63] > NGX_PULSE_JOURNAL_TRACE
-        || size != (size_t) NGX_PULSE_JOURNAL_FIXED + p[61] + p[62] + p[63]
+        || size != fixed + p[61] + p[62] + p[63]
         || p[6] < NGX_PULSE_JOURNAL_OPEN
         || p[6] > NGX_PULSE_JOURNAL_CANCEL)
     {
@@ -145,6 +161,7 @@ ngx_pulse_journal_parse(const u_char *p, size_t len,
 
     record->type = p[6];
     record->estimated = (p[7] & NGX_PULSE_JOURNAL_ESTIMATED) ? 1 : 0;
+    record->claimed = (p[7] & NGX_PULSE_JOURNAL_CLAIMED) ? 1 : 0;
     record->kind = p[60];
     record->model_len = p[61];
     record->provider_len = p[62];
@@ -164,8 +181,15 @@ ngx_pulse_journal_parse(const u_char *p, size_t len,
     record->cached = ngx_pulse_journal_get(p + 120, 8);
     record->output = ngx_pulse_journal_get(p + 128, 8);
     record->reasoning = ngx_pulse_journal_get(p + 136, 8);
+    record->cache_write = 0;
+    record->price = -1;
 
-    p += NGX_PULSE_JOURNAL_FIXED;
+    if (fixed == NGX_PULSE_JOURNAL_FIXED) {
+        record->cache_write = ngx_pulse_journal_get(p + 144, 8);
+        record->price = (int64_t) ngx_pulse_journal_get(p + 152, 8);
+    }
+
+    p += fixed;
     ngx_memcpy(record->model, p, record->model_len);
 
     p += record->model_len;
@@ -228,6 +252,16 @@ ngx_pulse_journal_json(ngx_pulse_buf_t *b,
     ngx_pulse_journal_member(b, "cached", record->cached);
     ngx_pulse_journal_member(b, "output", record->output);
     ngx_pulse_journal_member(b, "reasoning", record->reasoning);
+    ngx_pulse_journal_member(b, "cache_write", record->cache_write);
+
+    if (record->price >= 0) {
+        ngx_pulse_journal_member(b, "price", record->price);
+    }
+
+    if (record->type == NGX_PULSE_JOURNAL_CANCEL) {
+        ngx_pulse_buf_literal(b, "\"canceled\":true,");
+    }
+
     ngx_pulse_journal_text(b, "model", record->model, record->model_len);
     ngx_pulse_journal_text(b, "provider", record->provider,
                            record->provider_len);

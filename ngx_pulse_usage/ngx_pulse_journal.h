@@ -13,16 +13,19 @@
  * and holds all that the ledger needs: no record is read with another.
  *
  *     offset  size
- *          0     4  "PUJ1"
+ *          0     4  "PUJ2"
  *          4     2  length of the whole, little endian as all numbers
  *          6     1  type
  *          7     1  flags
  *          8     4  CRC-32 (IEEE) of the whole with these four zero
  *         12    48  id of the reservation, of the lease, of the user
  *         60     4  kind; lengths of model, provider, trace id
- *         64    80  period, created, reserved, estimate, settled, amount,
- *                   input, cached, output, reasoning
- *        144        model, provider, trace id
+ *         64    96  period, created, reserved, estimate, settled, amount,
+ *                   input, cached, output, reasoning, cache_write, price
+ *        160        model, provider, trace id
+ *
+ * "PUJ1", which lacks the last two numbers, is read too: a node may be
+ * upgraded before its journal is drained.
  */
 
 #define NGX_PULSE_JOURNAL_OPEN       1  /* a request was admitted */
@@ -30,7 +33,7 @@
 #define NGX_PULSE_JOURNAL_CLOSE      3  /* it ended and cost "amount" */
 #define NGX_PULSE_JOURNAL_CANCEL     4  /* it ended and cost nothing */
 
-#define NGX_PULSE_JOURNAL_FIXED      144
+#define NGX_PULSE_JOURNAL_FIXED      160
 #define NGX_PULSE_JOURNAL_MODEL      96
 #define NGX_PULSE_JOURNAL_PROVIDER   32
 #define NGX_PULSE_JOURNAL_TRACE      128
@@ -55,9 +58,12 @@ typedef struct {
     uint64_t     cached;
     uint64_t     output;
     uint64_t     reasoning;
+    uint64_t     cache_write;
+    int64_t      price;         /* nano-USD, -1: not known */
     u_char       type;
     u_char       kind;
     u_char       estimated;     /* not the provider's own figures */
+    u_char       claimed;       /* an idempotency key waits for its end */
     u_char       model_len;
     u_char       provider_len;
     u_char       trace_len;

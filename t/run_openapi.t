@@ -31,9 +31,10 @@ for my $path (sort keys %$paths) {
     for my $method (sort keys %{ $paths->{$path} }) {
         my $operation = $paths->{$path}{$method};
 
-        # to people this one is not there
+        # to people these are not there
 
-        my $bearer = $path eq '/v1/usage/log' ? $service : $studio->key;
+        my $bearer = $path =~ m{^/v1/usage/(?:log|audit)$} ? $service
+                                                           : $studio->key;
         my $made = http(uc $method, $path =~ s/\{id\}/x/r,
                         port => $studio->port, bearer => $bearer,
                         uc $method eq 'POST' ? (body => '') : ());

@@ -77,7 +77,7 @@ Cache-Control: no-store
 --- request
 GET /v1/usage/me
 --- more_headers eval: $::auth
---- response_body_like: "tokens" ?: ?\{"used" ?: ?850, ?"reserved" ?: ?0, ?"remaining" ?: ?150, ?"limit" ?: ?1000, ?"percentage" ?: ?85\.0\}.*"warnings" ?: ?\{ ?"tokens" ?: ?true
+--- response_body_like: "tokens" ?: ?\{"used" ?: ?850, ?"reserved" ?: ?0, ?"remaining" ?: ?150, ?"limit" ?: ?1000, ?"percentage" ?: ?85\.0, ?"debt" ?: ?0, ?"carried" ?: ?0\}.*"warnings" ?: ?\{ ?"tokens" ?: ?true
 
 
 

@@ -14,6 +14,7 @@ static void test_garbage(void);
 static void test_lengths(void);
 static void test_strings(void);
 static void test_json(void);
+static void test_first(void);
 static void test_uuid(void);
 static size_t sample(ngx_pulse_journal_record_t *record, u_char *p,
     ngx_uint_t n);
@@ -31,6 +32,7 @@ main(void)
     test_lengths();
     test_strings();
     test_json();
+    test_first();
     test_uuid();
 
     return unit_done();
@@ -139,7 +141,7 @@ test_garbage(void)
     check_int(used, sizeof(buf) - 2);
 
     memset(buf, 'P', 1000);
-    memcpy(buf + 500, "PUJ1PUJ1", 8);
+    memcpy(buf + 500, "PUJ2PUJ1", 8);
     len = 1000 + sample(&a, buf + 1000, 5);
 
     check_int(ngx_pulse_journal_read(buf, len, &b, &used, &garbage), NGX_OK);
@@ -226,9 +228,52 @@ test_json(void)
     check_str(&ngx_pulse_json_get(v, "period")->string, "-1");
     check(ngx_pulse_json_get(v, "model") == NULL);
     check(ngx_pulse_json_get(v, "estimated")->boolean == 0);
+    check_str(&ngx_pulse_json_get(v, "cache_write")->string, "9");
+    check(ngx_pulse_json_get(v, "price") == NULL);
 
     ngx_pulse_buf_free(&b);
     ngx_destroy_pool(pool);
+}
+
+
+/* a close of the first version, as a node wrote it before its upgrade */
+
+static void
+test_first(void)
+{
+    size_t                       i, n, used, garbage;
+    u_char                       buf[150];
+    unsigned                     byte;
+    ngx_pulse_journal_record_t   a;
+
+    static const char  old[] =
+        "50554a3196000301093384ef000102030405060708090a0b"
+        "0c0d0e0f101112131415161718191a1b1c1d1e1f20212223"
+        "2425262728292a2b2c2d2e2f0003010200401e18240a0600"
+        "7b68e5cf8b010000f4010000000000000b00000000000000"
+        "2a000000000000002c000000000000002800000000000000"
+        "030000000000000004000000000000000200000000000000"
+        "6d2d31707437";
+
+    for (i = 0; i < sizeof(buf); i++) {
+        sscanf(old + 2 * i, "%2x", &byte);
+        buf[i] = byte;
+    }
+
+    for (n = 0; n < sizeof(buf); n++) {
+        check_int(ngx_pulse_journal_read(buf, n, &a, &used, &garbage),
+                  NGX_AGAIN);
+        check_int(used, 0);
+    }
+
+    check_int(ngx_pulse_journal_read(buf, n, &a, &used, &garbage), NGX_OK);
+    check_int(used, sizeof(buf));
+    check_int(a.amount, 44);
+    check_int(a.reasoning, 2);
+    check_int(a.cache_write, 0);
+    check_int(a.price, -1);
+    check_mem(a.model, a.model_len, "m-1", 3);
+    check_mem(a.trace, a.trace_len, "t7", 2);
 }
 
 
@@ -271,6 +316,9 @@ sample(ngx_pulse_journal_record_t *record, u_char *p, ngx_uint_t n)
     record->cached = n;
     record->output = n * n;
     record->reasoning = 5;
+    record->cache_write = 9 + n;
+    record->price = (int64_t) n * 1000000 - 1;
+    record->claimed = n / 2 % 2;
 
     record->model_len = n % (NGX_PULSE_JOURNAL_MODEL + 1);
     record->provider_len = n % (NGX_PULSE_JOURNAL_PROVIDER + 1);

@@ -41,7 +41,10 @@ test_read(void)
     text = test_str("{\"models\":[{\"id\":\"a-1\",\"provider\":\"p\","
                     "\"kind\":\"chat\",\"context_window\":100,"
                     "\"max_output_tokens\":50,\"input_price\":150,"
-                    "\"cached_price\":null,\"output_price\":0,"
+                    "\"cached_price\":null,\"cache_hour_price\":7,"
+                    "\"prices\":[{\"from\":\"2026-12-01\",\"second\":9},"
+                    "{\"above\":272000,\"input\":null}],"
+                    "\"output_price\":0,"
                     "\"retires\":\"2027-01-14\",\"aliases\":[\"a\"],"
                     "\"capabilities\":{\"vision\":true,"
                     "\"image_tokens_low\":85,"
@@ -64,9 +67,18 @@ test_read(void)
     check_int(m->kind, NGX_PULSE_MODEL_CHAT);
     check_int(m->context_window, 100);
     check_int(m->max_output_tokens, 50);
-    check_int(m->input_price, 150);
-    check_int(m->cached_price, NGX_PULSE_MODEL_UNKNOWN);
-    check_int(m->output_price, 0);
+    check_int(m->nprices, 3);
+    check_int(m->prices[0].rates[NGX_PULSE_PRICE_INPUT], 150);
+    check_int(m->prices[0].rates[NGX_PULSE_PRICE_CACHED],
+              NGX_PULSE_PRICE_UNKNOWN);
+    check_int(m->prices[0].rates[NGX_PULSE_PRICE_OUTPUT], 0);
+    check_int(m->prices[0].rates[NGX_PULSE_PRICE_CACHE_HOUR], 7);
+    check_int(m->prices[1].from, 1796083200);
+    check_int(m->prices[1].above, 0);
+    check_int(m->prices[1].rates[NGX_PULSE_PRICE_SECOND], 9);
+    check_int(m->prices[2].above, 272000);
+    check_int(m->prices[2].rates[NGX_PULSE_PRICE_INPUT],
+              NGX_PULSE_PRICE_UNKNOWN);
     check_int(m->image_low, 85);
     check_int(m->image_high, 0);
     check_int(m->naliases, 1);
@@ -74,7 +86,9 @@ test_read(void)
     m = &models.elts[1];
     check_str(&m->name, "B");
     check_int(m->kind, NGX_PULSE_MODEL_IMAGE);
-    check_int(m->input_price, NGX_PULSE_MODEL_UNKNOWN);
+    check_int(m->nprices, 1);
+    check_int(m->prices[0].rates[NGX_PULSE_PRICE_INPUT],
+              NGX_PULSE_PRICE_UNKNOWN);
 
     ngx_pulse_buf_free(&err);
     ngx_destroy_pool(pool);
@@ -109,6 +123,14 @@ test_wrong(void)
           "/models/0/prize is not known here" },
         { "{\"models\":[{\"input_price\":0.5}]}",
           "/models/0/input_price must be an integer of nano-USD, or null" },
+        { "{\"models\":[{\"prices\":{}}]}",
+          "/models/0/prices must be an array" },
+        { "{\"models\":[{\"prices\":[{\"input\":1}]}]}",
+          "/models/0/prices/0 needs \"from\" or \"above\"" },
+        { "{\"models\":[{\"prices\":[{\"from\":\"2026-02-30\"}]}]}",
+          "/models/0/prices/0/from must be a date, YYYY-MM-DD" },
+        { "{\"models\":[{\"prices\":[{\"tax\":1}]}]}",
+          "/models/0/prices/0/tax is not known here" },
         { "{\"models\":[{\"context_window\":-5}]}",
           "/models/0/context_window must be a positive integer" },
         { "{\"models\":[{\"aliases\":[1]}]}",
@@ -188,7 +210,7 @@ test_catalogue(void)
         name = test_str("gpt-4o-mini");
         m = ngx_pulse_models_find(&models, NULL, &name);
         check(m != NULL);
-        check_int(m ? m->input_price : 0, 150);
+        check_int(m ? m->price.rates[NGX_PULSE_PRICE_INPUT] : 0, 150);
 
         free(text.data);
     }
