@@ -54,7 +54,7 @@ ngx_http_pulse_gateway_feed(ngx_http_pulse_gateway_ctx_t *ctx, u_char *p,
 
     rc = ngx_pulse_sse_feed(&ctx->splitter, p, len);
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR && !ctx->broken) {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "pulse gateway: provider \"%V\" sent an event that is"
                       " too long", &ctx->record->provider);
