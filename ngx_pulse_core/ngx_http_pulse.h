@@ -294,6 +294,9 @@ void ngx_http_pulse_call_pg(ngx_http_request_t *r,
 ngx_int_t ngx_http_pulse_reply_row(ngx_http_request_t *r,
     ngx_pulse_pg_result_t *res);
 
+/* 1 if the request says that its body is JSON. */
+ngx_uint_t ngx_http_pulse_is_json(ngx_http_request_t *r);
+
 /*
  * Reads the body into one piece of memory, wherever nginx put it; NGX_OK
  * with "*body" in r->pool, NGX_HTTP_* on failure.  Call after

@@ -37,7 +37,6 @@ static ngx_int_t ngx_http_pulse_api_not_allowed(ngx_http_request_t *r,
     ngx_uint_t methods);
 static ngx_int_t ngx_http_pulse_api_call(ngx_http_request_t *r,
     ngx_http_pulse_api_ctx_t *ctx);
-static ngx_uint_t ngx_http_pulse_api_is_json(ngx_http_request_t *r);
 static void ngx_http_pulse_api_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_api_parse(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
@@ -274,7 +273,7 @@ ngx_http_pulse_api_call(ngx_http_request_t *r, ngx_http_pulse_api_ctx_t *ctx)
     }
 
     if (r->headers_in.content_type != NULL
-        && !ngx_http_pulse_api_is_json(r))
+        && !ngx_http_pulse_is_json(r))
     {
         return ngx_http_pulse_error(r, NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE,
                                     NULL);
@@ -297,8 +296,8 @@ ngx_http_pulse_api_call(ngx_http_request_t *r, ngx_http_pulse_api_ctx_t *ctx)
 }
 
 
-static ngx_uint_t
-ngx_http_pulse_api_is_json(ngx_http_request_t *r)
+ngx_uint_t
+ngx_http_pulse_is_json(ngx_http_request_t *r)
 {
     u_char     *p;
     size_t      len;
@@ -375,7 +374,7 @@ ngx_http_pulse_api_parse(ngx_http_request_t *r, ngx_http_pulse_call_t *call)
                                     NULL);
     }
 
-    if (!ngx_http_pulse_api_is_json(r)) {
+    if (!ngx_http_pulse_is_json(r)) {
         return ngx_http_pulse_error(r, NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE,
                                     NULL);
     }

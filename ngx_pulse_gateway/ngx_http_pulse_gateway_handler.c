@@ -44,8 +44,6 @@ ngx_http_pulse_gateway_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_pulse_gateway_check(ngx_http_request_t *r)
 {
-    ngx_str_t  *type;
-
     static ngx_str_t  post = ngx_string("POST");
 
     if (r->method != NGX_HTTP_POST) {
@@ -58,16 +56,9 @@ ngx_http_pulse_gateway_check(ngx_http_request_t *r)
                                     NULL);
     }
 
-    if (r->headers_in.content_type) {
-        type = &r->headers_in.content_type->value;
-
-        if (type->len < 16
-            || ngx_strncasecmp(type->data, (u_char *) "application/json", 16)
-               != 0)
-        {
-            return ngx_http_pulse_error(r,
-                                NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE, NULL);
-        }
+    if (r->headers_in.content_type && !ngx_http_pulse_is_json(r)) {
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE,
+                                    NULL);
     }
 
     return NGX_DECLINED;

@@ -218,28 +218,95 @@ my @bodies = (
 my %twice = (openai => 'messages', anthropic => 'max_tokens',
              responses => 'model', gemini => 'contents');
 
-for my $to (@dialects) {
-    my ($from) = grep { $_ ne $to } @dialects;
-    my ($path, $body) = question($to, model => "$from-1");
+my @endpoints = (
+    map({
+        my $to = $_;
+        my ($from) = grep { $_ ne $to } @dialects;
+
+        [$to, question($to, model => "$from-1"), $twice{$to}]
+    } @dialects),
+    ['openai', '/v1/embeddings', { model => 'openai-1', input => 'hi' },
+     'input'],
+);
+
+my $spent = sql("SELECT used FROM accounts
+                 WHERE user_id = '$user' AND kind = 0");
+
+$replay->play({ json => {} });
+
+for my $endpoint (@endpoints) {
+    my ($to, $path, $body, $name_twice) = @$endpoint;
     my $text = JSON::PP->new->canonical->utf8->encode($body);
     my $again = JSON::PP->new->canonical->utf8->allow_nonref
-        ->encode($body->{ $twice{$to} });
+        ->encode($body->{$name_twice});
 
     for my $case (@bodies, ['a name twice', 400, sub {
-        $_[0] =~ s/\A\{/{"$twice{$to}":$again,/r
+        $_[0] =~ s/\A\{/{"$name_twice":$again,/r
     }]) {
-        my ($name, $status, $made) = @$case;
+        my ($what, $status, $made) = @$case;
+        my $name = "$path: $what";
 
         my $reply = http(POST => $path, port => $port, bearer => $key,
                          body => $made->($text),
                          headers => { 'Content-Type' => 'application/json' });
 
-        is($reply->{status}, $status, "$to: $name")
+        is($reply->{status}, $status, $name)
             or diag substr $reply->{body} // '', 0, 400;
-        ok(eval { $refused{$to}->($reply->{json}) }, "$to: $name: its shape")
+        ok(eval { $refused{$to}->($reply->{json}) }, "$name: its shape")
             or diag substr $reply->{body} // '', 0, 400;
     }
 }
+
+
+# other methods and other types than JSON, in every dialect
+
+my %said = (
+    openai    => sub { $_[0]{error}{code} },
+    responses => sub { $_[0]{error}{code} },
+    anthropic => sub { $_[0]{error}{details}{error_code} },
+    gemini    => sub { $_[0]{error}{details}[0]{reason} },
+);
+
+my ($anthropic, $gemini) = map { $endpoints[$_][2] } 1, 2;
+
+for my $endpoint (@endpoints,
+    ['anthropic', '/v1/messages/count_tokens', $anthropic],
+    ['gemini', '/v1beta/models/openai-1:countTokens', $gemini])
+{
+    my ($to, $path, $body) = @$endpoint;
+
+    for my $method (qw(GET HEAD PUT DELETE OPTIONS)) {
+        my $client = Pulse::Client->connect(port => $port);
+
+        $client->request($method, $path, bearer => $key);
+
+        my $reply = $client->response;
+        my $name = "$method $path";
+
+        is($reply->{status}, 405, $name);
+        is($reply->{headers}{allow}, 'POST', "$name: what is allowed");
+        is($method eq 'HEAD' ? $reply->{body}
+                             : $said{$to}->($reply->{json}),
+           $method eq 'HEAD' ? '' : 'METHOD_NOT_ALLOWED', "$name: its shape")
+            or diag substr $reply->{body} // '', 0, 400;
+    }
+
+    for my $type ('text/plain', 'application/jsonx', 'application/json-seq',
+                  'application/x-www-form-urlencoded', 'json', '')
+    {
+        my $reply = http(POST => $path, port => $port, bearer => $key,
+                         json => $body, headers => { 'Content-Type' => $type });
+
+        is($reply->{status}, 415, "$path: '$type'");
+        is($said{$to}->($reply->{json}), 'UNSUPPORTED_MEDIA_TYPE',
+           "$path: '$type': its shape")
+            or diag substr $reply->{body} // '', 0, 400;
+    }
+}
+
+is(scalar $replay->requests(0), 0, 'nobody is asked for any of that');
+is(sql("SELECT used FROM accounts WHERE user_id = '$user' AND kind = 0"),
+   $spent, 'and nothing is charged');
 
 
 # models that are no name: not found, and nobody is asked
