@@ -294,7 +294,7 @@ ngx_http_pulse_journal_checkpoint(ngx_http_pulse_usage_main_conf_t *umcf)
         return;
     }
 
-    last = ngx_sprintf(text, "%uL\n", umcf->shared->floor);
+    last = ngx_sprintf(text, "%uL\n", umcf->shared->floor.value);
     n = write(fd, text, last - text);
     close(fd);
 
@@ -323,7 +323,7 @@ ngx_http_pulse_journal_punch(ngx_http_pulse_usage_main_conf_t *umcf)
         refused = 0;
     }
 
-    floor = umcf->shared->floor & ~((uint64_t) ngx_pagesize - 1);
+    floor = umcf->shared->floor.value & ~((uint64_t) ngx_pagesize - 1);
 
     if (refused || floor < punched + NGX_HTTP_PULSE_JOURNAL_PUNCH) {
         return;

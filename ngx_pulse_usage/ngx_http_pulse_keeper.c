@@ -48,7 +48,7 @@ static void ngx_http_pulse_keeper_note(ngx_http_pulse_keeper_t *k,
 
 ngx_pulse_pg_statement_t  ngx_http_pulse_keeper_statements[] = {
 
-    { "node_seen", "SELECT state, lease_id FROM node_seen($1, $2)", 2 },
+    { "node_seen", "SELECT given_up, lease_id FROM node_seen($1, $2)", 2 },
 
     { NULL, NULL, 0 }
 };
@@ -285,7 +285,7 @@ ngx_http_pulse_keeper_seen_handler(void *data, ngx_pulse_pg_result_t *res)
 {
     ngx_http_pulse_keeper_t *k = data;
 
-    ngx_str_t                          state;
+    uint64_t                           times;
     ngx_http_pulse_usage_main_conf_t  *umcf;
 
     umcf = k->conf;
@@ -295,13 +295,17 @@ ngx_http_pulse_keeper_seen_handler(void *data, ngx_pulse_pg_result_t *res)
         return;
     }
 
-    state = ngx_pulse_pg_value(res, 0, 0);
+    /* a total, as all that is told: the answer that told it first may be
+     * lost */
 
-    if (state.len == 8) {
+    times = ngx_pulse_pg_int(res, 0, 0);
+
+    if (times > umcf->shared->given_up) {
+        umcf->shared->given_up = times;
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "pulse usage: store gave this node up, "
                       "its leases are taken anew");
-        ngx_http_pulse_leases_reopened(umcf);
+        ngx_http_pulse_leases_given_up(umcf);
     }
 
     ngx_http_pulse_leases_recalled(umcf, res);
@@ -361,8 +365,9 @@ ngx_http_pulse_keeper_survey(ngx_http_pulse_keeper_t *k)
         ngx_http_pulse_usage_unlock(k->conf);
     }
 
-    if (floor > shared->floor) {
-        shared->floor = floor;
+    if (ngx_pulse_journal_needed(&shared->floor, floor, shared->written,
+                                 shared->synced))
+    {
         ngx_http_pulse_journal_checkpoint(k->conf);
     }
 }

@@ -60,7 +60,7 @@ ngx_http_pulse_leases_start(ngx_http_pulse_usage_main_conf_t *umcf)
 
 
 void
-ngx_http_pulse_leases_reopened(ngx_http_pulse_usage_main_conf_t *umcf)
+ngx_http_pulse_leases_given_up(ngx_http_pulse_usage_main_conf_t *umcf)
 {
     uint32_t            i;
     ngx_pulse_meter_t  *m;
@@ -70,11 +70,7 @@ ngx_http_pulse_leases_reopened(ngx_http_pulse_usage_main_conf_t *umcf)
     for (i = 1; i <= m->accounts_top; i++) {
 
         ngx_http_pulse_usage_lock(umcf);
-
-        if (m->accounts[i].present && m->accounts[i].lease.granted) {
-            m->accounts[i].retired = 1;
-        }
-
+        ngx_pulse_node_given_up(&m->accounts[i]);
         ngx_http_pulse_usage_unlock(umcf);
     }
 }

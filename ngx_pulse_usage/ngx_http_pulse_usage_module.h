@@ -30,10 +30,11 @@ typedef struct {
     ngx_atomic_t                written;        /* bytes of the journal */
     uint64_t                    synced;
     uint64_t                    flushed;        /* the store has all before */
-    uint64_t                    floor;          /* nothing before is in use */
+    ngx_pulse_journal_floor_t   floor;
     uint64_t                    undrained;      /* as metrics show it */
 
     ngx_msec_t                  seen;           /* by the store */
+    uint64_t                    given_up;       /* ... so many times */
     ngx_msec_t                  beat;           /* of the keeper */
     ngx_atomic_t                keeper;         /* pid */
 } ngx_http_pulse_usage_shared_t;
@@ -146,7 +147,7 @@ void ngx_http_pulse_journal_close(ngx_http_pulse_usage_main_conf_t *umcf,
 /* Starts a flush to the disk if something is to be flushed. */
 void ngx_http_pulse_journal_sync(ngx_http_pulse_usage_main_conf_t *umcf);
 
-/* Writes "floor" beside the journal and gives the space before it back. */
+/* Writes the floor beside the journal and gives the space before it back. */
 void ngx_http_pulse_journal_checkpoint(
     ngx_http_pulse_usage_main_conf_t *umcf);
 
@@ -219,7 +220,7 @@ ngx_uint_t ngx_http_pulse_leases_collect(
     ngx_pulse_buf_t *b);
 
 /* The store took the leases of this node: none is used any more. */
-void ngx_http_pulse_leases_reopened(ngx_http_pulse_usage_main_conf_t *umcf);
+void ngx_http_pulse_leases_given_up(ngx_http_pulse_usage_main_conf_t *umcf);
 
 /* Rows of node_seen() after the first name leases that others wait for. */
 void ngx_http_pulse_leases_recalled(ngx_http_pulse_usage_main_conf_t *umcf,

@@ -24,6 +24,26 @@ static void ngx_pulse_journal_text(ngx_pulse_buf_t *b, const char *name,
     const u_char *p, size_t len);
 
 
+ngx_uint_t
+ngx_pulse_journal_needed(ngx_pulse_journal_floor_t *floor, uint64_t needed,
+    uint64_t written, uint64_t synced)
+{
+    uint64_t  before;
+
+    if (synced < floor->written) {
+        return 0;
+    }
+
+    before = floor->value;
+
+    floor->value = ngx_max(floor->value, floor->next);
+    floor->next = needed;
+    floor->written = written;
+
+    return floor->value > before;
+}
+
+
 size_t
 ngx_pulse_journal_write(u_char *p, const ngx_pulse_journal_record_t *record)
 {

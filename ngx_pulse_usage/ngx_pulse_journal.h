@@ -73,6 +73,25 @@ typedef struct {
 } ngx_pulse_journal_record_t;
 
 
+/* Where a replay starts, which is before all that it may need. */
+
+typedef struct {
+    uint64_t     value;
+    uint64_t     next;          /* value, when ... */
+    uint64_t     written;       /* ... all of this is on the disk */
+} ngx_pulse_journal_floor_t;
+
+
+/*
+ * Takes in that nothing before "needed" is of use to the journal as it is in
+ * memory, "written" bytes of it, of which the disk has "synced".  A request
+ * needs its first record no more once its last one is written; were the
+ * power lost before that is on the disk, it would need it again.  So the
+ * floor moves when the disk has caught up.  Returns 1 if it moved.
+ */
+ngx_uint_t ngx_pulse_journal_needed(ngx_pulse_journal_floor_t *floor,
+    uint64_t needed, uint64_t written, uint64_t synced);
+
 /* Writes a record to "p", which has NGX_PULSE_JOURNAL_MAX bytes; returns its
  * length. */
 size_t ngx_pulse_journal_write(u_char *p,

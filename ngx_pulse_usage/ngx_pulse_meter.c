@@ -289,6 +289,15 @@ ngx_pulse_meter_merge(ngx_pulse_meter_account_t *account,
         return;
     }
 
+    /*
+     * The answer that granted it was lost, and which period it was granted
+     * in with that: it goes back.
+     */
+
+    if (store->granted && account->lease.granted == 0) {
+        account->retired = 1;
+    }
+
     known = &account->store;
 
     /* totals only grow: of two messages the one with more is the newer */

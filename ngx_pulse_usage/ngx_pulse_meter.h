@@ -152,7 +152,8 @@ void ngx_pulse_meter_release(ngx_pulse_meter_t *m,
 void ngx_pulse_meter_unwritten(ngx_pulse_meter_t *m,
     ngx_pulse_meter_reservation_t *res, const u_char *id);
 
-/* Takes in totals of the store; "closed": the lease is no more. */
+/* Takes in totals of the store; "closed": the lease is no more.  A lease of
+ * which nothing was known is retired, see ngx_pulse_node_granted(). */
 void ngx_pulse_meter_merge(ngx_pulse_meter_account_t *account,
     const ngx_pulse_lease_t *store, uint64_t used, uint64_t limit,
     ngx_uint_t closed);

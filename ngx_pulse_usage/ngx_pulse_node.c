@@ -102,6 +102,16 @@ ngx_pulse_node_granted(ngx_pulse_meter_account_t *account,
     const ngx_pulse_node_grant_t *grant, uint64_t need, ngx_msec_t now,
     int64_t wall)
 {
+    /* an answer of the last period, which gave nothing, may be the later */
+
+    if (grant->period < account->period) {
+        return 0;
+    }
+
+    /* first, so that the lease is one whose period is known */
+
+    ngx_pulse_lease_granted(&account->lease, grant->totals.granted);
+
     ngx_pulse_meter_merge(account, &grant->totals, grant->used, grant->limit,
                           0);
 
@@ -206,6 +216,18 @@ ngx_pulse_node_closed(ngx_pulse_meter_t *m,
 
     if (account->open == 0) {
         ngx_pulse_meter_drop(m, account);
+    }
+}
+
+
+/* One that holds nothing too: its first grant may be on the way, and was
+ * taken with the others. */
+
+void
+ngx_pulse_node_given_up(ngx_pulse_meter_account_t *account)
+{
+    if (account->present) {
+        account->retired = 1;
     }
 }
 

@@ -84,6 +84,9 @@ ngx_pulse_node_notice_e ngx_pulse_node_return(ngx_pulse_meter_t *m,
 void ngx_pulse_node_closed(ngx_pulse_meter_t *m,
     ngx_pulse_meter_account_t *account);
 
+/* The store took the leases of this node: none is used any more. */
+void ngx_pulse_node_given_up(ngx_pulse_meter_account_t *account);
+
 /* Ends a reservation whose worker is gone.  1 if it was open till now. */
 ngx_uint_t ngx_pulse_node_orphan(ngx_pulse_meter_t *m,
     ngx_pulse_meter_reservation_t *res);

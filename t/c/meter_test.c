@@ -194,7 +194,9 @@ test_merge(void)
 
     totals = (ngx_pulse_lease_t) { 100, 0, 20, 0 };
     a.lease.settled = 50;
+    ngx_pulse_lease_granted(&a.lease, 90);
     ngx_pulse_meter_merge(&a, &totals, 20, 1000, 0);
+    check_int(a.retired, 0);
 
     check_int(a.lease.granted, 100);
     check_int(ngx_pulse_meter_used(&a), 50);
@@ -211,6 +213,13 @@ test_merge(void)
     ngx_pulse_meter_merge(&a, &totals, 0, 0, 1);
     check_int(a.retired, 1);
     check_int(a.limit, 1000);
+
+    /* what another answer granted, and the period of that, was lost */
+
+    memset(&a, 0, sizeof(a));
+    ngx_pulse_meter_merge(&a, &totals, 0, 1000, 0);
+    check_int(a.retired, 1);
+    check_int(a.lease.granted, 80);
 }
 
 
@@ -597,6 +606,7 @@ grant(ngx_pulse_meter_account_t *account, uint64_t amount)
     totals = account->store;
     totals.granted = amount;
 
+    ngx_pulse_lease_granted(&account->lease, amount);
     ngx_pulse_meter_merge(account, &totals, 0, 1000000, 0);
 }
 

@@ -30,7 +30,7 @@ UNIT_SOURCES = $(wildcard t/c/unit*.c)
 UNIT_HEADERS = $(wildcard t/c/unit*.h)
 UNIT_OBJECTS = $(patsubst t/c/%.c,%.o,$(UNIT_SOURCES))
 
-UNIT_TESTS = $(patsubst t/c/%.c,%,$(wildcard t/c/*_test.c))
+UNIT_TESTS = $(patsubst t/c/%.c,%,$(wildcard t/c/*_test.c)) simulation_test
 FUZZERS = $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
 
 # $(call pure,DIRECTORY,COMPILER,FLAGS): an archive, so that a program links
@@ -68,6 +68,29 @@ $(BUILD)/unit/sanitize/%_test: t/c/%_test.c \
                                $(BUILD)/unit/sanitize/pure.a
 	@$(CC) $(PURE_CFLAGS) -O1 $(PURE_SANITIZE) -o $@ $^ $(PURE_LIBS)
 
+# the simulator, whose short form is one of the unit tests
+
+SIM_SOURCES = $(wildcard t/sim/*.c)
+
+$(BUILD)/unit/plain/simulation_test: $(SIM_SOURCES) t/sim/sim.h \
+                                     $(BUILD)/unit/plain/unit.o \
+                                     $(BUILD)/unit/plain/pure.a
+	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $(filter-out %.h,$^) $(PURE_LIBS)
+
+$(BUILD)/unit/sanitize/simulation_test: $(SIM_SOURCES) t/sim/sim.h \
+                                        $(BUILD)/unit/sanitize/unit.o \
+                                        $(BUILD)/unit/sanitize/pure.a
+	@$(CC) $(PURE_CFLAGS) -O1 $(PURE_SANITIZE) -o $@ $(filter-out %.h,$^) \
+	    $(PURE_LIBS)
+
+# a seed is a run: the same worlds, step by step
+
+SEED ?= $(shell date +%s)
+STEPS ?= 20000000
+
+simulate: $(BUILD)/unit/plain/simulation_test
+	@$< $(SEED) $(STEPS)
+
 $(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(BUILD)/fuzz/unit.o $(BUILD)/fuzz/pure.a
 	@$(FUZZ_CC) $(PURE_CFLAGS) -O1 -fsanitize=fuzzer $(PURE_SANITIZE) \
 	    -o $@ $^ $(PURE_LIBS)
@@ -79,4 +102,4 @@ unit: $(UNIT_TESTS:%=$(BUILD)/unit/plain/%) \
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $^
 
-.PHONY: unit fuzz
+.PHONY: unit simulate fuzz
