@@ -545,6 +545,10 @@ static void
 ngx_pulse_anthropic_write_call(ngx_pulse_anthropic_out_t *out,
     const ngx_pulse_part_t *part)
 {
+    if (part->signature.len) {
+        ngx_pulse_dropped_add(out->dropped, "thought_signature");
+    }
+
     ngx_pulse_json_comma(out->b);
     ngx_pulse_buf_char(out->b, '{');
     ngx_pulse_json_literal(out->b, "type", "tool_use");

@@ -71,6 +71,10 @@ ngx_pulse_gemini_out_system(ngx_pulse_gemini_out_t *o,
                 continue;
             }
 
+            if (part->cache.len) {
+                ngx_pulse_dropped_add(o->dropped, "cache_control");
+            }
+
             ngx_pulse_json_comma(b);
             ngx_pulse_buf_char(b, '{');
             ngx_pulse_json_string(b, "text", &part->text);

@@ -433,7 +433,11 @@ ngx_pulse_gemini_out_level(ngx_pulse_gemini_out_t *o)
     /* nothing less is to be had; where there is no "minimal", more */
 
     effort = ngx_max(effort, NGX_PULSE_EFFORT_MINIMAL);
-    effort = ngx_min(effort, NGX_PULSE_EFFORT_HIGH);
+
+    if (effort > NGX_PULSE_EFFORT_HIGH) {
+        effort = NGX_PULSE_EFFORT_HIGH;
+        ngx_pulse_dropped_add(o->dropped, "effort");
+    }
 
     nearest = ngx_pulse_effort(o->target, effort);
 

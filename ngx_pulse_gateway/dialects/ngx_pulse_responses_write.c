@@ -144,6 +144,8 @@ ngx_pulse_responses_write_limits(ngx_pulse_responses_out_t *out)
     ngx_pulse_json_key(b, "store");
     ngx_pulse_buf_literal(b, "false");
 
+    ngx_pulse_responses_drop(out, &out->cv->cache, "cache_control");
+
     if (out->cv->user.len > NGX_PULSE_RESPONSES_USER_LEN) {
         ngx_pulse_dropped_add(out->dropped, "user");
 
@@ -361,6 +363,17 @@ ngx_pulse_responses_write_item(ngx_pulse_responses_out_t *out,
         ngx_pulse_dropped_add(out->dropped, "thinking");
         return NGX_OK;
 
+    case NGX_PULSE_PART_TEXT:
+
+        /* Gemini signs calls and texts on a text that may be empty */
+
+        if (part->text.len == 0 && part->signature.len) {
+            ngx_pulse_dropped_add(out->dropped, "thinking");
+            return NGX_OK;
+        }
+
+        break;
+
     case NGX_PULSE_PART_RAW:
 
         /* a model's own is history, which goes on without it; a user's is
@@ -406,6 +419,8 @@ ngx_pulse_responses_write_call(ngx_pulse_responses_out_t *out,
     ngx_pulse_buf_t  *b;
 
     b = out->b;
+
+    ngx_pulse_responses_drop(out, &part->signature, "thought_signature");
 
     ngx_pulse_json_comma(b);
     ngx_pulse_buf_char(b, '{');

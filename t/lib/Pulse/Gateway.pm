@@ -34,7 +34,9 @@ CONF
 
 
 sub gateway_http {
-    my ($http) = @_;
+    my ($http, $models) = @_;
+
+    $models //= "$ENV{TEST_NGINX_PULSE_ROOT}/conf/models.json";
 
     return <<"HTTP";
     pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
@@ -43,18 +45,19 @@ sub gateway_http {
     pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
     pulse_usage_zone 4m;
     pulse_journal $ENV{TEST_NGINX_PULSE_JOURNAL} sync=10ms;
-    pulse_models $ENV{TEST_NGINX_PULSE_ROOT}/conf/models.json;
+    pulse_models $models;
     $http
 HTTP
 }
 
 
-# gateway_nginx(http => providers, config => more locations, ...)
+# gateway_nginx(http => providers, config => more locations, models => file of
+# a catalogue, ...)
 
 sub gateway_nginx {
     my (%o) = @_;
 
-    my $http = gateway_http(delete $o{http});
+    my $http = gateway_http(delete $o{http}, delete $o{models});
     my $config = delete $o{config} // '';
     my $location = delete $o{location} // '';
 
