@@ -8,7 +8,7 @@
 
 
 #define NGX_PULSE_EMBEDDING_NUMBER  64      /* characters of one number */
-#define NGX_PULSE_EMBEDDING_DIGITS  9       /* that keep a float32 */
+#define NGX_PULSE_EMBEDDING_SHORT   8       /* digits, mostly enough */
 
 
 static void ngx_pulse_embedding_byte(ngx_pulse_embedding_base64_t *state,
@@ -58,8 +58,8 @@ static void
 ngx_pulse_embedding_byte(ngx_pulse_embedding_base64_t *state, u_char byte,
     ngx_pulse_buf_t *b)
 {
-    u_char        text[4];
-    const u_char *p;
+    u_char        *text;
+    const u_char  *p;
 
     p = state->bytes;
     state->bytes[state->n++] = byte;
@@ -68,14 +68,19 @@ ngx_pulse_embedding_byte(ngx_pulse_embedding_base64_t *state, u_char byte,
         return;
     }
 
+    state->n = 0;
+
+    text = ngx_pulse_buf_reserve(b, 4);
+    if (text == NULL) {
+        return;
+    }
+
     text[0] = ngx_pulse_embedding_alphabet[p[0] >> 2];
     text[1] = ngx_pulse_embedding_alphabet[(p[0] & 3) << 4 | p[1] >> 4];
     text[2] = ngx_pulse_embedding_alphabet[(p[1] & 15) << 2 | p[2] >> 6];
     text[3] = ngx_pulse_embedding_alphabet[p[2] & 63];
 
-    ngx_pulse_buf_append(b, text, 4);
-
-    state->n = 0;
+    b->len += 4;
 }
 
 
@@ -184,12 +189,13 @@ ngx_pulse_embedding_sextet(u_char ch)
 }
 
 
-/* The shortest that is read back as the same float32. */
+/* Nine digits always are read back as the same float32; most need fewer,
+ * which is worth one more try, but not many: there may be millions. */
 
 static ngx_int_t
 ngx_pulse_embedding_number(uint32_t bits, ngx_pulse_buf_t *b)
 {
-    int    digits, n;
+    int    n;
     char   text[NGX_PULSE_EMBEDDING_NUMBER];
     float  value;
 
@@ -199,15 +205,12 @@ ngx_pulse_embedding_number(uint32_t bits, ngx_pulse_buf_t *b)
         return NGX_ERROR;
     }
 
-    for (digits = NGX_PULSE_EMBEDDING_DIGITS - 3; /* void */ ; digits++) {
+    n = snprintf(text, sizeof(text), "%.*g", NGX_PULSE_EMBEDDING_SHORT,
+                 (double) value);
 
-        n = snprintf(text, sizeof(text), "%.*g", digits, (double) value);
-
-        if (digits == NGX_PULSE_EMBEDDING_DIGITS
-            || strtof(text, NULL) == value)
-        {
-            break;
-        }
+    if (strtof(text, NULL) != value) {
+        n = snprintf(text, sizeof(text), "%.*g",
+                     NGX_PULSE_EMBEDDING_SHORT + 1, (double) value);
     }
 
     ngx_pulse_buf_append(b, (u_char *) text, n);

@@ -257,7 +257,7 @@ test_vectors(void)
     test_decoded("AACAPw", "[1]");
     test_decoded("zczMPQ==", "[0.1]");
     test_decoded("AACAPwAAAEAAAEBA", "[1,2,3]");
-    test_decoded("AQAAAA==", "[1.4013e-45]");
+    test_decoded("AQAAAA==", "[1.4012985e-45]");
 
     test_decoded("", NULL);
     test_decoded("====", NULL);
