@@ -162,8 +162,7 @@ sub check {
     # without recordings their numbers are not known
 
     if ($self->{partial}) {
-        $committed =~ s/\w+ \d+ \+ 0(?:, |(?= \|))//g;
-        $committed =~ s/, (?= \|)//g;
+        $committed =~ s/\w+ \d+ \+ 0, |, \w+ \d+ \+ 0(?= \|)//g;
         s/\d+ \+/N +/g for $tables, $committed;
     }
 
