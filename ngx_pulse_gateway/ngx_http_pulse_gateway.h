@@ -14,6 +14,7 @@
 #include "ngx_pulse_sse.h"
 
 
+#define NGX_HTTP_PULSE_GATEWAY_EVENT_MAX   (16 * 1024 * 1024)
 #define NGX_HTTP_PULSE_GATEWAY_CANDIDATES  (NGX_PULSE_CHAT_FALLBACKS + 8)
 
 /* how a candidate is asked and its answer is passed on */
@@ -46,6 +47,7 @@ typedef struct {
     ngx_pulse_breaker_limits_t      breaker;
     ngx_pulse_breaker_t            *health;         /* in shared memory */
     ngx_uint_t                      row;            /* of metrics */
+    ngx_msec_t                      total_timeout;  /* 0: none */
     unsigned                        available:1;
     unsigned                        standby:1;      /* only if alone */
 } ngx_http_pulse_provider_t;
@@ -64,6 +66,7 @@ typedef struct {
 
 typedef struct {
     size_t                          answer_max;
+    ngx_msec_t                      keepalive;
     ngx_int_t                       default_max_tokens;
     ngx_uint_t                      kind;        /* NGX_PULSE_MODEL_* */
 } ngx_http_pulse_gateway_loc_conf_t;
@@ -159,6 +162,15 @@ typedef struct {
     unsigned                        pass:1;      /* error goes on as it is */
 
     /* answer to the client */
+
+    ngx_event_t                     alive;       /* the next sign of life */
+    ngx_event_t                     total;       /* end of all patience */
+    size_t                          awaited;     /* bytes before a token */
+    ngx_int_t                       first;       /* result of their last */
+    unsigned                        early:1;     /* header went out before */
+    unsigned                        passing:1;   /* ... as it does now */
+    unsigned                        begun:1;     /* a stream, not sent yet */
+    unsigned                        committed:1; /* events go out */
 
     ngx_pulse_openai_answer_t       answer;      /* what came of it */
     ngx_pulse_sse_t                 splitter;
@@ -338,7 +350,7 @@ ngx_int_t ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
 
 /* --- translation of answers (ngx_http_pulse_gateway_translate.c) --- */
 
-/* Before the header of a stream. */
+/* Before the first event of a stream. */
 ngx_int_t ngx_http_pulse_gateway_translate_init(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
@@ -366,9 +378,11 @@ ngx_int_t ngx_http_pulse_gateway_translate_read(ngx_http_request_t *r,
 ngx_int_t ngx_http_pulse_gateway_translate_answer(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 
-/* X-Pulse-Warning, if anything was left out. */
+/* X-Pulse-Warning, if anything was left out; its value, or an empty one. */
 ngx_int_t ngx_http_pulse_gateway_warning(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+ngx_int_t ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text);
 
 
 /* --- embeddings (ngx_http_pulse_gateway_embedding.c) --- */
@@ -462,6 +476,10 @@ ngx_int_t ngx_http_pulse_gateway_filter(void *data, ssize_t bytes);
 ngx_int_t ngx_http_pulse_gateway_body(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_buf_t *b);
 
+/* The error event that is all of a stream: the same. */
+void ngx_http_pulse_gateway_event_error(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
 /* What an answer that was collected means, into ctx->code. */
 void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
@@ -469,8 +487,23 @@ void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
 
 /* --- answer: a stream (ngx_http_pulse_gateway_stream.c) --- */
 
-ngx_int_t ngx_http_pulse_gateway_stream_headers(ngx_http_request_t *r,
+/*
+ * The provider's header is here.  Its events are read as part of the header
+ * until one bears output, so that another candidate can be asked until then.
+ */
+ngx_int_t ngx_http_pulse_gateway_stream(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Forgets what came of another candidate. */
+void ngx_http_pulse_gateway_stream_reset(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Type and such of the answer. */
+ngx_int_t ngx_http_pulse_gateway_stream_type(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Output is appended to what is there already. */
+void ngx_http_pulse_gateway_append(ngx_http_pulse_gateway_ctx_t *ctx);
 
 /* Bytes of it; results as of ngx_http_pulse_gateway_body(). */
 ngx_int_t ngx_http_pulse_gateway_feed(ngx_http_pulse_gateway_ctx_t *ctx,
@@ -506,9 +539,21 @@ void ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc);
 void ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
-/* X-Pulse-*, X-Usage-* and the like. */
+/* X-Pulse-*, X-Usage-* and the like; those that no provider has a part in. */
 ngx_int_t ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+ngx_int_t ngx_http_pulse_gateway_headers_common(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- timers (ngx_http_pulse_gateway_timer.c) --- */
+
+void ngx_http_pulse_gateway_timers_start(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+void ngx_http_pulse_gateway_timers_stop(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The time of the current candidate begins. */
+void ngx_http_pulse_gateway_total(ngx_http_pulse_gateway_ctx_t *ctx);
 
 
 /* --- metrics (ngx_http_pulse_gateway_module.c) --- */

@@ -31,6 +31,10 @@ static ngx_int_t ngx_http_pulse_gateway_reply_failure(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_end(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_pulse_gateway_end_output(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_pulse_gateway_end_stream(
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
@@ -69,6 +73,16 @@ ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
 
     ctx->finalized = 1;
 
+    ngx_http_pulse_gateway_timers_stop(ctx);
+
+    if (ctx->early) {
+
+        /* nginx need not know when */
+
+        r->header_sent = 1;
+        u->header_sent = 1;
+    }
+
     if (ngx_http_pulse_gateway_gone(r, rc)) {
         ctx->gone = 1;
         ngx_http_pulse_gateway_settle(r, ctx);
@@ -76,12 +90,15 @@ ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
         return;
     }
 
-    if (u->header_sent && !ctx->hold) {
+    if (ctx->committed) {
         ngx_http_pulse_gateway_end(r, ctx, rc);
-        return;
-    }
 
-    ngx_http_pulse_gateway_reply(r, ctx, rc);
+    } else if (ctx->early) {
+        ngx_http_pulse_gateway_end_early(r, ctx, rc);
+
+    } else {
+        ngx_http_pulse_gateway_reply(r, ctx, rc);
+    }
 }
 
 
@@ -394,16 +411,9 @@ static void
 ngx_http_pulse_gateway_end(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
 {
-    ngx_uint_t            outcome;
-    ngx_http_upstream_t  *u;
+    ngx_uint_t  outcome;
 
-    u = r->upstream;
-
-    for (ctx->last_out = &u->out_bufs; *ctx->last_out; /* void */ ) {
-        ctx->last_out = &(*ctx->last_out)->next;
-    }
-
-    ctx->out = NULL;
+    ngx_http_pulse_gateway_append(ctx);
 
     if (!ctx->ended && !ctx->broken && rc == NGX_OK
         && ngx_http_pulse_gateway_end_stream(ctx) == NGX_ABORT)
@@ -431,6 +441,58 @@ ngx_http_pulse_gateway_end(ngx_http_request_t *r,
     {
         return;
     }
+
+    ngx_http_pulse_gateway_end_output(r, ctx, rc);
+}
+
+
+/* Only the header was sent, and nobody answers: an event says so. */
+
+static void
+ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    if (rc == NGX_OK && !ctx->complete) {
+
+        /* a body that ended with its connection */
+
+        ctx->complete = 1;
+        ngx_http_pulse_gateway_verdict(r, ctx);
+    }
+
+    if (rc != NGX_OK) {
+        ctx->code = ngx_http_pulse_gateway_failure(ctx, rc);
+    }
+
+    ctx->record->code = ctx->code;
+
+    ngx_http_pulse_usage_cancel(r);
+    ctx->settled = 1;
+
+    ngx_http_pulse_gateway_count(ctx, (ctx->refused || ctx->pass)
+                                      ? NGX_HTTP_PULSE_GATEWAY_REFUSED
+                                      : NGX_HTTP_PULSE_GATEWAY_FAILED);
+
+    ngx_http_pulse_gateway_append(ctx);
+
+    if ((ctx->writer == NULL && ctx->dialect == NGX_PULSE_DIALECT_RESPONSES
+         && ngx_http_pulse_gateway_translate_init(r, ctx) != NGX_OK)
+        || ngx_http_pulse_gateway_translate_error(ctx, ctx->code) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_pulse_gateway_end_output(r, ctx, rc);
+}
+
+
+static void
+ngx_http_pulse_gateway_end_output(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
 
     if (ctx->out) {
         ctx->out->flush = 1;
@@ -597,8 +659,7 @@ ngx_int_t
 ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    ngx_str_t    value;
-    const char  *name;
+    ngx_str_t  value;
 
     value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (value.data == NULL) {
@@ -619,6 +680,16 @@ ngx_http_pulse_gateway_headers(ngx_http_request_t *r,
     {
         return NGX_ERROR;
     }
+
+    return ngx_http_pulse_gateway_headers_common(r, ctx);
+}
+
+
+ngx_int_t
+ngx_http_pulse_gateway_headers_common(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    const char  *name;
 
     name = NULL;
 

@@ -346,6 +346,8 @@ ngx_http_pulse_gateway_cleanup(void *data)
         ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_NOTHING);
     }
 
+    ngx_http_pulse_gateway_timers_stop(ctx);
+
     ngx_pulse_buf_free(&ctx->body);
     ngx_pulse_buf_free(&ctx->edited);
     ngx_pulse_sse_free(&ctx->splitter);

@@ -4,6 +4,7 @@
 
 #define NGX_HTTP_PULSE_GATEWAY_ANSWER_MAX   (16 * 1024 * 1024)
 #define NGX_HTTP_PULSE_GATEWAY_MAX_TOKENS   4096
+#define NGX_HTTP_PULSE_GATEWAY_KEEPALIVE    15000
 
 
 static ngx_int_t ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r);
@@ -86,6 +87,13 @@ static ngx_command_t  ngx_http_pulse_gateway_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_pulse_gateway_loc_conf_t, answer_max),
+      NULL },
+
+    { ngx_string("pulse_keepalive_comment"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_pulse_gateway_loc_conf_t, keepalive),
       NULL },
 
     { ngx_string("pulse_default_max_tokens"),
@@ -199,8 +207,21 @@ ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_pulse_gateway_module);
 
-    if (ctx && ctx->hold && r == r->main) {
-        return NGX_OK;
+    if (ctx && r == r->main && !ctx->passing) {
+
+        if (ctx->early) {
+
+            /* it went out with the first sign of life */
+
+            r->header_sent = 1;
+            r->headers_out.status = NGX_HTTP_OK;
+
+            return NGX_OK;
+        }
+
+        if (ctx->hold) {
+            return NGX_OK;
+        }
     }
 
     return ngx_http_next_header_filter(r);
@@ -425,6 +446,7 @@ ngx_http_pulse_gateway_create_loc_conf(ngx_conf_t *cf)
     }
 
     glcf->answer_max = NGX_CONF_UNSET_SIZE;
+    glcf->keepalive = NGX_CONF_UNSET_MSEC;
     glcf->default_max_tokens = NGX_CONF_UNSET;
 
     return glcf;
@@ -440,6 +462,8 @@ ngx_http_pulse_gateway_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_size_value(conf->answer_max, prev->answer_max,
                               NGX_HTTP_PULSE_GATEWAY_ANSWER_MAX);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive,
+                              NGX_HTTP_PULSE_GATEWAY_KEEPALIVE);
     ngx_conf_merge_value(conf->default_max_tokens, prev->default_max_tokens,
                          NGX_HTTP_PULSE_GATEWAY_MAX_TOKENS);
 

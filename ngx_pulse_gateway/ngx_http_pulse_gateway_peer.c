@@ -183,6 +183,8 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
     u->conf = &provider->waiting;
     ctx->started = 1;
 
+    ngx_http_pulse_gateway_total(ctx);
+
     return NGX_OK;
 }
 

@@ -2,9 +2,6 @@
 #include "ngx_http_pulse_gateway.h"
 
 
-#define NGX_HTTP_PULSE_GATEWAY_EVENT_MAX  (16 * 1024 * 1024)
-
-
 static ngx_int_t ngx_http_pulse_gateway_create_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_reinit_request(ngx_http_request_t *r);
 static void ngx_http_pulse_gateway_abort_request(ngx_http_request_t *r);
@@ -46,6 +43,8 @@ ngx_http_pulse_gateway_start(ngx_http_request_t *r,
 
     ngx_pulse_sse_init(&ctx->splitter, NGX_HTTP_PULSE_GATEWAY_EVENT_MAX,
                        ngx_http_pulse_gateway_event, ctx);
+
+    ngx_http_pulse_gateway_timers_start(r, ctx);
 
     ngx_http_upstream_init(r);
 }

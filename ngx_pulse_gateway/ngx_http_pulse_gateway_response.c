@@ -99,6 +99,14 @@ ngx_http_pulse_gateway_reset(ngx_http_request_t *r,
     ctx->pass = 0;
     ctx->hold = 1;
 
+    if (ctx->begun) {
+        ngx_http_pulse_gateway_stream_reset(r, ctx);
+    }
+
+    if (ctx->early) {
+        r->header_sent = 1;
+    }
+
     u->conf = &ctx->route.elts[ctx->candidate].provider->waiting;
     u->process_header = ngx_http_pulse_gateway_status_line;
     r->state = 0;
@@ -393,9 +401,7 @@ ngx_http_pulse_gateway_header_done(ngx_http_request_t *r,
     u->headers_in.content_length_n = -1;
 
     if (ctx->status.code == NGX_HTTP_OK && ctx->sse && ctx->chat.stream) {
-        ctx->hold = 0;
-        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_WORKS);
-        return ngx_http_pulse_gateway_stream_headers(r, ctx);
+        return ngx_http_pulse_gateway_stream(r, ctx);
     }
 
     u->process_header = ngx_http_pulse_gateway_collect;
@@ -456,9 +462,14 @@ ngx_http_pulse_gateway_collect(ngx_http_request_t *r)
             && ctx->status.code != NGX_HTTP_TOO_MANY_REQUESTS
             && ctx->status.code != NGX_HTTP_REQUEST_TIME_OUT)
         {
+            r->header_sent = 0;
             return NGX_OK;
         }
     }
+
+    /* of an early header nginx knows nothing; its own is held back */
+
+    r->header_sent = 0;
 
     ctx->complete = 1;
 
@@ -740,6 +751,30 @@ ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
 }
 
 
+void
+ngx_http_pulse_gateway_event_error(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (ctx->error.quota) {
+        ngx_http_pulse_gateway_owed(r, ctx, 1);
+
+    } else {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "pulse gateway: provider \"%V\" answered an error event",
+                      &ctx->record->provider);
+
+        ctx->code = NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE;
+        r->upstream->headers_in.status_n = NGX_HTTP_SERVICE_UNAVAILABLE;
+
+        ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
+    }
+
+    if (ctx->early) {
+        r->header_sent = 0;
+    }
+}
+
+
 /*
  * The provider is never asked again for this request, nor for others for a
  * while if "all" are refused.  Its words are not logged: they quote keys.
@@ -780,7 +815,9 @@ ngx_http_pulse_gateway_filter_init(void *data)
 
     u = ctx->request->upstream;
 
-    u->conf = &ctx->route.elts[ctx->candidate].provider->reading;
+    u->conf = ctx->ended
+              ? &ctx->route.elts[ctx->candidate].provider->ending
+              : &ctx->route.elts[ctx->candidate].provider->reading;
 
     if (ctx->complete) {
         u->length = 0;
@@ -814,13 +851,18 @@ ngx_http_pulse_gateway_filter(void *data, ssize_t bytes)
     b->pos = b->last;
     b->last += bytes;
 
-    for (ctx->last_out = &u->out_bufs; *ctx->last_out; /* void */ ) {
-        ctx->last_out = &(*ctx->last_out)->next;
+    ngx_http_pulse_gateway_append(ctx);
+
+    if (ctx->begun) {
+
+        /* the byte that was left; its body was read before the first token */
+
+        ctx->begun = 0;
+        rc = ctx->first;
+
+    } else {
+        rc = ngx_http_pulse_gateway_body(ctx->request, ctx, b);
     }
-
-    ctx->out = NULL;
-
-    rc = ngx_http_pulse_gateway_body(ctx->request, ctx, b);
 
     b->pos = b->last;
 

@@ -2,9 +2,17 @@
 #include "ngx_http_pulse_gateway.h"
 
 
-#define NGX_HTTP_PULSE_GATEWAY_OUT_SIZE  4096
+#define NGX_HTTP_PULSE_GATEWAY_OUT_SIZE     4096
+#define NGX_HTTP_PULSE_GATEWAY_AWAITED_MAX  65536
 
 
+static ngx_int_t ngx_http_pulse_gateway_first(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_pulse_gateway_failed_early(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_pulse_gateway_commit(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_introduce(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_send(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev,
     ngx_uint_t action);
@@ -12,33 +20,245 @@ static ngx_buf_t *ngx_http_pulse_gateway_out(
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 
-/* A stream is started: the only headers that the client will see. */
-
 ngx_int_t
-ngx_http_pulse_gateway_stream_headers(ngx_http_request_t *r,
+ngx_http_pulse_gateway_stream(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    static ngx_str_t  no_cache = ngx_string("no-cache");
-
     if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE
         && ngx_http_pulse_gateway_translate_init(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    r->headers_out.content_type = ctx->content_type;
-    r->headers_out.content_type_len = ctx->array
-                                      ? sizeof("application/json") - 1
-                                      : sizeof("text/event-stream") - 1;
-    r->headers_out.content_type_lowcase = NULL;
+    ctx->hold = 0;
+    ctx->begun = 1;
 
-    if (ngx_http_pulse_set_header(r, "Cache-Control", &no_cache) != NGX_OK
+    r->upstream->process_header = ngx_http_pulse_gateway_first;
+
+    return ngx_http_pulse_gateway_first(r);
+}
+
+
+void
+ngx_http_pulse_gateway_stream_reset(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_chain_t          *cl;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    ngx_memzero(&ctx->answer, sizeof(ngx_pulse_openai_answer_t));
+    ctx->answer.hide = !ctx->chat.include_usage;
+
+    ngx_pulse_sse_free(&ctx->splitter);
+    ngx_pulse_sse_init(&ctx->splitter, NGX_HTTP_PULSE_GATEWAY_EVENT_MAX,
+                       ngx_http_pulse_gateway_event, ctx);
+
+    ngx_pulse_sse_free(&ctx->framer);
+
+    ctx->reader = NULL;
+    ctx->writer = NULL;
+    ctx->begun = 0;
+    ctx->awaited = 0;
+    ctx->elements = 0;
+
+    /* what was written is for nobody; the buffers are used again */
+
+    for (cl = u->out_bufs; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+    }
+
+    ngx_chain_update_chains(r->pool, &u->free_bufs, &u->busy_bufs,
+                            &u->out_bufs, u->output.tag);
+}
+
+
+/* Part of the "header", as far as nginx knows. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_first(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    ngx_buf_t                     *b;
+    ngx_http_upstream_t           *u;
+    ngx_http_pulse_provider_t     *provider;
+    ngx_http_pulse_gateway_ctx_t  *ctx;
+
+    u = r->upstream;
+    b = &u->buffer;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_pulse_gateway_module);
+
+    ctx->awaited += b->last - b->pos;
+
+    ngx_http_pulse_gateway_append(ctx);
+
+    rc = ngx_http_pulse_gateway_body(r, ctx, b);
+
+    if (rc == NGX_ABORT) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->out) {
+        ctx->out->flush = 1;
+    }
+
+    /* the bytes were copied */
+
+    b->pos = b->start;
+    b->last = b->start;
+
+    if (ctx->answer.deltas == 0
+        && ngx_http_pulse_gateway_failed_early(r, ctx, rc))
+    {
+        return (ctx->code == NGX_HTTP_PULSE_OK)
+               ? NGX_HTTP_UPSTREAM_INVALID_HEADER : NGX_OK;
+    }
+
+    if (rc == NGX_AGAIN && ctx->answer.deltas == 0 && !ctx->answer.finished
+        && !ctx->answer.failed && !ctx->ended
+        && ctx->awaited < NGX_HTTP_PULSE_GATEWAY_AWAITED_MAX)
+    {
+        provider = ctx->route.elts[ctx->candidate].provider;
+
+        ngx_add_timer(u->peer.connection->read,
+                      provider->reading.read_timeout);
+
+        return NGX_AGAIN;
+    }
+
+    ctx->first = rc;
+
+    return ngx_http_pulse_gateway_commit(r, ctx);
+}
+
+
+/* 1 if nothing came and nothing will: ctx->code is what is said of it, or
+ * it is as an answer that is not HTTP. */
+
+static ngx_uint_t
+ngx_http_pulse_gateway_failed_early(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    if (ctx->answer.failed
+        && (ctx->error.quota || ctx->candidate + 1 < ctx->route.n))
+    {
+        ctx->hold = 1;
+        ctx->complete = 1;
+        ngx_http_pulse_gateway_stream_reset(r, ctx);
+        ngx_http_pulse_gateway_event_error(r, ctx);
+        return 1;
+    }
+
+    if (rc == NGX_ERROR || ctx->broken
+        || (rc == NGX_DONE && !ctx->answer.failed && !ctx->answer.finished
+            && !ctx->ended))
+    {
+        ctx->hold = 1;
+        ctx->broken = 1;
+        ngx_http_pulse_gateway_stream_reset(r, ctx);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_commit(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    ctx->committed = 1;
+
+    if (ctx->alive.timer_set) {
+        ngx_del_timer(&ctx->alive);
+    }
+
+    ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_WORKS);
+
+    /* nginx writes only after it has read: a byte is left for it */
+
+    u->buffer.last = u->buffer.start + 1;
+
+    if (ctx->early) {
+        r->header_sent = 0;
+        return ngx_http_pulse_gateway_introduce(r, ctx);
+    }
+
+    if (ngx_http_pulse_gateway_stream_type(r, ctx) != NGX_OK
         || ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+/* Comments in the place of headers that went out before. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_introduce(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    u_char       *p;
+    ngx_str_t     warning;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (ngx_http_pulse_gateway_warning_text(r, ctx, &warning) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    b = ngx_create_temp_buf(r->pool, 128 + ctx->record->provider.len
+                                     + warning.len);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(b->last, ": X-Pulse-Provider: %V\n"
+                             ": X-Pulse-Attempts: %ui\n",
+                    &ctx->record->provider, ctx->record->attempts);
+
+    if (warning.len) {
+        p = ngx_sprintf(p, ": X-Pulse-Warning: %V\n", &warning);
+    }
+
+    *p++ = LF;
+    b->last = p;
+
+    cl->buf = b;
+    cl->next = r->upstream->out_bufs;
+    r->upstream->out_bufs = cl;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_pulse_gateway_stream_type(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    u_char     *p;
+    ngx_str_t  *type;
+
+    static ngx_str_t  no_cache = ngx_string("no-cache");
+
+    type = &ctx->content_type;
+    p = ngx_strlchr(type->data, type->data + type->len, ';');
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = p ? (size_t) (p - type->data)
+                                        : type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    return ngx_http_pulse_set_header(r, "Cache-Control", &no_cache);
 }
 
 
@@ -97,6 +317,14 @@ ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev)
                       " no JSON", &ctx->record->provider);
         ctx->broken = 1;
         return NGX_ERROR;
+    }
+
+    if (ctx->answer.failed && ctx->begun && !ctx->committed) {
+
+        /* it may be said in another way, or not at all */
+
+        (void) ngx_pulse_openai_error(&ctx->error, r->pool, ev->data.data,
+                                      ev->data.len);
     }
 
     if (ctx->answer.deltas != deltas) {
@@ -215,6 +443,21 @@ ngx_http_pulse_gateway_finish(ngx_http_pulse_gateway_ctx_t *ctx,
 
     return ngx_http_pulse_gateway_output(ctx, ctx->edited.data,
                                          ctx->edited.len);
+}
+
+
+void
+ngx_http_pulse_gateway_append(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = ctx->request->upstream;
+
+    for (ctx->last_out = &u->out_bufs; *ctx->last_out; /* void */ ) {
+        ctx->last_out = &(*ctx->last_out)->next;
+    }
+
+    ctx->out = NULL;
 }
 
 

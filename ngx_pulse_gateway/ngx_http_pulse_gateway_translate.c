@@ -187,6 +187,23 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
     ngx_int_t             rc;
     ngx_pulse_dialect_t  *dialect;
 
+    if (ev->type == NGX_PULSE_ANSWER_ERROR) {
+        ctx->error.quota = ev->error.quota;
+
+        if (ev->error.quota) {
+
+            /* it is our money that is missing, not the client's */
+
+            ngx_memzero(&ev->error, sizeof(ngx_pulse_chat_error_t));
+
+            ev->error.message = ngx_http_pulse_code_message(ctx->request,
+                                         NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE);
+            ev->error.code = *ngx_http_pulse_code_name(
+                                         NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE);
+            ngx_str_set(&ev->error.type, "server_error");
+        }
+    }
+
     if (ctx->closing && ev->type == NGX_PULSE_ANSWER_ERROR) {
 
         /* of a stream that was cut; how it ends is ours to say */
@@ -502,19 +519,32 @@ ngx_int_t
 ngx_http_pulse_gateway_warning(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
+    ngx_str_t  value;
+
+    if (ngx_http_pulse_gateway_warning_text(r, ctx, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return value.len ? ngx_http_pulse_set_header(r, "X-Pulse-Warning", &value)
+                     : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text)
+{
     ngx_buf_t                 *b;
-    ngx_str_t                  value;
-    ngx_uint_t                 i, nunknown;
+    ngx_uint_t                 i;
     ngx_pulse_conversation_t  *cv;
+
+    ngx_str_null(text);
 
     cv = ctx->conversation;
 
-    /* what we have no name for is passed on in the client's own words */
-
-    nunknown = (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE && cv)
-               ? cv->nunknown : 0;
-
-    if (ctx->dropped.n + nunknown == 0) {
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_TRANSLATE || cv == NULL
+        || ctx->dropped.n + cv->nunknown == 0)
+    {
         return NGX_OK;
     }
 
@@ -529,16 +559,16 @@ ngx_http_pulse_gateway_warning(ngx_http_request_t *r,
         ngx_http_pulse_gateway_warning_name(&ctx->dropped.names[i], b);
     }
 
-    for (i = 0; i < nunknown; i++) {
+    for (i = 0; i < cv->nunknown; i++) {
         ngx_http_pulse_gateway_warning_name(&cv->unknown[i], b);
     }
 
     /* less the last comma */
 
-    value.data = b->pos;
-    value.len = b->last - b->pos - 1;
+    text->data = b->pos;
+    text->len = b->last - b->pos - 1;
 
-    return ngx_http_pulse_set_header(r, "X-Pulse-Warning", &value);
+    return NGX_OK;
 }
 
 

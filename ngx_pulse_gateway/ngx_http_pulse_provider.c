@@ -109,6 +109,13 @@ static ngx_command_t  ngx_http_pulse_provider_commands[] = {
       offsetof(ngx_http_pulse_provider_conf_t, first_byte_timeout),
       NULL },
 
+    { ngx_string("total_timeout"),
+      NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(ngx_http_pulse_provider_conf_t, total_timeout),
+      NULL },
+
     { ngx_string("breaker"),
       NGX_CONF_1MORE,
       ngx_http_pulse_provider_breaker,
@@ -200,6 +207,7 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pc.send_timeout = NGX_CONF_UNSET_MSEC;
     pc.read_timeout = NGX_CONF_UNSET_MSEC;
     pc.first_byte_timeout = NGX_CONF_UNSET_MSEC;
+    pc.total_timeout = NGX_CONF_UNSET_MSEC;
     pc.ssl_verify = NGX_CONF_UNSET;
     pc.insecure = NGX_CONF_UNSET;
     pc.standby = NGX_CONF_UNSET;
@@ -589,6 +597,7 @@ ngx_http_pulse_provider_make(ngx_conf_t *cf,
     ngx_conf_init_msec_value(pc->send_timeout, 30000);
     ngx_conf_init_msec_value(pc->read_timeout, 60000);
     ngx_conf_init_msec_value(pc->first_byte_timeout, 120000);
+    ngx_conf_init_msec_value(pc->total_timeout, 3600000);
     ngx_conf_init_value(pc->ssl_verify, 1);
     ngx_conf_init_value(pc->insecure, 0);
     ngx_conf_init_value(pc->standby, 0);
@@ -598,6 +607,7 @@ ngx_http_pulse_provider_make(ngx_conf_t *cf,
     }
 
     provider->standby = (pc->standby != 0);
+    provider->total_timeout = pc->total_timeout;
 
     if (pc->base_url.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -391,9 +391,30 @@ broken_stream(stream($begin), 'PROVIDER_ERROR', 'no end');
 broken_stream(stream($begin), 'PROVIDER_ERROR', 'no end, studio',
               path => '/v1/chat/complete');
 
-$replay->play(stream(delta('never'), cut => 30));
-is((sse_events(ask({ stream => \1 })->{body}))[-1]{json}{error}{code},
-   'PROVIDER_ERROR', 'cut before the first event');
+# nothing of it was sent yet: so it is as an answer that never began
+
+for my $nothing (stream(delta('never'), cut => 30), stream(": ping\n\n"),
+                 stream("data: {oops\n\n"),
+                 stream('data: ' . JSON::PP::encode_json({ error => {
+                     message => 'no', code => 'insufficient_quota' } })
+                     . "\n\n"))
+{
+    my $name = 'before the first token: ' . substr $nothing->{body}, 0, 40;
+
+    $name =~ s/\n//g;
+    $replay->play($nothing);
+    $second->play(stream($begin . $finish . $figures . "data: [DONE]\n\n"));
+
+    $reply = ask({ stream => \1, fallbacks => ['n'] },
+                 path => '/v1/chat/complete');
+    is($text_of->(sse_events($reply->{body})), 'hello there', $name);
+    is($reply->{headers}{'x-pulse-attempts'}, 2, "$name: attempts");
+    is(row($name)->{amount}, 11, "$name: row");
+
+    $reply = ask({ stream => \1 });
+    like($reply->{status}, qr/^50[23]$/, "$name: nobody else");
+    like($reply->{json}{error}{code}, qr/^PROVIDER_/, "$name: code");
+}
 
 $replay->play({ json => { id => 'c', model => 'm', choices => [{ index => 0,
     finish_reason => 'stop', message => { content => 'eight letters' } }] } });

@@ -103,7 +103,7 @@ $reply = http2(POST => '/v1/chat/completions', port => $h2, bearer => $key,
                json => $request);
 is($reply->{body}, "${body}data: [DONE]\n\n", 'a stream over HTTP/2');
 
-$replay->play({ %{ stream($body) }, cut => 60 });
+$replay->play({ %{ stream($body) }, cut => $chunk + 60 });
 $reply = http2(POST => '/v1/chat/completions', port => $h2, bearer => $key,
                json => $request);
 like($reply->{body}, qr/"error".*\n\n\z/s, 'an error event over HTTP/2');

@@ -1,0 +1,223 @@
+# While a token is awaited: signs of life in each dialect, what fails after
+# the first of them, and the ends of patience.
+
+use lib 't/lib';
+use v5.30;
+use warnings;
+
+use Pulse::Env 'stores';
+use Pulse::Client qw(http http2 sse_events);
+use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Process qw(free_port);
+use Pulse::Replay;
+use Test::More;
+
+my ($port, $h2) = (free_port(), free_port());
+my $slow = Pulse::Replay->start(as => 'SLOW');
+my $other = Pulse::Replay->start(as => 'OTHER');
+
+my $nginx = gateway_nginx(
+    port => $port,
+    listen => "listen $port; listen $h2 http2;",
+    http => provider('slow', $slow->url . '/v1',
+                     'models s*; first_byte_timeout 1s; read_timeout 1s;')
+            . provider('other', $other->url . '/v1', 'models o*;')
+            . provider('brief', $slow->url . '/v1',
+                       'models b*; total_timeout 700ms;')
+            . 'pulse_route both slow:s other:o backup;',
+    location => 'pulse_keepalive_comment 100ms;',
+)->run;
+
+my $user = make_user(plan => 'creator');
+my $key = make_key($user);
+my $rows = 0;
+
+my %asked = (
+    openai => ['/v1/chat/completions', {
+        stream => \1, messages => [{ role => 'user', content => 'hi' }] }],
+    studio => ['/v1/chat/complete', {
+        stream => \1, messages => [{ role => 'user', content => 'hi' }] }],
+    anthropic => ['/v1/messages', {
+        stream => \1, max_tokens => 50,
+        messages => [{ role => 'user', content => 'hi' }] }],
+    responses => ['/v1/responses', {
+        stream => \1, store => \0, input => 'hi' }],
+    gemini => [undef, {
+        contents => [{ role => 'user', parts => [{ text => 'hi' }] }] }],
+);
+
+my %ping = map { $_ => qr/\A: keep-alive\n\n/ } keys %asked;
+$ping{anthropic} = qr/\Aevent: ping\ndata: \{"type": "ping"\}\n\n/;
+
+
+sub ask {
+    my ($dialect, $model, %o) = @_;
+
+    my ($path, $json) = @{ $asked{$dialect} };
+
+    $path //= "/v1beta/models/$model:streamGenerateContent?alt=sse";
+
+    my $by = $o{by} // \&http;
+
+    return $by->(POST => $path, port => $o{port} // $port, bearer => $key,
+                 limit => 10, json => { $dialect eq 'gemini' ? ()
+                                        : (model => $model), %$json });
+}
+
+
+sub chunk {
+    my ($choice, %more) = @_;
+
+    return 'data: ' . JSON::PP->new->canonical->encode({
+        id => 'c', object => 'chat.completion.chunk', created => 7,
+        model => 'm', choices => [$choice ? { index => 0,
+            finish_reason => undef, delta => {}, %$choice } : ()],
+        %more }) . "\n\n";
+}
+
+my $first = chunk({ delta => { content => 'token' } });
+
+my $body = $first . chunk({ finish_reason => 'stop' })
+           . chunk(undef, usage => { prompt_tokens => 9, total_tokens => 11,
+                                     completion_tokens => 2 })
+           . "data: [DONE]\n\n";
+
+sub stream {
+    my ($text, %o) = @_;
+
+    return { body => $text, framing => 'chunked',
+             headers => { 'content-type' => 'text/event-stream' }, %o };
+}
+
+
+sub row {
+    my ($name) = @_;
+
+    my @all = ledger($user, ++$rows);
+
+    is(scalar @all, $rows, "$name: one row");
+
+    return $all[-1];
+}
+
+
+# --- signs of life, and an answer after them
+
+for my $dialect (sort keys %asked) {
+    $slow->play(stream($body, first => 0.5));
+
+    my $reply = ask($dialect, 's');
+
+    is($reply->{status}, 200, "$dialect: status");
+    like($reply->{headers}{'content-type'}, qr{^text/event-stream},
+         "$dialect: type");
+    like($reply->{body}, $ping{$dialect}, "$dialect: a sign of life");
+    like($reply->{body}, qr/^: X-Pulse-Provider: slow$/m,
+         "$dialect: who it is, when it is known");
+    like($reply->{body}, qr/token/, "$dialect: the answer");
+    ok($reply->{complete}, "$dialect: an end");
+    is(row($dialect)->{amount}, 11, "$dialect: its figures");
+}
+
+$slow->play(stream($body, first => 0.5));
+my $reply = ask('openai', 's', by => \&http2, port => $h2);
+like($reply->{body}, $ping{openai}, 'over HTTP/2');
+like($reply->{body}, qr/token.*\[DONE\]/s, 'over HTTP/2: the answer');
+row('over HTTP/2');
+
+$slow->play(stream($body));
+$reply = ask('openai', 's');
+unlike($reply->{body}, qr/^:/m, 'none if it is quick');
+is($reply->{headers}{'x-pulse-provider'}, 'slow', 'and headers as always');
+row('quick');
+
+
+# --- the next candidate, after the header
+
+for my $failure ({ hang => 1 }, { status => 500, first => 0.3 },
+                 stream(": thinking\n\n", cut => 13, framing => 'close',
+                        first => 0.3),
+                 stream(chunk({ delta => { role => 'assistant' } }),
+                        first => 0.3, cut => 400, hang => 1))
+{
+    my $name = 'another: ' . join ' ', map { "$_ $failure->{$_}" }
+                             grep { !ref $failure->{$_} && $_ ne 'body' }
+                             sort keys %$failure;
+
+    $slow->play($failure);
+    $other->play(stream($body));
+
+    $reply = ask('openai', 'both');
+    like($reply->{body}, qr/\A: keep-alive\n\n/, $name);
+    like($reply->{body}, qr/^: X-Pulse-Provider: other\n/m, "$name: who");
+    like($reply->{body}, qr/^: X-Pulse-Attempts: 2\n/m, "$name: attempts");
+    is(scalar(() = $reply->{body} =~ /token/g), 1, "$name: once");
+    unlike($reply->{body}, qr/"role":"assistant"/, "$name: only of it");
+    is(row($name)->{amount}, 11, "$name: its figures");
+}
+
+
+# --- nobody, after the header
+
+for my $dialect (sort keys %asked) {
+    for my $failure ({ hang => 1 }, { status => 500, first => 0.3 },
+                     { status => 400, first => 0.3,
+                       json => { error => { message => 'bad' } } })
+    {
+        my $name = "$dialect: " . ($failure->{status} // 'silence');
+
+        $slow->play($failure);
+        $reply = ask($dialect, 's');
+
+        my @events = grep { ($_->{event} // '') ne 'ping' }
+                     sse_events($reply->{body});
+
+        is($reply->{status}, 200, "$name: status");
+
+        # Responses has a beginning even of what fails
+
+        is(scalar @events, $dialect eq 'responses' ? 4 : 1,
+           "$name: no event more");
+        like($reply->{body}, qr/"error"|"response.failed"/,
+             "$name: of an error");
+        ok($reply->{complete}, "$name: a clean end");
+    }
+}
+
+is(scalar ledger($user, $rows), $rows, 'these cost nothing');
+
+
+# --- a client that leaves between two signs of life
+
+$slow->play({ hang => 1 });
+my $client = Pulse::Client->connect(port => $port);
+$client->request(POST => '/v1/chat/completions', bearer => $key,
+                 json => { model => 's', %{ $asked{openai}[1] } });
+ok($client->read_until(qr/keep-alive.*keep-alive/s), 'again and again');
+$client->reset;
+is(row('gone')->{output}, 0, 'gone: the prompt only');
+
+
+# --- all patience
+
+$slow->play({ hang => 1 });
+$reply = http(POST => '/v1/chat/completions', port => $port, bearer => $key,
+              limit => 10, json => { model => 'b', messages =>
+                  [{ role => 'user', content => 'hi' }] });
+is($reply->{status}, 504, 'before the answer');
+
+$slow->play(stream($first x 200, step => length($first) + 6,
+                   chunk => length $first, delay => 0.05));
+$reply = ask('openai', 'b');
+is((sse_events($reply->{body}))[-1]{json}{error}{code}, 'GATEWAY_TIMEOUT',
+   'within a stream that never ends');
+ok($reply->{complete}, 'a clean end');
+
+my $row = row('within a stream');
+is($row->{estimated}, 't', 'within a stream: estimated');
+cmp_ok($row->{output}, '>', 0, 'within a stream: what came');
+
+is($nginx->stop, undef, 'nginx ends');
+is_deeply([$nginx->problems], [], 'and its log is clean');
+
+done_testing();
