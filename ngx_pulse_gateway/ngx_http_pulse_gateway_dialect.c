@@ -394,6 +394,11 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
         return rc;
     }
 
+    if (ctx->conversation->native.reason) {
+        ctx->refusal = ctx->conversation->native;
+        return NGX_DECLINED;
+    }
+
     candidate = &ctx->route.elts[ctx->candidate];
 
     ngx_http_pulse_gateway_target(candidate, &target);

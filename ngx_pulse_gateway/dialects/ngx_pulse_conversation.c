@@ -695,6 +695,19 @@ ngx_pulse_raw(const ngx_str_t *text, const ngx_pulse_json_value_t *v)
 
 
 void
+ngx_pulse_native_members(ngx_pulse_conversation_t *cv,
+    const ngx_pulse_json_value_t *v, const char **members)
+{
+    for ( /* void */ ; *members && cv->native.reason == NULL; members += 2) {
+
+        if (ngx_pulse_member(v, members[0])) {
+            (void) ngx_pulse_refuse(&cv->native, v, members[0], members[1]);
+        }
+    }
+}
+
+
+void
 ngx_pulse_unknown_members(ngx_pulse_conversation_t *cv,
     const ngx_pulse_json_value_t *v, const char **known)
 {

@@ -205,6 +205,11 @@ typedef struct {
     size_t                sign_from;    /* in the body: signatures before
                                          * need no edit */
 
+    /* why nobody can be asked who speaks another dialect, if there is a
+     * reason: to leave it out would be to answer something else */
+
+    ngx_pulse_chat_refusal_t   native;
+
     /* for the reservation */
 
     ngx_pulse_tokens_t    prompt;       /* without images */
@@ -325,6 +330,11 @@ ngx_int_t ngx_pulse_member_array(const ngx_pulse_json_value_t *v,
 /* The bytes of a value in the text its tree was read from. */
 ngx_str_t ngx_pulse_raw(const ngx_str_t *text,
     const ngx_pulse_json_value_t *v);
+
+/* Notes in cv->native, for the first that is there, why a request cannot be
+ * translated: names and reasons by turns, the list ends with NULL. */
+void ngx_pulse_native_members(ngx_pulse_conversation_t *cv,
+    const ngx_pulse_json_value_t *v, const char **members);
 
 /* Members of an object that are not in the list (ends with NULL) and not
  * null go to cv->unknown. */

@@ -22,7 +22,7 @@ static ngx_int_t ngx_pulse_gemini_read_format(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *config);
 static ngx_int_t ngx_pulse_gemini_read_thinking(
     ngx_pulse_gemini_request_t *rq, const ngx_pulse_json_value_t *config);
-static ngx_uint_t ngx_pulse_gemini_only_text(
+static void ngx_pulse_gemini_read_modalities(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *config);
 
 
@@ -123,6 +123,14 @@ ngx_pulse_gemini_read_members(ngx_pulse_gemini_request_t *rq,
 {
     ngx_int_t  rc;
 
+    /* what is cached is a part of the prompt that nobody else has */
+
+    static const char  *native[] = {
+        "cachedContent", "is of another provider than the model", NULL
+    };
+
+    ngx_pulse_native_members(rq->cv, root, native);
+
     rc = ngx_pulse_gemini_read_model(rq, root);
 
     if (rc == NGX_OK) {
@@ -202,8 +210,7 @@ ngx_pulse_gemini_read_config(ngx_pulse_gemini_request_t *rq,
     }
 
     if (rc == NGX_OK) {
-        ngx_pulse_unknown_members(rq->cv, config, ngx_pulse_gemini_settings
-                                  + !ngx_pulse_gemini_only_text(config));
+        ngx_pulse_gemini_read_modalities(rq, config);
     }
 
     return rc;
@@ -322,8 +329,13 @@ ngx_pulse_gemini_read_format(ngx_pulse_gemini_request_t *rq,
             return NGX_OK;
         }
 
-        return ngx_pulse_refuse(rq->refusal, config, "responseMimeType",
-                   "must be application/json or text/plain");
+        if (cv->native.reason == NULL) {
+            (void) ngx_pulse_refuse(&cv->native, config, "responseMimeType",
+                       "must be application/json or text/plain for a model"
+                       " of another provider");
+        }
+
+        return NGX_OK;
     }
 
     if (json) {
@@ -428,16 +440,44 @@ ngx_pulse_gemini_read_thinking(ngx_pulse_gemini_request_t *rq,
 }
 
 
-static ngx_uint_t
-ngx_pulse_gemini_only_text(const ngx_pulse_json_value_t *config)
+/* text is what every model answers with; only for clients of this dialect
+ * does anything else come beside it, or instead */
+
+static void
+ngx_pulse_gemini_read_modalities(ngx_pulse_gemini_request_t *rq,
+    const ngx_pulse_json_value_t *config)
 {
-    ngx_pulse_json_value_t  *v;
+    ngx_uint_t               text, others;
+    ngx_pulse_json_value_t  *list, *v;
 
-    v = ngx_pulse_member(config, "responseModalities");
+    text = 0;
+    others = 0;
 
-    return v && v->type == NGX_PULSE_JSON_ARRAY && v->nelts == 1
-           && v->children->string.len == 4
-           && strncasecmp((char *) v->children->string.data, "TEXT", 4) == 0;
+    list = ngx_pulse_member(config, "responseModalities");
+
+    if (list && list->type == NGX_PULSE_JSON_ARRAY) {
+
+        for (v = list->children; v; v = v->next) {
+
+            if (v->string.len == 4
+                && strncasecmp((char *) v->string.data, "TEXT", 4) == 0)
+            {
+                text = 1;
+
+            } else {
+                others = 1;
+            }
+        }
+    }
+
+    if (others && !text && rq->cv->native.reason == NULL) {
+        (void) ngx_pulse_refuse(&rq->cv->native, config, "responseModalities",
+                                "must have TEXT for a model of another"
+                                " provider");
+    }
+
+    ngx_pulse_unknown_members(rq->cv, config,
+                              ngx_pulse_gemini_settings + others);
 }
 
 

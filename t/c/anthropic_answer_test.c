@@ -7,6 +7,7 @@ static void test_stream(void);
 static void test_whole(void);
 static void test_cut(void);
 static void test_stop(void);
+static void test_reasons(void);
 static void test_usage(void);
 static void test_errors(void);
 
@@ -91,6 +92,7 @@ main(void)
     test_whole();
     test_cut();
     test_stop();
+    test_reasons();
     test_usage();
     test_errors();
 
@@ -304,6 +306,52 @@ test_stop(void)
     check_str(&s.collector.stop, "END");
 
     unit_end(&s);
+}
+
+
+/* each reason in the unified words, and back as the vendor said it */
+
+static void
+test_reasons(void)
+{
+    char           text[256];
+    ngx_str_t      body;
+    ngx_uint_t     i;
+    unit_stream_t  s;
+
+    static const struct {
+        const char  *native;
+        ngx_uint_t   finish;
+    } table[] = {
+        { "end_turn", NGX_PULSE_FINISH_STOP },
+        { "stop_sequence", NGX_PULSE_FINISH_STOP },
+        { "pause_turn", NGX_PULSE_FINISH_STOP },
+        { "max_tokens", NGX_PULSE_FINISH_LENGTH },
+        { "model_context_window_exceeded", NGX_PULSE_FINISH_LENGTH },
+        { "tool_use", NGX_PULSE_FINISH_CALLS },
+        { "refusal", NGX_PULSE_FINISH_FILTER }
+    };
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        unit_case("%s", table[i].native);
+
+        (void) snprintf(text, sizeof(text),
+                        "{\"type\":\"message\",\"content\":[],"
+                        "\"stop_reason\":\"%s\"}", table[i].native);
+
+        unit_start(&s, &ngx_pulse_dialect_anthropic);
+        body = unit_str(text);
+        check_int(unit_whole(&s, &body), NGX_OK);
+        check_int(s.collector.finish, table[i].finish);
+        check_int(s.collector.usage.known, 0);
+
+        (void) snprintf(text, sizeof(text), "\"stop_reason\":\"%s\"",
+                        table[i].native);
+        check(memmem(s.out.data, s.out.len, text, strlen(text)) != NULL);
+        unit_end(&s);
+    }
+
+    unit_case(NULL);
 }
 
 

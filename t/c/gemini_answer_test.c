@@ -4,6 +4,8 @@
 
 
 static void test_partial(void);
+static void test_finishes(void);
+static void test_figures(void);
 static void test_blocked(void);
 static void test_cut(void);
 static void test_errors(void);
@@ -13,6 +15,8 @@ int
 main(void)
 {
     test_partial();
+    test_finishes();
+    test_figures();
     test_blocked();
     test_cut();
     test_errors();
@@ -85,6 +89,96 @@ test_partial(void)
 
         unit_end(&s);
     }
+
+    unit_case(NULL);
+}
+
+
+static void
+test_finishes(void)
+{
+    char           text[256];
+    ngx_str_t      body;
+    ngx_uint_t     i;
+    unit_stream_t  s;
+
+    static const struct {
+        const char  *native;
+        ngx_uint_t   finish;
+    } table[] = {
+        { "STOP", NGX_PULSE_FINISH_STOP },
+        { "MAX_TOKENS", NGX_PULSE_FINISH_LENGTH },
+        { "SAFETY", NGX_PULSE_FINISH_FILTER },
+        { "RECITATION", NGX_PULSE_FINISH_FILTER },
+        { "LANGUAGE", NGX_PULSE_FINISH_FILTER },
+        { "BLOCKLIST", NGX_PULSE_FINISH_FILTER },
+        { "PROHIBITED_CONTENT", NGX_PULSE_FINISH_FILTER },
+        { "SPII", NGX_PULSE_FINISH_FILTER },
+        { "IMAGE_SAFETY", NGX_PULSE_FINISH_FILTER },
+        { "IMAGE_PROHIBITED_CONTENT", NGX_PULSE_FINISH_FILTER },
+        { "IMAGE_RECITATION", NGX_PULSE_FINISH_FILTER },
+        { "IMAGE_OTHER", NGX_PULSE_FINISH_FILTER },
+        { "MALFORMED_FUNCTION_CALL", NGX_PULSE_FINISH_ERROR },
+        { "UNEXPECTED_TOOL_CALL", NGX_PULSE_FINISH_ERROR },
+        { "TOO_MANY_TOOL_CALLS", NGX_PULSE_FINISH_ERROR },
+        { "OTHER", NGX_PULSE_FINISH_ERROR },
+        { "NO_IMAGE", NGX_PULSE_FINISH_ERROR },
+        { "MALFORMED_RESPONSE", NGX_PULSE_FINISH_ERROR },
+        { "A_REASON_OF_NEXT_YEAR", NGX_PULSE_FINISH_ERROR }
+    };
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        unit_case("%s", table[i].native);
+
+        (void) snprintf(text, sizeof(text),
+                        "{\"candidates\":[{\"content\":{},\"finishReason\":"
+                        "\"%s\"}]}", table[i].native);
+
+        unit_start(&s, &ngx_pulse_dialect_gemini);
+        body = unit_str(text);
+        check_int(unit_whole(&s, &body), NGX_OK);
+        check_int(s.collector.finish, table[i].finish);
+        check_mem(s.collector.native.data, s.collector.native.len,
+                  table[i].native, strlen(table[i].native));
+        check_int(s.ends, 1);
+        unit_end(&s);
+    }
+
+    unit_case(NULL);
+}
+
+
+/* the last chunk's replace all before; thoughts and what tools of Google's
+ * put in are beside the sums */
+
+static void
+test_figures(void)
+{
+    unit_stream_t  s;
+
+    static const char  stream[] =
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}],"
+        "\"usageMetadata\":{\"promptTokenCount\":59,\"totalTokenCount\":59,"
+        "\"thoughtsTokenCount\":70}}\r\n\r\n"
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]}}]}"
+        "\r\n\r\n"
+        "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],"
+        "\"usageMetadata\":{\"promptTokenCount\":128,"
+        "\"cachedContentTokenCount\":100,\"toolUsePromptTokenCount\":30,"
+        "\"candidatesTokenCount\":9,\"thoughtsTokenCount\":40,"
+        "\"totalTokenCount\":207,\"promptTokensDetails\":[{\"modality\":"
+        "\"TEXT\",\"tokenCount\":128}]}}\r\n\r\n";
+
+    unit_case("figures");
+
+    unit_start(&s, &ngx_pulse_dialect_gemini);
+    check_int(unit_feed(&s, (u_char *) stream, sizeof(stream) - 1, 0, 7),
+              NGX_OK);
+    check_int(s.collector.usage.input, 158);
+    check_int(s.collector.usage.cached, 100);
+    check_int(s.collector.usage.output, 49);
+    check_int(s.collector.usage.reasoning, 40);
+    unit_end(&s);
 
     unit_case(NULL);
 }

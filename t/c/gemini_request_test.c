@@ -12,6 +12,7 @@ typedef struct {
 
 static void test_requests(void);
 static void test_refusals(void);
+static void test_native(void);
 static void test_schema(void);
 static void test_links(void);
 static void test_read(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
@@ -54,9 +55,6 @@ static test_refusal_t  test_refusal_table[] = {
       "/generationConfig/candidateCount", "is too large" },
     { TEST_HEAD ",\"generationConfig\":{\"stopSequences\":[1]}}",
       "/generationConfig/stopSequences/0", "must be a string" },
-    { TEST_HEAD ",\"generationConfig\":{\"responseMimeType\":\"text/x.enum\"}"
-      "}", "/generationConfig/responseMimeType",
-      "must be application/json or text/plain" },
     { TEST_HEAD ",\"generationConfig\":{\"thinkingConfig\":{\"thinkingLevel\":"
       "\"ultra\"}}}", "/generationConfig/thinkingConfig/thinkingLevel",
       "must be MINIMAL, LOW, MEDIUM or HIGH" },
@@ -82,6 +80,7 @@ main(void)
 {
     test_requests();
     test_refusals();
+    test_native();
     test_schema();
     test_links();
 
@@ -163,6 +162,56 @@ test_refusals(void)
                   strlen(t->pointer));
         check_mem(refusal.reason, strlen(refusal.reason), t->reason,
                   strlen(t->reason));
+
+        ngx_destroy_pool(pool);
+    }
+
+    unit_case(NULL);
+}
+
+
+/* what only Gemini can do passes to Gemini, and to nobody else */
+
+static void
+test_native(void)
+{
+    ngx_str_t                  body;
+    ngx_pool_t                *pool;
+    test_refusal_t            *t;
+    ngx_pulse_conversation_t   cv;
+    ngx_pulse_chat_refusal_t   refusal;
+
+    static test_refusal_t  table[] = {
+        { TEST_HEAD ",\"cached_content\":\"cachedContents/x\"}",
+          "/cachedContent", "is of another provider than the model" },
+        { TEST_HEAD ",\"generationConfig\":{\"responseModalities\":"
+          "[\"IMAGE\"]}}", "/generationConfig/responseModalities",
+          "must have TEXT for a model of another provider" },
+        { TEST_HEAD ",\"generationConfig\":{\"responseMimeType\":"
+          "\"text/x.enum\"}}", "/generationConfig/responseMimeType",
+          "must be application/json or text/plain for a model of another"
+          " provider" },
+        { TEST_HEAD ",\"generationConfig\":{\"responseModalities\":"
+          "[\"text\",\"IMAGE\"]}}", "", NULL },
+        { TEST_HEAD "}", "", NULL },
+        { NULL, NULL, NULL }
+    };
+
+    for (t = table; t->body; t++) {
+        unit_case("%s", t->body);
+
+        pool = unit_pool();
+        body = unit_str(t->body);
+
+        check_int(ngx_pulse_gemini_read(&cv, pool, &body, &refusal), NGX_OK);
+        check_mem(cv.native.pointer, strlen(cv.native.pointer), t->pointer,
+                  strlen(t->pointer));
+        check((cv.native.reason == NULL) == (t->reason == NULL));
+
+        if (t->reason && cv.native.reason) {
+            check_mem(cv.native.reason, strlen(cv.native.reason), t->reason,
+                      strlen(t->reason));
+        }
 
         ngx_destroy_pool(pool);
     }
