@@ -121,6 +121,7 @@ typedef struct {
     ngx_pulse_part_t          *text;        /* last of this message */
     ngx_uint_t                 cuts;        /* blocks of this message */
     unsigned                   inside:1;    /* of a result */
+    unsigned                   blocks:1;    /* of a document */
 } ngx_pulse_anthropic_request_t;
 
 
@@ -132,6 +133,7 @@ typedef struct {
     ngx_pulse_chat_refusal_t        *refusal;
     ngx_pulse_buf_t                 *b;
     const ngx_pulse_turn_t          *turns;     /* less those of system */
+    const ngx_pulse_turn_t          *turn;      /* that is being written */
     const ngx_pulse_part_t          *last;      /* to be continued */
     ngx_uint_t                       thinking;
     ngx_uint_t                       effort;
@@ -167,7 +169,8 @@ ngx_int_t ngx_pulse_anthropic_refuse(ngx_pulse_anthropic_out_t *out,
     const ngx_pulse_json_value_t *at, const char *reason);
 
 /* 1 if nothing is written of a part. */
-ngx_uint_t ngx_pulse_anthropic_empty(const ngx_pulse_part_t *part);
+ngx_uint_t ngx_pulse_anthropic_empty(const ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part);
 
 /* 1 if nothing is in it but blanks. */
 ngx_uint_t ngx_pulse_anthropic_blank(const ngx_str_t *s);

@@ -30,6 +30,15 @@ static ngx_int_t ngx_pulse_anthropic_read_image(
 static ngx_int_t ngx_pulse_anthropic_read_document(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_inner(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    const ngx_pulse_json_value_t *source, ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_blocks(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *source,
+    ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_found(
+    ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
+    ngx_pulse_turn_t *turn);
 static ngx_int_t ngx_pulse_anthropic_read_source(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *source,
     ngx_pulse_part_t *part);
@@ -58,6 +67,7 @@ static ngx_pulse_anthropic_block_t  ngx_pulse_anthropic_blocks[] = {
     { "text", ngx_pulse_anthropic_read_text },
     { "image", ngx_pulse_anthropic_read_image },
     { "document", ngx_pulse_anthropic_read_document },
+    { "search_result", ngx_pulse_anthropic_read_found },
     { "tool_use", ngx_pulse_anthropic_read_call },
     { "tool_result", ngx_pulse_anthropic_read_result },
     { "thinking", ngx_pulse_anthropic_read_thought },
@@ -369,6 +379,9 @@ ngx_pulse_anthropic_read_document(ngx_pulse_anthropic_request_t *rq,
     ngx_pulse_json_value_t  *source, *citations;
 
     static const char  *known[] = {
+        "type", "source", "title", "cache_control", NULL
+    };
+    static const char  *plain[] = {
         "type", "source", "title", "cache_control", "citations", NULL
     };
 
@@ -393,16 +406,10 @@ ngx_pulse_anthropic_read_document(ngx_pulse_anthropic_request_t *rq,
 
     /* only this dialect numbers the sentences of a document */
 
-    if (cite || ngx_pulse_is(&type, "content")) {
-        part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_RAW);
-        if (part == NULL) {
-            return NGX_ERROR;
-        }
+    ngx_pulse_unknown_members(rq->cv, v, cite ? known : plain);
 
-        ngx_str_set(&part->name, "document");
-        part->data = ngx_pulse_raw(rq->body, v);
-
-        return NGX_OK;
+    if (ngx_pulse_is(&type, "content")) {
+        return ngx_pulse_anthropic_read_inner(rq, v, source, turn);
     }
 
     part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_DOCUMENT);
@@ -417,9 +424,131 @@ ngx_pulse_anthropic_read_document(ngx_pulse_anthropic_request_t *rq,
         return NGX_DECLINED;
     }
 
-    ngx_pulse_unknown_members(rq->cv, v, known);
-
     return ngx_pulse_anthropic_read_source(rq, source, part);
+}
+
+
+/* a document that is blocks itself: whoever does not cite reads them as they
+ * are, after its title */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_inner(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, const ngx_pulse_json_value_t *source,
+    ngx_pulse_turn_t *turn)
+{
+    ngx_str_t          title;
+    ngx_pulse_part_t  *part;
+
+    ngx_str_null(&title);
+
+    if (ngx_pulse_member_string(v, "title", &title, rq->refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    part->text = title;
+
+    if (ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_pulse_anthropic_read_blocks(rq, source, turn);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_read_blocks(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *source, ngx_pulse_turn_t *turn)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               inside;
+    ngx_pulse_json_value_t  *content;
+
+    content = ngx_pulse_member(source, "content");
+
+    if (content == NULL) {
+        return ngx_pulse_refuse(rq->refusal, source, "content",
+                                "is required");
+    }
+
+    /* blocks that have blocks would recurse as deep as the client likes */
+
+    if (rq->blocks) {
+        return ngx_pulse_refuse(rq->refusal, source, NULL,
+                                "must not be inside another document");
+    }
+
+    inside = rq->inside;
+
+    rq->blocks = 1;
+    rq->inside = 1;
+    rc = ngx_pulse_anthropic_read_content(rq, content, turn);
+    rq->inside = inside;
+    rq->blocks = 0;
+
+    return rc;
+}
+
+
+/* what a search of the client's own found, told in plain words */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_found(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
+{
+    ngx_str_t                title, source;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *content, *citations;
+
+    static const char  *known[] = {
+        "type", "title", "source", "content", "cache_control", NULL
+    };
+    static const char  *plain[] = {
+        "type", "title", "source", "content", "cache_control", "citations",
+        NULL
+    };
+
+    if (ngx_pulse_anthropic_required(rq, v, "title", &title) != NGX_OK
+        || ngx_pulse_anthropic_required(rq, v, "source", &source) != NGX_OK
+        || ngx_pulse_member_array(v, "content", &content, rq->refusal)
+           != NGX_OK
+        || ngx_pulse_member_object(v, "citations", &citations, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v,
+                              ngx_pulse_member(citations, "enabled") ? known
+                                                                     : plain);
+
+    part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);
+    if (part == NULL) {
+        return NGX_ERROR;
+    }
+
+    part->text.data = ngx_pnalloc(rq->pool, title.len + source.len + 3);
+    if (part->text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* TITLE (SOURCE), and its texts */
+
+    part->text.len = title.len + source.len + 3;
+    ngx_memcpy(part->text.data, title.data, title.len);
+    ngx_memcpy(part->text.data + title.len, " (", 2);
+    ngx_memcpy(part->text.data + title.len + 2, source.data, source.len);
+    part->text.data[part->text.len - 1] = ')';
+
+    if (ngx_pulse_anthropic_read_cache(rq, v, &part->cache) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_pulse_anthropic_read_blocks(rq, v, turn);
 }
 
 

@@ -202,7 +202,8 @@ ngx_pulse_anthropic_role(const ngx_pulse_anthropic_out_t *out,
 {
     const ngx_pulse_part_t  *part;
 
-    for (part = turn->parts; part && ngx_pulse_anthropic_empty(part);
+    for (part = turn->parts;
+         part && ngx_pulse_anthropic_empty(out, part);
          part = part->next)
     {
         /* void */
@@ -247,6 +248,8 @@ ngx_pulse_anthropic_write_group(ngx_pulse_anthropic_out_t *out,
 
         for (turn = first; turn != end; turn = turn->next) {
 
+            out->turn = turn;
+
             if (turn->name.len) {
                 ngx_pulse_dropped_add(out->dropped, "name");
             }
@@ -280,6 +283,10 @@ static ngx_int_t
 ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
     const ngx_pulse_part_t *part)
 {
+    if (part->signature.len && part->type != NGX_PULSE_PART_THINKING) {
+        ngx_pulse_dropped_add(out->dropped, "thought_signature");
+    }
+
     switch (part->type) {
 
     case NGX_PULSE_PART_TEXT:
@@ -312,6 +319,14 @@ ngx_pulse_anthropic_write_part(ngx_pulse_anthropic_out_t *out,
     case NGX_PULSE_PART_RAW:
 
         if (out->cv->dialect != NGX_PULSE_DIALECT_ANTHROPIC) {
+
+            /* what a model did is history, which goes on without it */
+
+            if (out->turn->role == NGX_PULSE_ROLE_ASSISTANT) {
+                ngx_pulse_dropped_name(out->dropped, &part->name);
+                return NGX_OK;
+            }
+
             return ngx_pulse_anthropic_refuse(out, part->at,
                         "a part of a message is of another provider only");
         }
@@ -731,7 +746,8 @@ ngx_pulse_anthropic_blank(const ngx_str_t *s)
 
 
 ngx_uint_t
-ngx_pulse_anthropic_empty(const ngx_pulse_part_t *part)
+ngx_pulse_anthropic_empty(const ngx_pulse_anthropic_out_t *out,
+    const ngx_pulse_part_t *part)
 {
     switch (part->type) {
 
@@ -744,6 +760,9 @@ ngx_pulse_anthropic_empty(const ngx_pulse_part_t *part)
 
     case NGX_PULSE_PART_REDACTED:
         return ngx_pulse_anthropic_foreign(&part->data);
+
+    case NGX_PULSE_PART_RAW:
+        return out->cv->dialect != NGX_PULSE_DIALECT_ANTHROPIC;
 
     default:
         return 0;

@@ -111,9 +111,20 @@ ngx_pulse_anthropic_read_members(ngx_pulse_anthropic_request_t *rq,
 
     static const char  *known[] = { "user_id", NULL };
 
+    /* tools and turns that the vendor has, where it may compute */
+
+    static const char  *native[] = {
+        "mcp_servers", "is of another provider than the model",
+        "thread", "is of another provider than the model",
+        "inference_geo", "cannot be promised for a model of another provider",
+        NULL
+    };
+
     cv = rq->cv;
     refusal = rq->refusal;
     stream = 0;
+
+    ngx_pulse_native_members(cv, root, native);
 
     if (ngx_pulse_member_string(root, "model", &cv->model, refusal) != NGX_OK
         || ngx_pulse_member_count(root, "max_tokens", 1, &cv->max_tokens,
@@ -494,6 +505,10 @@ ngx_pulse_anthropic_read_choice(ngx_pulse_anthropic_request_t *rq,
     ngx_pulse_json_value_t    *choice;
     ngx_pulse_conversation_t  *cv;
 
+    static const char  *known[] = {
+        "type", "name", "disable_parallel_tool_use", NULL
+    };
+
     cv = rq->cv;
     alone = 0;
 
@@ -516,6 +531,8 @@ ngx_pulse_anthropic_read_choice(ngx_pulse_anthropic_request_t *rq,
     {
         return NGX_DECLINED;
     }
+
+    ngx_pulse_unknown_members(cv, choice, known);
 
     cv->no_parallel = (alone != 0);
 
@@ -547,6 +564,7 @@ ngx_int_t
 ngx_pulse_anthropic_read_cache(ngx_pulse_anthropic_request_t *rq,
     const ngx_pulse_json_value_t *v, ngx_str_t *cache)
 {
+    ngx_str_t                type;
     ngx_pulse_json_value_t  *control;
 
     if (ngx_pulse_member_object(v, "cache_control", &control, rq->refusal)
@@ -561,7 +579,24 @@ ngx_pulse_anthropic_read_cache(ngx_pulse_anthropic_request_t *rq,
 
     ngx_str_set(cache, "5m");
 
-    return ngx_pulse_member_string(control, "ttl", cache, rq->refusal);
+    if (ngx_pulse_anthropic_required(rq, control, "type", &type) != NGX_OK
+        || ngx_pulse_member_string(control, "ttl", cache, rq->refusal)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_pulse_is(&type, "ephemeral")) {
+        return ngx_pulse_refuse(rq->refusal, control, "type",
+                                "must be ephemeral");
+    }
+
+    if (!ngx_pulse_is(cache, "5m") && !ngx_pulse_is(cache, "1h")) {
+        return ngx_pulse_refuse(rq->refusal, control, "ttl",
+                                "must be 5m or 1h");
+    }
+
+    return NGX_OK;
 }
 
 

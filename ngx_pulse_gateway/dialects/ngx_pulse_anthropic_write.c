@@ -174,7 +174,7 @@ ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
 
         for (part = turn->parts; part; part = part->next) {
 
-            if (!ngx_pulse_anthropic_empty(part)) {
+            if (!ngx_pulse_anthropic_empty(out, part)) {
                 last = turn;
                 out->last = part;
             }

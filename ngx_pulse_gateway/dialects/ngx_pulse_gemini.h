@@ -250,11 +250,7 @@ void ngx_pulse_gemini_out_system(ngx_pulse_gemini_out_t *o,
 ngx_int_t ngx_pulse_gemini_out_contents(ngx_pulse_gemini_out_t *o,
     const ngx_pulse_turn_t *turn);
 
-/* Notes a name that is not NUL terminated; fills the refusal, always
- * NGX_DECLINED. */
-
-void ngx_pulse_gemini_out_drop(ngx_pulse_gemini_out_t *o,
-    const ngx_str_t *name);
+/* Fills the refusal; always NGX_DECLINED. */
 ngx_int_t ngx_pulse_gemini_out_refuse(ngx_pulse_gemini_out_t *o,
     const ngx_pulse_json_value_t *at, const char *reason);
 

@@ -71,6 +71,8 @@ ngx_int_t
 ngx_pulse_gemini_read_system(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *root)
 {
+    ngx_int_t                rc;
+    ngx_pulse_part_t        *part;
     ngx_pulse_turn_t        *turn;
     ngx_pulse_json_value_t  *system;
 
@@ -89,7 +91,16 @@ ngx_pulse_gemini_read_system(ngx_pulse_gemini_request_t *rq,
         return NGX_ERROR;
     }
 
-    return ngx_pulse_gemini_read_parts(rq, system, turn);
+    rc = ngx_pulse_gemini_read_parts(rq, system, turn);
+
+    for (part = turn->parts; rc == NGX_OK && part; part = part->next) {
+        if (part->type != NGX_PULSE_PART_TEXT) {
+            return ngx_pulse_refuse(rq->refusal, part->at, NULL,
+                                    "must be text");
+        }
+    }
+
+    return rc;
 }
 
 
@@ -362,24 +373,32 @@ ngx_pulse_gemini_read_inline(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_turn_t *turn)
 {
     size_t             i;
-    ngx_str_t          type, text, name;
+    ngx_str_t          type, text, name, signature;
     ngx_pulse_part_t  *part;
     ngx_pulse_part_e   kind;
 
     static const char  *known[] = { "mimeType", "data", "displayName", NULL };
 
     ngx_str_null(&name);
+    ngx_str_null(&signature);
     ngx_pulse_gemini_camel(data);
 
     if (ngx_pulse_gemini_required(rq, data, "mimeType", &type) != NGX_OK
         || ngx_pulse_gemini_required(rq, data, "data", &text) != NGX_OK
         || ngx_pulse_member_string(data, "displayName", &name, rq->refusal)
+           != NGX_OK
+        || ngx_pulse_member_string(v, "thoughtSignature", &signature,
+                                   rq->refusal)
            != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    if (ngx_pulse_gemini_media(&type, &kind) != NGX_OK) {
+    /* pictures of a thought are for Gemini's eyes only */
+
+    if (ngx_pulse_gemini_true(v, "thought")
+        || ngx_pulse_gemini_media(&type, &kind) != NGX_OK)
+    {
         return ngx_pulse_gemini_read_raw(rq, v, &data->key, turn);
     }
 
@@ -403,6 +422,7 @@ ngx_pulse_gemini_read_inline(ngx_pulse_gemini_request_t *rq,
     part->media_type = type;
     part->data = text;
     part->filename = name;
+    part->signature = signature;
 
     ngx_pulse_unknown_members(rq->cv, data, known);
 

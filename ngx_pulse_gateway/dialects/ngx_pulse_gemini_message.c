@@ -15,6 +15,8 @@ static const ngx_pulse_turn_t *ngx_pulse_gemini_out_question(
     const ngx_pulse_conversation_t *cv);
 static ngx_int_t ngx_pulse_gemini_out_part(ngx_pulse_gemini_out_t *o,
     ngx_uint_t role, const ngx_pulse_part_t *part);
+static ngx_int_t ngx_pulse_gemini_out_foreign(ngx_pulse_gemini_out_t *o,
+    ngx_uint_t role, const ngx_pulse_part_t *part);
 static void ngx_pulse_gemini_out_begin(ngx_pulse_gemini_out_t *o,
     ngx_uint_t role);
 static void ngx_pulse_gemini_out_text(ngx_pulse_gemini_out_t *o,
@@ -22,6 +24,8 @@ static void ngx_pulse_gemini_out_text(ngx_pulse_gemini_out_t *o,
 static void ngx_pulse_gemini_out_thinking(ngx_pulse_gemini_out_t *o,
     ngx_uint_t role, const ngx_pulse_part_t *part);
 static ngx_int_t ngx_pulse_gemini_out_media(ngx_pulse_gemini_out_t *o,
+    const ngx_pulse_part_t *part);
+static void ngx_pulse_gemini_out_media_end(ngx_pulse_gemini_out_t *o,
     const ngx_pulse_part_t *part);
 static void ngx_pulse_gemini_out_media_type(ngx_pulse_gemini_out_t *o,
     const ngx_pulse_part_t *part);
@@ -192,8 +196,7 @@ ngx_pulse_gemini_out_part(ngx_pulse_gemini_out_t *o, ngx_uint_t role,
     case NGX_PULSE_PART_RAW:
 
         if (o->cv->dialect != NGX_PULSE_DIALECT_GEMINI) {
-            ngx_pulse_gemini_out_drop(o, &part->name);
-            return NGX_OK;
+            return ngx_pulse_gemini_out_foreign(o, role, part);
         }
 
         break;
@@ -220,6 +223,23 @@ ngx_pulse_gemini_out_part(ngx_pulse_gemini_out_t *o, ngx_uint_t role,
     default: /* IMAGE, DOCUMENT, AUDIO */
         return ngx_pulse_gemini_out_media(o, part);
     }
+}
+
+
+/* what a model of another vendor's did is history, what the user sends is
+ * what the answer must be about */
+
+static ngx_int_t
+ngx_pulse_gemini_out_foreign(ngx_pulse_gemini_out_t *o, ngx_uint_t role,
+    const ngx_pulse_part_t *part)
+{
+    if (role == NGX_PULSE_ROLE_ASSISTANT) {
+        ngx_pulse_dropped_name(o->dropped, &part->name);
+        return NGX_OK;
+    }
+
+    return ngx_pulse_gemini_out_refuse(o, part->at,
+                   "a part of a message is of another provider only");
 }
 
 
@@ -312,7 +332,7 @@ ngx_pulse_gemini_out_media(ngx_pulse_gemini_out_t *o,
         ngx_pulse_buf_literal(o->b, "{\"inlineData\":{");
         ngx_pulse_gemini_out_media_type(o, part);
         ngx_pulse_json_string(o->b, "data", &part->data);
-        ngx_pulse_buf_literal(o->b, "}}");
+        ngx_pulse_gemini_out_media_end(o, part);
         return NGX_OK;
     }
 
@@ -335,9 +355,25 @@ ngx_pulse_gemini_out_media(ngx_pulse_gemini_out_t *o,
     ngx_pulse_gemini_out_media_type(o, part);
     ngx_pulse_json_string(o->b, "fileUri",
                           part->url.len ? &part->url : &part->file_id);
-    ngx_pulse_buf_literal(o->b, "}}");
+    ngx_pulse_gemini_out_media_end(o, part);
 
     return NGX_OK;
+}
+
+
+/* images that a model made are signed as texts and calls are */
+
+static void
+ngx_pulse_gemini_out_media_end(ngx_pulse_gemini_out_t *o,
+    const ngx_pulse_part_t *part)
+{
+    ngx_pulse_buf_char(o->b, '}');
+
+    if (part->signature.len) {
+        ngx_pulse_json_string(o->b, "thoughtSignature", &part->signature);
+    }
+
+    ngx_pulse_buf_char(o->b, '}');
 }
 
 
@@ -549,8 +585,7 @@ ngx_pulse_gemini_out_inner(ngx_pulse_gemini_out_t *o,
             break;
 
         default:
-            ngx_pulse_gemini_out_drop(o, &part->name);
-            continue;
+            return ngx_pulse_gemini_out_foreign(o, NGX_PULSE_ROLE_USER, part);
         }
 
         if (n++ == 0) {

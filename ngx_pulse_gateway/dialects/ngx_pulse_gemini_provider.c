@@ -93,7 +93,8 @@ ngx_pulse_gemini_out_tools(ngx_pulse_gemini_out_t *o)
             others++;
 
         } else {
-            ngx_pulse_gemini_out_drop(o, &tool->name);
+            return ngx_pulse_gemini_out_refuse(o, tool->at,
+                       "a tool is of another provider than the model");
         }
     }
 
@@ -471,31 +472,6 @@ ngx_pulse_gemini_out_others(ngx_pulse_gemini_out_t *o)
     if (cv->cache.len) {
         ngx_pulse_dropped_add(o->dropped, "cache_control");
     }
-}
-
-
-/* names of the client's own, which are not NUL terminated */
-
-void
-ngx_pulse_gemini_out_drop(ngx_pulse_gemini_out_t *o, const ngx_str_t *name)
-{
-    u_char  *p;
-
-    if (name->len == 0) {
-        return;
-    }
-
-    p = ngx_pnalloc(o->pool, name->len + 1);
-
-    if (p == NULL) {
-        o->b->failed = 1;
-        return;
-    }
-
-    ngx_memcpy(p, name->data, name->len);
-    p[name->len] = '\0';
-
-    ngx_pulse_dropped_add(o->dropped, (char *) p);
 }
 
 

@@ -129,6 +129,8 @@ ngx_pulse_gemini_read_own_tool(ngx_pulse_gemini_request_t *rq,
     ngx_pulse_buf_t    b;
     ngx_pulse_tool_t  *tool;
 
+    rq->cv->at = v;
+
     tool = ngx_pulse_tool_add(rq->cv, rq->pool);
     if (tool == NULL) {
         return NGX_ERROR;

@@ -120,10 +120,10 @@ static test_write_t  test_write_table[] = {
 
     { "blocks and tools of the vendor's own", "", 4096,
       "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
-      "\"search_result\",\"title\":\"t\", \"source\":\"s\"}]}],"
+      "\"container_upload\", \"file_id\":\"f\"}]}],"
       "\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}]}",
       HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
-      "\"search_result\",\"title\":\"t\", \"source\":\"s\"}]}],"
+      "\"container_upload\", \"file_id\":\"f\"}]}],"
       "\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}]}",
       "" },
 
