@@ -472,8 +472,8 @@ test_write_refusals(void)
           "a file is stored at another provider: send it" },
 
         { ANTHROPIC, "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\","
-          "\"content\":[{\"type\":\"search_result\",\"source\":\"s\","
-          "\"title\":\"t\",\"content\":[]}]}]}", "/messages/0/content/0",
+          "\"content\":[{\"type\":\"container_upload\",\"file_id\":"
+          "\"f\"}]}]}", "/messages/0/content/0",
           "the request has a part that only the vendor of its format"
           " understands" }
     };
