@@ -9,17 +9,26 @@ FUZZ_CC ?= clang
 PURE_NOT = ngx_pulse_core/ngx_pulse_pg% ngx_pulse_core/ngx_pulse_redis% \
     ngx_pulse_core/ngx_pulse_metrics%
 PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
-    ngx_pulse_*/ngx_pulse_*.c ngx_pulse_gateway/dialects/ngx_pulse_*.c))
-PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h)
+    ngx_pulse_*/ngx_pulse_*.c ngx_pulse_gateway/dialects/ngx_pulse_*.c \
+    ngx_pulse_docs/sidecar/documents/pulse_*.c))
+PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
+    ngx_pulse_docs/sidecar/documents/*.h)
 
 PURE_NGINX = /usr/share/nginx/src/src
 
 PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
     -I t/c $(addprefix -I ,$(dir $(wildcard ngx_pulse_*/.)) \
-        ngx_pulse_gateway/dialects) \
-    -I $(BUILD)/nginx \
+        ngx_pulse_gateway/dialects ngx_pulse_docs/sidecar/documents) \
+    -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
-PURE_LIBS = -lyajl -lcrypto -lm
+PURE_LIBS = -lyajl -lcrypto -lm $(DOCUMENT_LIBS)
+
+# what the documents of the sidecar are made with
+
+DOCUMENT_PACKAGES = fribidi libzip pangocairo
+DOCUMENT_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
+    $(DOCUMENT_PACKAGES)))
+DOCUMENT_LIBS = $(shell pkg-config --libs $(DOCUMENT_PACKAGES))
 
 PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
     -fno-omit-frame-pointer

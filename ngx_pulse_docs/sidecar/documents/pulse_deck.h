@@ -1,0 +1,122 @@
+
+#ifndef _PULSE_DECK_H_INCLUDED_
+#define _PULSE_DECK_H_INCLUDED_
+
+
+#include "pulse_document.h"
+
+
+#define PULSE_DECK_SLIDES      200
+#define PULSE_DECK_BULLETS     12       /* of one list */
+#define PULSE_DECK_COLUMNS     8        /* of a table */
+#define PULSE_DECK_ROWS        20
+#define PULSE_DECK_CATEGORIES  24       /* of a chart */
+#define PULSE_DECK_SERIES      6
+
+
+/*
+ * A deck of slides, as the writers of PPTX and of PDF draw it.  Everything
+ * lives in one pool, is valid UTF-8 and was cleaned; what is absent has len 0
+ * or is NULL.
+ */
+
+typedef enum {
+    pulse_slide_title = 0,
+    pulse_slide_section,
+    pulse_slide_bullets,
+    pulse_slide_columns,
+    pulse_slide_image,
+    pulse_slide_table,
+    pulse_slide_chart,
+    pulse_slide_quote
+} pulse_slide_layout_e;
+
+
+typedef struct {
+    ngx_str_t               text;
+    ngx_uint_t              level;      /* 0..2 */
+} pulse_bullet_t;
+
+
+typedef struct {
+    ngx_str_t               data;       /* the file's own bytes */
+    ngx_str_t               alt;
+    ngx_uint_t              width;      /* pixels */
+    ngx_uint_t              height;
+    unsigned                jpeg:1;     /* else PNG */
+    unsigned                cover:1;    /* fills its box and is cropped */
+} pulse_picture_t;
+
+
+typedef struct {
+    ngx_str_t               heading;
+    pulse_bullet_t         *bullets;
+    ngx_uint_t              nbullets;
+    pulse_picture_t        *picture;
+} pulse_column_t;
+
+
+typedef struct {
+    ngx_str_t              *cells;      /* the header's row first */
+    ngx_uint_t              rows;       /* with the header */
+    ngx_uint_t              columns;
+    ngx_str_t               alt;
+} pulse_table_t;
+
+
+typedef enum {
+    pulse_chart_bar = 0,
+    pulse_chart_column,
+    pulse_chart_line,
+    pulse_chart_pie
+} pulse_chart_type_e;
+
+
+typedef struct {
+    ngx_str_t               name;
+    double                 *values;     /* as many as categories, finite */
+} pulse_series_t;
+
+
+typedef struct {
+    pulse_chart_type_e      type;
+    ngx_str_t              *categories;
+    ngx_uint_t              ncategories;
+    pulse_series_t         *series;
+    ngx_uint_t              nseries;
+    ngx_str_t               alt;
+} pulse_chart_t;
+
+
+typedef struct {
+    pulse_slide_layout_e    layout;
+    ngx_str_t               title;      /* of every slide */
+    ngx_str_t               subtitle;
+    pulse_column_t          first;      /* bullets; at the line's start */
+    pulse_column_t          second;
+    pulse_picture_t        *picture;
+    ngx_str_t               caption;
+    pulse_table_t          *table;
+    pulse_chart_t          *chart;
+    ngx_str_t               quote;
+    ngx_str_t               attribution;
+    ngx_str_t               notes;      /* lines end with '\n' */
+} pulse_slide_t;
+
+
+typedef struct {
+    ngx_str_t               title;
+    ngx_str_t               author;
+    ngx_str_t               language;   /* BCP 47 */
+    pulse_template_e        template;
+    uint32_t                accent;     /* 0xRRGGBB */
+    unsigned                rtl:1;
+    unsigned                wide:1;     /* 16:9, else 4:3 */
+    unsigned                numbers:1;  /* of slides, drawn on them */
+
+    pulse_slide_t          *slides;
+    ngx_uint_t              nslides;
+} pulse_deck_t;
+
+
+#endif /* _PULSE_DECK_H_INCLUDED_ */
