@@ -6,6 +6,21 @@ static ngx_int_t pulse_document_line(ngx_pool_t *pool,
     const pulse_span_t *spans, ngx_uint_t nspans, ngx_str_t *line);
 
 
+ngx_uint_t
+pulse_document_keeps(const pulse_document_t *document, ngx_uint_t n)
+{
+    const pulse_paragraph_t  *paragraph;
+
+    paragraph = &document->paragraphs[n];
+
+    /* the roles are in the order of their rank */
+
+    return n + 1 < document->nparagraphs
+           && paragraph->role < pulse_paragraph_text
+           && paragraph[1].role > paragraph->role;
+}
+
+
 pulse_piece_t *
 pulse_document_pieces(ngx_pool_t *pool, const pulse_span_t *spans,
     ngx_uint_t nspans, ngx_uint_t rtl, ngx_uint_t *n)

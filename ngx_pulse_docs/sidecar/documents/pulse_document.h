@@ -75,6 +75,12 @@ typedef struct {
 } pulse_document_t;
 
 
+/* If a paragraph is of no use at the end of a page without the next one: a
+ * heading, unless what follows is another heading of its kind. */
+ngx_uint_t pulse_document_keeps(const pulse_document_t *document,
+    ngx_uint_t n);
+
+
 /* A part of a paragraph's line that is of one span and of one direction. */
 
 typedef struct {

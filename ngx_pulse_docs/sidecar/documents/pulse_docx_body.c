@@ -4,8 +4,7 @@
 
 
 static ngx_int_t pulse_docx_paragraph(ngx_pool_t *pool,
-    const pulse_document_t *document, const pulse_paragraph_t *paragraph,
-    ngx_pulse_buf_t *b);
+    const pulse_document_t *document, ngx_uint_t n, ngx_pulse_buf_t *b);
 static void pulse_docx_link(ngx_pulse_buf_t *b, const ngx_str_t *url);
 static void pulse_docx_link_end(ngx_pulse_buf_t *b);
 static void pulse_docx_run(ngx_pulse_buf_t *b,
@@ -25,9 +24,7 @@ pulse_docx_body(ngx_pool_t *pool, const pulse_document_t *document,
             "wordprocessingml/2006/main\"><w:body>");
 
     for (i = 0; i < document->nparagraphs; i++) {
-        if (pulse_docx_paragraph(pool, document, &document->paragraphs[i], b)
-            != NGX_OK)
-        {
+        if (pulse_docx_paragraph(pool, document, i, b) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -49,25 +46,29 @@ pulse_docx_body(ngx_pool_t *pool, const pulse_document_t *document,
 
 static ngx_int_t
 pulse_docx_paragraph(ngx_pool_t *pool, const pulse_document_t *document,
-    const pulse_paragraph_t *paragraph, ngx_pulse_buf_t *b)
+    ngx_uint_t n, ngx_pulse_buf_t *b)
 {
-    ngx_uint_t           i, n;
-    pulse_piece_t       *pieces;
-    const pulse_span_t  *link;
+    ngx_uint_t                i, npieces;
+    pulse_piece_t            *pieces;
+    const pulse_span_t       *link;
+    const pulse_paragraph_t  *paragraph;
+
+    paragraph = &document->paragraphs[n];
 
     pieces = pulse_document_pieces(pool, paragraph->spans, paragraph->nspans,
-                                   document->rtl, &n);
+                                   document->rtl, &npieces);
     if (pieces == NULL) {
         return NGX_ERROR;
     }
 
-    pulse_xml_format(b, "<w:p><w:pPr><w:pStyle w:val=\"%t\"/>%t</w:pPr>",
+    pulse_xml_format(b, "<w:p><w:pPr><w:pStyle w:val=\"%t\"/>%t%t</w:pPr>",
                      pulse_docx_style(paragraph->role),
+                     pulse_document_keeps(document, n) ? "<w:keepNext/>" : "",
                      document->rtl ? "<w:bidi/>" : "");
 
     link = NULL;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < npieces; i++) {
 
         if (link && link != pieces[i].span) {
             pulse_docx_link_end(b);

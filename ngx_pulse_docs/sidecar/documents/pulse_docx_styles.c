@@ -170,8 +170,8 @@ pulse_docx_paragraph_of_role(const pulse_document_t *document,
     template = pulse_look(document->template);
     look = &template->roles[role];
 
-    if (look->keep) {
-        ngx_pulse_buf_literal(b, "<w:keepNext/><w:keepLines/>");
+    if (role < pulse_paragraph_text) {
+        ngx_pulse_buf_literal(b, "<w:keepLines/>");
     }
 
     if (role == pulse_paragraph_bullet) {

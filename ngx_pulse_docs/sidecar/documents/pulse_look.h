@@ -19,7 +19,6 @@ typedef struct {
     unsigned             accent:1;      /* drawn in the accent color */
     unsigned             gray:1;
     unsigned             centered:1;
-    unsigned             keep:1;        /* with the next paragraph */
     unsigned             rule:1;        /* a line below in the accent color */
     unsigned             band:1;        /* on a tint of the accent color */
 } pulse_look_role_t;
