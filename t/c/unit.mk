@@ -25,7 +25,7 @@ PURE_LIBS = -lyajl -lcrypto -lm $(DOCUMENT_LIBS)
 
 # what the documents of the sidecar are made with
 
-DOCUMENT_PACKAGES = fribidi libzip pangocairo
+DOCUMENT_PACKAGES = fribidi libzip pangocairo fontconfig
 DOCUMENT_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
     $(DOCUMENT_PACKAGES)))
 DOCUMENT_LIBS = $(shell pkg-config --libs $(DOCUMENT_PACKAGES))

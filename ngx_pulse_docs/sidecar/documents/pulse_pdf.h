@@ -103,6 +103,10 @@ void pulse_pdf_tag(pulse_pdf_t *pdf, const char *tag);
 void pulse_pdf_tag_end(pulse_pdf_t *pdf, const char *tag);
 
 
+/* Frees what the libraries keep of fonts, once no thread draws any more. */
+void pulse_pdf_done(void);
+
+
 /* Draws a CV; as pulse_docx_write(). */
 ngx_int_t pulse_pdf_write_document(ngx_pool_t *pool,
     const pulse_document_t *document, ngx_pulse_buf_t *out);
