@@ -50,8 +50,6 @@ static void pulse_cv_profiles(pulse_form_t *form,
     const ngx_pulse_json_value_t *v, pulse_cv_t *cv);
 static void pulse_cv_options(pulse_form_t *form,
     const ngx_pulse_json_value_t *v, const char *locale, pulse_cv_t *cv);
-static void pulse_cv_locale(pulse_form_t *form,
-    const ngx_pulse_json_value_t *v, const char *absent, pulse_cv_t *cv);
 static void pulse_cv_order(pulse_form_t *form,
     const ngx_pulse_json_value_t *v, pulse_cv_t *cv);
 static void pulse_cv_labels(pulse_form_t *form,
@@ -428,6 +426,7 @@ pulse_cv_options(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const char *locale, pulse_cv_t *cv)
 {
     ngx_uint_t               months, format;
+    pulse_locale_t           spoken;
     ngx_pulse_json_value_t  *meta;
 
     format = pulse_form_choice(form, v, "format", pulse_cv_formats, 0);
@@ -442,12 +441,16 @@ pulse_cv_options(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     if (meta) {
         cv->template = pulse_form_choice(form, meta, "template",
                                          pulse_cv_templates, cv->template);
-        pulse_cv_locale(form, meta, locale, cv);
 
     } else {
-        pulse_cv_locale(form, v, locale, cv);
         meta = (ngx_pulse_json_value_t *) v;
     }
+
+    pulse_form_locale(form, ngx_pulse_json_get(v, "locale") ? v : meta,
+                      "locale", locale, &spoken);
+
+    cv->language = spoken.tag;
+    cv->arabic = spoken.arabic;
 
     cv->accent = pulse_form_color(form, meta, "accent", PULSE_CV_ACCENT);
     cv->font = pulse_form_choice(form, meta, "font", pulse_cv_fonts,
@@ -461,49 +464,10 @@ pulse_cv_options(pulse_form_t *form, const ngx_pulse_json_value_t *v,
                                ? "calendarMonths" : "calendar_months",
                                pulse_cv_months, 0);
 
-    cv->levant = (months == 1) || (months == 0 && cv->levant);
+    cv->levant = (months == 1) || (months == 0 && spoken.levant);
 
     pulse_cv_order(form, meta, cv);
     pulse_cv_labels(form, meta, cv);
-}
-
-
-/*
- * The language and the country decide direction, the names of the months and
- * what the file says of itself; "ar" alone is taken as Jordan's.
- */
-
-static void
-pulse_cv_locale(pulse_form_t *form, const ngx_pulse_json_value_t *v,
-    const char *absent, pulse_cv_t *cv)
-{
-    ngx_uint_t   i, known;
-
-    static const char *const  names[] = {
-        "ar", "ar-JO", "ar-IQ", "ar-SY", "ar-LB", "ar-PS", "ar-EG", "ar-SA",
-        "ar-AE", "ar-KW", "ar-QA", "ar-BH", "ar-OM", "ar-YE", "ar-MA", "ar-DZ",
-        "ar-TN", "ar-LY", "ar-SD", "en", "en-US", "en-GB", NULL
-    };
-
-    static const ngx_uint_t  levant = 5, english = 19;
-
-    known = 0;
-
-    for (i = 0; names[i]; i++) {
-        if (strcmp(names[i], absent) == 0) {
-            known = i;
-        }
-    }
-
-    i = pulse_form_choice(form, v, "locale", names, known);
-
-    cv->arabic = i < english;
-    cv->levant = i <= levant;
-
-    i += (i == 0 || i == english);
-
-    cv->language.data = (u_char *) names[i];
-    cv->language.len = strlen(names[i]);
 }
 
 

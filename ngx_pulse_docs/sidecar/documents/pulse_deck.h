@@ -4,6 +4,7 @@
 
 
 #include "pulse_document.h"
+#include "pulse_form.h"
 
 
 #define PULSE_DECK_SLIDES      200
@@ -12,6 +13,8 @@
 #define PULSE_DECK_ROWS        20
 #define PULSE_DECK_CATEGORIES  24       /* of a chart */
 #define PULSE_DECK_SERIES      6
+
+#define PULSE_PICTURE_PIXELS   (40 * 1000 * 1000)
 
 
 /*
@@ -104,8 +107,18 @@ typedef struct {
 } pulse_slide_t;
 
 
+/* What a deck without slides is asked to be about. */
+
+typedef struct {
+    ngx_str_t               topic;
+    ngx_str_t               audience;
+    ngx_uint_t              slides;     /* how many, 0: as fits */
+} pulse_outline_t;
+
+
 typedef struct {
     ngx_str_t               title;
+    ngx_str_t               subtitle;
     ngx_str_t               author;
     ngx_str_t               language;   /* BCP 47 */
     pulse_template_e        template;
@@ -113,10 +126,37 @@ typedef struct {
     unsigned                rtl:1;
     unsigned                wide:1;     /* 16:9, else 4:3 */
     unsigned                numbers:1;  /* of slides, drawn on them */
+    unsigned                pdf:1;
 
     pulse_slide_t          *slides;
-    ngx_uint_t              nslides;
+    ngx_uint_t              nslides;    /* 0: of pulse_outline_t */
+    pulse_outline_t         outline;
 } pulse_deck_t;
+
+
+/*
+ * The bytes of a file of the person who asks, by its id, in the pool; NGX_OK,
+ * NGX_DECLINED if there is none, NGX_ERROR.
+ */
+typedef ngx_int_t (*pulse_deck_file_pt)(void *ctx, ngx_pool_t *pool,
+    const ngx_str_t *id, ngx_str_t *data);
+
+
+/*
+ * Reads a request of POST /v1/slides/generate.  "locale" is used where the
+ * request names none; "file" finds images that were uploaded before.  What is
+ * wrong is in "form"; the result is its pool's, and form->rc must be asked.
+ */
+void pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    const char *locale, pulse_deck_file_pt file, void *ctx,
+    pulse_deck_t *deck);
+
+/*
+ * Recognizes a PNG or JPEG file by its own bytes and reads its size in
+ * pixels.  NGX_DECLINED if it is neither, is cut short in its header, or has
+ * more than PULSE_PICTURE_PIXELS.
+ */
+ngx_int_t pulse_picture_read(pulse_picture_t *picture);
 
 
 #endif /* _PULSE_DECK_H_INCLUDED_ */

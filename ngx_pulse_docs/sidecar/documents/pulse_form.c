@@ -499,3 +499,40 @@ pulse_form_color(pulse_form_t *form, const ngx_pulse_json_value_t *v,
 
     return color;
 }
+
+
+void
+pulse_form_locale(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    const char *key, const char *absent, pulse_locale_t *locale)
+{
+    ngx_uint_t  i, known;
+
+    /* those of the Levant and Iraq first, where months have names of their
+     * own; then those of Arabic */
+
+    static const char *const  names[] = {
+        "ar", "ar-JO", "ar-IQ", "ar-SY", "ar-LB", "ar-PS", "ar-EG", "ar-SA",
+        "ar-AE", "ar-KW", "ar-QA", "ar-BH", "ar-OM", "ar-YE", "ar-MA", "ar-DZ",
+        "ar-TN", "ar-LY", "ar-SD", "en", "en-US", "en-GB", NULL
+    };
+
+    static const ngx_uint_t  levant = 5, english = 19;
+
+    known = 0;
+
+    for (i = 0; names[i]; i++) {
+        if (strcmp(names[i], absent) == 0) {
+            known = i;
+        }
+    }
+
+    i = pulse_form_choice(form, v, key, names, known);
+
+    locale->arabic = i < english;
+    locale->levant = i <= levant;
+
+    i += (i == 0 || i == english);
+
+    locale->tag.data = (u_char *) names[i];
+    locale->tag.len = strlen(names[i]);
+}

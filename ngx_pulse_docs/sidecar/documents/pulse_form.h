@@ -45,6 +45,13 @@ typedef struct {
 } pulse_form_t;
 
 
+typedef struct {
+    ngx_str_t         tag;      /* BCP 47 with a country, NUL terminated */
+    unsigned          arabic:1;
+    unsigned          levant:1; /* by the country: names of the months */
+} pulse_locale_t;
+
+
 /* NGX_ERROR: no memory.  "form" must live as long as the pool. */
 ngx_int_t pulse_form_init(pulse_form_t *form, ngx_pool_t *pool);
 
@@ -103,6 +110,12 @@ ngx_int_t pulse_form_integer(pulse_form_t *form,
 /* "RRGGBB" as a number. */
 uint32_t pulse_form_color(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const char *key, uint32_t absent);
+
+/* A language of people: "ar" and "en", alone or with a country.  "ar" alone
+ * is taken as Jordan's; what "absent" says is taken if it is none of them,
+ * else "ar". */
+void pulse_form_locale(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    const char *key, const char *absent, pulse_locale_t *locale);
 
 
 #endif /* _PULSE_FORM_H_INCLUDED_ */

@@ -1,0 +1,110 @@
+
+#include "pulse_deck.h"
+
+
+static ngx_int_t pulse_picture_png(pulse_picture_t *picture);
+static ngx_int_t pulse_picture_jpeg(pulse_picture_t *picture);
+static ngx_uint_t pulse_picture_number(const u_char *p, ngx_uint_t n);
+
+
+ngx_int_t
+pulse_picture_read(pulse_picture_t *picture)
+{
+    if (pulse_picture_png(picture) != NGX_OK
+        && pulse_picture_jpeg(picture) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (picture->width == 0 || picture->height == 0
+        || picture->width > PULSE_PICTURE_PIXELS / picture->height)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the signature, then always IHDR (PNG 3rd edition, 5.2, 11.2.1) */
+
+static ngx_int_t
+pulse_picture_png(pulse_picture_t *picture)
+{
+    const u_char  *p;
+
+    p = picture->data.data;
+
+    if (picture->data.len < 33
+        || ngx_memcmp(p, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    picture->width = pulse_picture_number(p + 16, 4);
+    picture->height = pulse_picture_number(p + 20, 4);
+    picture->jpeg = 0;
+
+    return NGX_OK;
+}
+
+
+/* segments up to a frame header (ITU T.81, B.1.1, B.2.2) */
+
+static ngx_int_t
+pulse_picture_jpeg(pulse_picture_t *picture)
+{
+    u_char         marker;
+    ngx_uint_t     len;
+    const u_char  *p, *end;
+
+    p = picture->data.data;
+    end = p + picture->data.len;
+
+    if (picture->data.len < 4 || p[0] != 0xff || p[1] != 0xd8) {
+        return NGX_DECLINED;
+    }
+
+    for (p += 2; end - p >= 9; p += 2 + len) {
+
+        if (p[0] != 0xff) {
+            return NGX_DECLINED;
+        }
+
+        marker = p[1];
+        len = pulse_picture_number(p + 2, 2);
+
+        /* SOF0..SOF15 without DHT, JPG and DAC, which share the range */
+
+        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4
+            && marker != 0xc8 && marker != 0xcc)
+        {
+            picture->height = pulse_picture_number(p + 5, 2);
+            picture->width = pulse_picture_number(p + 7, 2);
+            picture->jpeg = 1;
+
+            return end - p >= (ngx_int_t) (2 + len) ? NGX_OK : NGX_DECLINED;
+        }
+
+        /* a scan before any frame */
+
+        if (marker == 0xda || len < 2 || (ngx_uint_t) (end - p) < 2 + len) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+pulse_picture_number(const u_char *p, ngx_uint_t n)
+{
+    ngx_uint_t  number;
+
+    for (number = 0; n > 0; n--) {
+        number = number << 8 | *p++;
+    }
+
+    return number;
+}
