@@ -4,26 +4,38 @@
 SIDECAR = ngx_pulse_docs/sidecar
 SIDECAR_OBJS = $(BUILD)/sidecar
 
+# what documents are made with; as the system's headers, whose warnings are
+# not ours
+
+DOCUMENT_PACKAGES = fribidi libzip pangocairo fontconfig
+DOCUMENT_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
+    $(DOCUMENT_PACKAGES)))
+DOCUMENT_LIBS = $(shell pkg-config --libs $(DOCUMENT_PACKAGES))
+
 NGX_HEADERS = $(SRC_DIR)/src
 
 SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
     -pthread $(PULSE_CFLAGS) $(addprefix -I,$(NGX_HEADERS)/core \
     $(NGX_HEADERS)/event $(NGX_HEADERS)/event/modules $(NGX_HEADERS)/os/unix \
-    $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth $(shell pg_config \
-    --includedir))
+    $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth $(SIDECAR) \
+    $(SIDECAR)/documents $(shell pg_config --includedir)) \
+    $(DOCUMENT_CFLAGS)
 
 PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_tree \
     ngx_pulse_utf8 ngx_pulse_base64url pulse_pool pulse_file pulse_store
+
+DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 
 SIDECAR_SRCS = $(PURE) pulse_sidecar pulse_log pulse_http pulse_pacer \
     pulse_demo pulse_answer pulse_embedding pulse_work pulse_outbox pulse_mail
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_migrate pulse_people pulse_keyring
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
-    ngx_pulse_auth/ngx_pulse_*.h $(SIDECAR)/*.h)
+    ngx_pulse_auth/ngx_pulse_*.h $(SIDECAR)/*.h \
+    $(SIDECAR)/documents/*.h)
 
-vpath %.c ngx_pulse_core ngx_pulse_auth $(SIDECAR)
+vpath %.c ngx_pulse_core ngx_pulse_auth $(SIDECAR) $(SIDECAR)/documents
 
 sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 

@@ -23,13 +23,6 @@ PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
 PURE_LIBS = -lyajl -lcrypto -lm $(DOCUMENT_LIBS)
 
-# what the documents of the sidecar are made with
-
-DOCUMENT_PACKAGES = fribidi libzip pangocairo fontconfig
-DOCUMENT_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
-    $(DOCUMENT_PACKAGES)))
-DOCUMENT_LIBS = $(shell pkg-config --libs $(DOCUMENT_PACKAGES))
-
 PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
     -fno-omit-frame-pointer
 
