@@ -48,6 +48,9 @@ typedef struct {
     ngx_pulse_breaker_t            *health;         /* in shared memory */
     ngx_uint_t                      row;            /* of metrics */
     ngx_msec_t                      total_timeout;  /* 0: none */
+    ngx_msec_t                      drain_time;
+    size_t                          drain_max;
+    ngx_uint_t                      drain;          /* if the client goes */
     unsigned                        available:1;
     unsigned                        standby:1;      /* only if alone */
 } ngx_http_pulse_provider_t;
@@ -166,6 +169,7 @@ typedef struct {
     ngx_event_t                     alive;       /* the next sign of life */
     ngx_event_t                     total;       /* end of all patience */
     size_t                          awaited;     /* bytes before a token */
+    size_t                          drained;     /* bytes after the client */
     ngx_int_t                       first;       /* result of their last */
     unsigned                        early:1;     /* header went out before */
     unsigned                        passing:1;   /* ... as it does now */
@@ -190,6 +194,7 @@ typedef struct {
     unsigned                        ended:1;     /* last event is out */
     unsigned                        cut:1;       /* by us, at the grant */
     unsigned                        gone:1;      /* the client is */
+    unsigned                        draining:1;  /* ... and we read on */
     unsigned                        finalized:1;
     unsigned                        settled:1;
 } ngx_http_pulse_gateway_ctx_t;
@@ -529,6 +534,24 @@ ngx_int_t ngx_http_pulse_gateway_finish(ngx_http_pulse_gateway_ctx_t *ctx,
 /* Appends to what goes to the client; NGX_ABORT without memory. */
 ngx_int_t ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,
     const u_char *p, size_t len);
+
+
+/* --- clients that leave (ngx_http_pulse_gateway_client.c) --- */
+
+/* The provider to be asked now is drained: we watch, instead of nginx. */
+void ngx_http_pulse_gateway_client_watch(ngx_http_request_t *r);
+
+/* The client is gone: NGX_OK if the provider is read to its end, NGX_DECLINED
+ * if the request is to be ended. */
+ngx_int_t ngx_http_pulse_gateway_drain(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+#define ngx_http_pulse_gateway_drain_max(ctx)                                 \
+    ((ctx)->route.elts[(ctx)->candidate].provider->drain_max)
+
+/* In front of the filter "next". */
+ngx_int_t ngx_http_pulse_gateway_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in, ngx_http_output_body_filter_pt next);
 
 
 /* --- answer: its end (ngx_http_pulse_gateway_finish.c) --- */

@@ -8,6 +8,8 @@
 
 
 static ngx_int_t ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_pulse_gateway_output_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static ngx_int_t ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_pulse_gateway_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_pulse_gateway_create_main_conf(ngx_conf_t *cf);
@@ -141,6 +143,7 @@ ngx_module_t  ngx_http_pulse_gateway_module = {
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 static ngx_str_t  ngx_http_pulse_gateway_named[] = {
@@ -209,6 +212,11 @@ ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
 
     if (ctx && r == r->main && !ctx->passing) {
 
+        if (ctx->draining) {
+            r->header_sent = 1;
+            return NGX_OK;
+        }
+
         if (ctx->early) {
 
             /* it went out with the first sign of life */
@@ -225,6 +233,14 @@ ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
     }
 
     return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_output_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    return ngx_http_pulse_gateway_body_filter(r, in,
+                                              ngx_http_next_body_filter);
 }
 
 
@@ -358,6 +374,9 @@ ngx_http_pulse_gateway_postconfiguration(ngx_conf_t *cf)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_pulse_gateway_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_pulse_gateway_output_filter;
 
     return ngx_http_pulse_routes(cf, ngx_http_pulse_models_routes);
 }

@@ -185,6 +185,10 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
 
     ngx_http_pulse_gateway_total(ctx);
 
+    if (provider->drain) {
+        ngx_http_pulse_gateway_client_watch(r);
+    }
+
     return NGX_OK;
 }
 

@@ -874,10 +874,16 @@ ngx_http_pulse_gateway_filter(void *data, ssize_t bytes)
         return NGX_ERROR;
     }
 
+    if (ctx->draining) {
+        ctx->drained += bytes;
+    }
+
     if (rc == NGX_ERROR || ctx->broken) {
         u->error = 1;
 
-    } else if (rc == NGX_DONE || ctx->cut) {
+    } else if (rc == NGX_DONE || ctx->cut
+               || ctx->drained > ngx_http_pulse_gateway_drain_max(ctx))
+    {
         u->length = 0;
 
     } else if (ctx->ended && !ctx->chunks && ctx->length == -1) {

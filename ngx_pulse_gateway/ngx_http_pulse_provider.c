@@ -15,6 +15,8 @@ static char *ngx_http_pulse_provider_dialect(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_pulse_provider_globs(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_pulse_provider_client_gone(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_pulse_provider_breaker(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_pulse_provider_time(ngx_str_t *value,
@@ -116,6 +118,13 @@ static ngx_command_t  ngx_http_pulse_provider_commands[] = {
       offsetof(ngx_http_pulse_provider_conf_t, total_timeout),
       NULL },
 
+    { ngx_string("client_gone"),
+      NGX_CONF_1MORE,
+      ngx_http_pulse_provider_client_gone,
+      0,
+      0,
+      NULL },
+
     { ngx_string("breaker"),
       NGX_CONF_1MORE,
       ngx_http_pulse_provider_breaker,
@@ -188,6 +197,9 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     provider->dialect = NGX_PULSE_DIALECT_OPENAI;
     provider->dialects = 1 << NGX_PULSE_DIALECT_OPENAI;
     provider->row = ngx_http_pulse_gateway_row(&provider->name);
+
+    provider->drain_max = 1024 * 1024;
+    provider->drain_time = 60000;
 
     provider->breaker.failures = 5;
     provider->breaker.window = 10000;
@@ -404,6 +416,62 @@ ngx_http_pulse_provider_globs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         *glob = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* "cancel", or "drain [max=SIZE] [time=TIME]" */
+
+static char *
+ngx_http_pulse_provider_client_gone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_pulse_provider_conf_t *pc = conf;
+
+    ssize_t                     max;
+    ngx_str_t                  *value, size;
+    ngx_uint_t                  i;
+    ngx_http_pulse_provider_t  *provider;
+
+    value = cf->args->elts;
+    provider = pc->provider;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "cancel") == 0) {
+        provider->drain = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "drain") != 0) {
+        return "must be cancel or drain";
+    }
+
+    provider->drain = 1;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_pulse_provider_time(&value[i], "time=",
+                                         &provider->drain_time)
+            == NGX_OK)
+        {
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "max=", 4) != 0) {
+            return "takes max= and time=";
+        }
+
+        size.data = value[i].data + 4;
+        size.len = value[i].len - 4;
+
+        max = ngx_parse_size(&size);
+
+        if (max <= 0) {
+            return "takes a size for max=";
+        }
+
+        provider->drain_max = max;
     }
 
     return NGX_CONF_OK;
