@@ -537,7 +537,6 @@ ngx_pulse_anthropic_write_content(const ngx_pulse_part_t *part,
             ngx_pulse_buf_char(b, '{');
             ngx_pulse_json_literal(b, "type", "text");
             ngx_pulse_json_string(b, "text", &part->text);
-            ngx_pulse_anthropic_null(b, "citations");
             ngx_pulse_buf_char(b, '}');
         }
 
