@@ -576,4 +576,6 @@ ngx_http_pulse_gateway_target(ngx_http_pulse_candidate_t *candidate,
     target->between_tools = ngx_pulse_model_can(model->between_tools, 0);
     target->system_inside = ngx_pulse_model_can(model->system_inside, 0);
     target->https_images = ngx_pulse_model_can(model->https_images, 1);
+    target->reasoning_content = ngx_pulse_model_can(model->reasoning_content,
+                                                    0);
 }

@@ -170,6 +170,8 @@ static ngx_pulse_models_member_t  ngx_pulse_models_capability_table[] = {
       offsetof(ngx_pulse_model_t, between_tools) },
     { "system_messages", ngx_pulse_models_flag,
       offsetof(ngx_pulse_model_t, system_inside) },
+    { "reasoning_content", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, reasoning_content) },
     { "https_images", ngx_pulse_models_flag,
       offsetof(ngx_pulse_model_t, https_images) },
     { "efforts", ngx_pulse_models_efforts,

@@ -56,6 +56,7 @@ typedef struct {
     ngx_uint_t   between_tools;
     ngx_uint_t   system_inside;
     ngx_uint_t   https_images;
+    ngx_uint_t   reasoning_content;     /* takes thinking back as that */
 
     ngx_str_t   *aliases;
     ngx_uint_t   naliases;

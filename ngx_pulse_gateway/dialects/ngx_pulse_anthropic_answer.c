@@ -392,6 +392,11 @@ ngx_pulse_anthropic_block_delta(ngx_pulse_anthropic_scan_t *scan,
                                        &text);
     }
 
+    if (ngx_pulse_is(&type, "citations_delta")) {
+        return ngx_pulse_cite(scan->handler, scan->ctx, 0,
+                              ngx_pulse_json_get(delta, "citation"));
+    }
+
     if (ngx_pulse_is(&type, "input_json_delta")) {
         ngx_pulse_anthropic_member(delta, "partial_json", &text);
         return ngx_pulse_anthropic_arguments(scan, &text);

@@ -150,6 +150,12 @@ ngx_pulse_anthropic_write_event(void *state,
         ngx_pulse_anthropic_close(writer, b);
         break;
 
+    case NGX_PULSE_ANSWER_CITATION:
+
+        /* one of this dialect bears a key that only the vendor can make */
+
+        break;
+
     case NGX_PULSE_ANSWER_FINISH:
         ngx_pulse_anthropic_close(writer, b);
         ngx_pulse_anthropic_write_finish(writer, cv, ev);

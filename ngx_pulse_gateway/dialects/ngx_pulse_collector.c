@@ -10,6 +10,8 @@ static ngx_int_t ngx_pulse_collect_call(ngx_pulse_collector_t *collector,
     ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_collect_arguments(ngx_pulse_collector_t *collector,
     ngx_pulse_answer_event_t *ev);
+static ngx_int_t ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
+    const ngx_pulse_citation_t *citation);
 static ngx_int_t ngx_pulse_collect_finish(ngx_pulse_collector_t *collector,
     ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_collect_error(ngx_pulse_collector_t *collector,
@@ -108,6 +110,9 @@ ngx_pulse_collect(void *ctx, ngx_pulse_answer_event_t *ev)
     case NGX_PULSE_ANSWER_PART_END:
     case NGX_PULSE_ANSWER_END:
         return ngx_pulse_collect_close(collector);
+
+    case NGX_PULSE_ANSWER_CITATION:
+        return ngx_pulse_collect_citation(collector, ev->citation);
 
     case NGX_PULSE_ANSWER_FINISH:
         return ngx_pulse_collect_finish(collector, ev);
@@ -239,6 +244,54 @@ ngx_pulse_collect_arguments(ngx_pulse_collector_t *collector,
     }
 
     return ngx_pulse_collect_append(&collector->open, &ev->text);
+}
+
+
+/* some come when their text is over, even with other parts after it */
+
+static ngx_int_t
+ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
+    const ngx_pulse_citation_t *citation)
+{
+    ngx_pulse_part_t      *part, *text;
+    ngx_pulse_citation_t  *copy, **last;
+
+    text = NULL;
+
+    for (part = collector->parts; part; part = part->next) {
+        if (part->type == NGX_PULSE_PART_TEXT) {
+            text = part;
+        }
+    }
+
+    if (text == NULL) {
+        return NGX_OK;
+    }
+
+    copy = ngx_pcalloc(collector->pool, sizeof(ngx_pulse_citation_t));
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    copy->start = citation->start;
+    copy->end = citation->end;
+
+    for (last = &text->citations; *last; last = &(*last)->next) { /* void */ }
+
+    *last = copy;
+
+    if (ngx_pulse_collect_copy(collector, &copy->url, citation->url.data,
+                               citation->url.len)
+        != NGX_OK
+        || ngx_pulse_collect_copy(collector, &copy->title,
+                                  citation->title.data, citation->title.len)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_pulse_collect_copy(collector, &copy->text, citation->text.data,
+                                  citation->text.len);
 }
 
 

@@ -36,6 +36,20 @@ typedef enum {
 } ngx_pulse_part_e;
 
 
+/* A source of what an answer says. */
+
+typedef struct ngx_pulse_citation_s  ngx_pulse_citation_t;
+
+struct ngx_pulse_citation_s {
+    ngx_str_t              url;
+    ngx_str_t              title;
+    ngx_str_t              text;        /* of the source, or empty */
+    int64_t                start;       /* in the answer, as the provider */
+    int64_t                end;         /* counts; both 0: not said */
+    ngx_pulse_citation_t  *next;
+};
+
+
 typedef struct ngx_pulse_part_s  ngx_pulse_part_t;
 
 struct ngx_pulse_part_s {
@@ -54,6 +68,7 @@ struct ngx_pulse_part_s {
     ngx_str_t             signature;    /* THINKING, CALL, TEXT: opaque */
     ngx_str_t             cache;        /* cache marker: "5m", "1h", "30m" */
     ngx_pulse_part_t     *content;      /* RESULT: its parts */
+    ngx_pulse_citation_t *citations;    /* TEXT of an answer */
     ngx_pulse_part_t     *next;
     const ngx_pulse_json_value_t  *at;  /* that it was read from, or NULL:
                                          * what a refusal points to */
@@ -382,6 +397,7 @@ typedef enum {
     NGX_PULSE_ANSWER_ARGUMENTS,     /* index, text: a delta of raw JSON */
     NGX_PULSE_ANSWER_CALL_END,      /* index; no arguments seen is "{}" */
     NGX_PULSE_ANSWER_PART_END,      /* a block that others may follow */
+    NGX_PULSE_ANSWER_CITATION,      /* citation: of the text before */
     NGX_PULSE_ANSWER_FINISH,        /* finish, native, stop: once, last of
                                      * the content; usage is final here or
                                      * in a USAGE that follows */
@@ -410,6 +426,7 @@ typedef struct {
     ngx_uint_t               finish;        /* NGX_PULSE_FINISH_* */
     ngx_str_t                native;        /* as the provider said it */
     ngx_str_t                stop;          /* sequence that was met */
+    ngx_pulse_citation_t    *citation;
     ngx_pulse_chat_usage_t   usage;
     ngx_pulse_chat_error_t   error;
     unsigned                 custom:1;      /* CALL: of a tool without a
@@ -420,6 +437,19 @@ typedef struct {
 /* NGX_OK; anything else ends the reader with it. */
 typedef ngx_int_t (*ngx_pulse_answer_pt)(void *ctx,
     ngx_pulse_answer_event_t *ev);
+
+
+/* Says a citation if the object has a URL; else NGX_OK. */
+ngx_int_t ngx_pulse_cite(ngx_pulse_answer_pt handler, void *ctx,
+    ngx_uint_t choice, const ngx_pulse_json_value_t *v);
+
+/* The same of all "annotations" of an object. */
+ngx_int_t ngx_pulse_cite_all(ngx_pulse_answer_pt handler, void *ctx,
+    ngx_uint_t choice, const ngx_pulse_json_value_t *v);
+
+/* Members of an OpenAI "url_citation". */
+void ngx_pulse_cited(const ngx_pulse_citation_t *citation,
+    ngx_pulse_buf_t *b);
 
 
 /* Joins parts, calls and usage of an answer; of what a whole answer is

@@ -179,6 +179,12 @@ ngx_pulse_gemini_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
         break;
 
+    case NGX_PULSE_ANSWER_CITATION:
+
+        /* here they are of an answer that Google searched for */
+
+        break;
+
     case NGX_PULSE_ANSWER_PART_END:
         w->call = NULL;
         w->text = 0;

@@ -27,6 +27,9 @@ static void ngx_pulse_openai_client_text(ngx_pulse_openai_writer_t *writer,
 static void ngx_pulse_openai_client_signature(
     ngx_pulse_openai_writer_t *writer, const ngx_pulse_conversation_t *cv,
     ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
+static void ngx_pulse_openai_client_citation(
+    ngx_pulse_openai_writer_t *writer, const ngx_pulse_conversation_t *cv,
+    ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_openai_client_call(ngx_pulse_openai_writer_t *writer,
     const ngx_pulse_conversation_t *cv, ngx_pulse_answer_event_t *ev,
     ngx_pulse_buf_t *b);
@@ -123,6 +126,10 @@ ngx_pulse_openai_client_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_SIGNATURE:
         ngx_pulse_openai_client_signature(writer, cv, ev, b);
+        break;
+
+    case NGX_PULSE_ANSWER_CITATION:
+        ngx_pulse_openai_client_citation(writer, cv, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_CALL:
@@ -386,6 +393,22 @@ ngx_pulse_openai_client_signature(ngx_pulse_openai_writer_t *writer,
 }
 
 
+/* in a delta, as OpenRouter has them */
+
+static void
+ngx_pulse_openai_client_citation(ngx_pulse_openai_writer_t *writer,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_answer_event_t *ev,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_openai_client_open(writer, ev->choice, b);
+    ngx_pulse_json_key(b, "annotations");
+    ngx_pulse_buf_literal(b, "[{\"type\":\"url_citation\",\"url_citation\":{");
+    ngx_pulse_cited(ev->citation, b);
+    ngx_pulse_buf_literal(b, "}}]");
+    ngx_pulse_openai_client_close(cv, NULL, NULL, b);
+}
+
+
 static void
 ngx_pulse_openai_client_call(ngx_pulse_openai_writer_t *writer,
     const ngx_pulse_conversation_t *cv, ngx_pulse_answer_event_t *ev,
@@ -620,7 +643,8 @@ static void
 ngx_pulse_openai_client_message(const ngx_pulse_collector_t *collector,
     const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
 {
-    const ngx_pulse_part_t  *part, *signature;
+    const ngx_pulse_part_t      *part, *signature;
+    const ngx_pulse_citation_t  *citation;
 
     ngx_pulse_json_literal(b, "role", "assistant");
 
@@ -630,7 +654,21 @@ ngx_pulse_openai_client_message(const ngx_pulse_collector_t *collector,
                                    "refusal", b);
 
     ngx_pulse_json_key(b, "annotations");
-    ngx_pulse_buf_literal(b, "[]");
+    ngx_pulse_buf_char(b, '[');
+
+    for (part = collector->parts; part; part = part->next) {
+
+        for (citation = part->citations; citation; citation = citation->next)
+        {
+            ngx_pulse_json_comma(b);
+            ngx_pulse_buf_literal(b, "{\"type\":\"url_citation\","
+                                     "\"url_citation\":{");
+            ngx_pulse_cited(citation, b);
+            ngx_pulse_buf_literal(b, "}}");
+        }
+    }
+
+    ngx_pulse_buf_char(b, ']');
 
     ngx_pulse_openai_client_thoughts(collector, b);
 

@@ -39,6 +39,10 @@ ngx_pulse_openai_events_message(ngx_pulse_openai_events_t *es,
     }
 
     if (rc == NGX_OK) {
+        rc = ngx_pulse_cite_all(es->handler, es->ctx, es->choice, message);
+    }
+
+    if (rc == NGX_OK) {
         refusal = ngx_pulse_openai_events_string(message, "refusal");
         rc = ngx_pulse_openai_events_text(es, NGX_PULSE_ANSWER_REFUSAL,
                                           &refusal);

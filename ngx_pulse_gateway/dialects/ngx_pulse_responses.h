@@ -122,6 +122,8 @@ struct ngx_pulse_responses_output_s {
     ngx_str_t                      name;
     ngx_pulse_buf_t                text;        /* or arguments */
     ngx_pulse_buf_t                signature;
+    ngx_pulse_buf_t                citations;   /* JSON, with commas */
+    ngx_uint_t                     ncitations;
     const char                    *status;
     ngx_pulse_responses_output_t  *next;
     unsigned                       custom:1;

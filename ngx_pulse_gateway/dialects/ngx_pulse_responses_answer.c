@@ -25,6 +25,8 @@ static ngx_pulse_json_value_t *ngx_pulse_responses_tree(ngx_pool_t *pool,
     const ngx_str_t *text);
 static ngx_int_t ngx_pulse_responses_start(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static ngx_int_t ngx_pulse_responses_cited(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind);
 static ngx_int_t ngx_pulse_responses_added(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind);
 static ngx_int_t ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
@@ -97,6 +99,7 @@ static const ngx_pulse_responses_event_t  ngx_pulse_responses_events[] = {
     { "response.refusal.done", ngx_pulse_responses_whole,
       NGX_PULSE_ANSWER_REFUSAL },
 
+    { "response.output_text.annotation.added", ngx_pulse_responses_cited, 0 },
     { "response.output_item.added", ngx_pulse_responses_added, 0 },
     { "response.output_item.done", ngx_pulse_responses_done, 0 },
     { "response.created", ngx_pulse_responses_start, 0 },
@@ -284,6 +287,15 @@ ngx_pulse_responses_added(ngx_pulse_responses_reader_t *rd,
 
 
 /* ids of items may differ from event to event, the index does not */
+
+static ngx_int_t
+ngx_pulse_responses_cited(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind)
+{
+    return ngx_pulse_cite(rd->handler, rd->ctx, 0,
+                          ngx_pulse_member(v, "annotation"));
+}
+
 
 static ngx_int_t
 ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
@@ -560,6 +572,10 @@ ngx_pulse_responses_contents(ngx_pulse_responses_reader_t *rd,
         }
 
         rc = ngx_pulse_responses_piece(rd, slot, kind, part++, &text);
+
+        if (rc == NGX_OK) {
+            rc = ngx_pulse_cite_all(rd->handler, rd->ctx, 0, v);
+        }
 
         if (rc != NGX_OK) {
             return rc;

@@ -13,6 +13,9 @@ static void ngx_pulse_responses_started(ngx_pulse_responses_stream_t *st,
     const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
     ngx_pulse_part_e type, const ngx_str_t *text, ngx_pulse_buf_t *b);
+static void ngx_pulse_responses_put_citation(
+    ngx_pulse_responses_stream_t *st, const ngx_pulse_citation_t *citation,
+    ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_call(ngx_pulse_responses_stream_t *st,
     ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_arguments(
@@ -99,6 +102,10 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_SIGNATURE:
         ngx_pulse_responses_put_signature(st, &ev->text, b);
+        break;
+
+    case NGX_PULSE_ANSWER_CITATION:
+        ngx_pulse_responses_put_citation(st, ev->citation, b);
         break;
 
     case NGX_PULSE_ANSWER_REDACTED:
@@ -257,6 +264,49 @@ ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
     }
 
     ngx_pulse_responses_item_delta(st, item, text, b);
+}
+
+
+static void
+ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
+    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b)
+{
+    size_t                         start, from;
+    ngx_str_t                      text;
+    ngx_pulse_responses_output_t  *item;
+
+    item = st->current;
+
+    if (item == NULL || item->type != NGX_PULSE_PART_TEXT || !item->part) {
+        return;
+    }
+
+    if (item->ncitations) {
+        ngx_pulse_buf_char(&item->citations, ',');
+    }
+
+    from = item->citations.len;
+    ngx_pulse_buf_literal(&item->citations, "{\"type\":\"url_citation\"");
+    ngx_pulse_cited(citation, &item->citations);
+    ngx_pulse_buf_char(&item->citations, '}');
+
+    st->kept += item->citations.len - from;
+
+    if (item->citations.failed || st->kept > NGX_PULSE_RESPONSES_KEPT_MAX) {
+        b->failed = 1;
+        return;
+    }
+
+    text.data = item->citations.data + from;
+    text.len = item->citations.len - from;
+
+    start = b->len;
+
+    ngx_pulse_responses_event_head(st,
+                         "response.output_text.annotation.added", item, b);
+    ngx_pulse_json_number(b, "annotation_index", item->ncitations++);
+    ngx_pulse_json_raw(b, "annotation", &text);
+    ngx_pulse_responses_event_tail(b, start);
 }
 
 
@@ -475,7 +525,8 @@ ngx_pulse_responses_item_open(ngx_pulse_responses_stream_t *st,
 
     if (item == NULL
         || ngx_pulse_buf_init_pool(&item->text, 0, st->pool) != NGX_OK
-        || ngx_pulse_buf_init_pool(&item->signature, 0, st->pool) != NGX_OK)
+        || ngx_pulse_buf_init_pool(&item->signature, 0, st->pool) != NGX_OK
+        || ngx_pulse_buf_init_pool(&item->citations, 0, st->pool) != NGX_OK)
     {
         b->failed = 1;
         return NULL;

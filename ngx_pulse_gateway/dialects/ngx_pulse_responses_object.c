@@ -116,6 +116,7 @@ ngx_pulse_responses_whole_item(ngx_pulse_responses_stream_t *st,
     const char *status, ngx_pulse_buf_t *b)
 {
     const ngx_str_t               *text, *opaque;
+    const ngx_pulse_citation_t    *citation;
     ngx_pulse_responses_output_t   item;
 
     ngx_memzero(&item, sizeof(ngx_pulse_responses_output_t));
@@ -130,6 +131,21 @@ ngx_pulse_responses_whole_item(ngx_pulse_responses_stream_t *st,
         text = (type == NGX_PULSE_PART_CALL) ? &part->arguments : &part->text;
         item.part = (text->len != 0);
         ngx_pulse_buf_str(&item.text, text);
+        citation = part->citations;
+
+    } else {
+        citation = NULL;
+    }
+
+    for ( /* void */ ; citation; citation = citation->next) {
+
+        if (item.citations.len) {
+            ngx_pulse_buf_char(&item.citations, ',');
+        }
+
+        ngx_pulse_buf_literal(&item.citations, "{\"type\":\"url_citation\"");
+        ngx_pulse_cited(citation, &item.citations);
+        ngx_pulse_buf_char(&item.citations, '}');
     }
 
     if (tag) {
@@ -142,12 +158,13 @@ ngx_pulse_responses_whole_item(ngx_pulse_responses_stream_t *st,
     ngx_pulse_json_comma(b);
     ngx_pulse_responses_json_item(st, &item, status, b);
 
-    if (item.text.failed || item.signature.failed) {
+    if (item.text.failed || item.signature.failed || item.citations.failed) {
         b->failed = 1;
     }
 
     ngx_pulse_buf_free(&item.text);
     ngx_pulse_buf_free(&item.signature);
+    ngx_pulse_buf_free(&item.citations);
 }
 
 
@@ -366,7 +383,9 @@ ngx_pulse_responses_json_part(const ngx_pulse_responses_output_t *item,
         ngx_pulse_json_literal(b, "type", "output_text");
         ngx_pulse_responses_json_buf(b, "text", &item->text);
         ngx_pulse_json_key(b, "annotations");
-        ngx_pulse_buf_literal(b, "[]");
+        ngx_pulse_buf_char(b, '[');
+        ngx_pulse_buf_append(b, item->citations.data, item->citations.len);
+        ngx_pulse_buf_char(b, ']');
         ngx_pulse_json_key(b, "logprobs");
         ngx_pulse_buf_literal(b, "[]");
     }

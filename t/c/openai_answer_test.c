@@ -133,6 +133,16 @@ static test_quirk_t  test_quirk_table[] = {
             "}]") FINISH("stop") DONE,
       "thinking ab|s\nthinking c|\nredacted d\nstop" },
 
+    { "sources of a text",
+      DELTA("\"content\":\"a\",\"annotations\":[{\"type\":\"url_citation\","
+            "\"url_citation\":{\"url\":\"https://e.test/\",\"title\":"
+            "\"\u0639\",\"start_index\":0,\"end_index\":1,\"content\":\"c\"}"
+            "},{\"type\":\"file_citation\"}]")
+      DELTA("\"content\":\"b\"")
+      DELTA("\"annotations\":[{\"type\":\"url_citation\",\"url_citation\":"
+            "{\"url\":\"https://f.test/\"}}]") FINISH("stop") DONE,
+      "text ab[https://e.test/ \u0639 c 0-1][https://f.test/   0-0]|\nstop" },
+
     { "a refusal", DELTA("\"refusal\":\"n\"") DELTA("\"refusal\":\"o\"")
       FINISH("content_filter") DONE, "refusal no|\ncontent_filter" }
 };
@@ -913,9 +923,10 @@ static void
 test_joined(ngx_pulse_collector_t *collector, ngx_pulse_part_e type,
     const char *name, ngx_pulse_buf_t *b)
 {
-    ngx_uint_t         n;
-    ngx_str_t          signature;
-    ngx_pulse_part_t  *part;
+    ngx_uint_t             n;
+    ngx_str_t              signature;
+    ngx_pulse_part_t      *part;
+    ngx_pulse_citation_t  *citation;
 
     n = 0;
     ngx_str_null(&signature);
@@ -936,6 +947,25 @@ test_joined(ngx_pulse_collector_t *collector, ngx_pulse_part_e type,
 
         if (part->signature.len) {
             signature = part->signature;
+        }
+    }
+
+    part = (type == NGX_PULSE_PART_TEXT) ? collector->parts : NULL;
+
+    for ( /* void */ ; part; part = part->next) {
+
+        for (citation = part->citations; citation; citation = citation->next) {
+            ngx_pulse_buf_literal(b, "[");
+            ngx_pulse_buf_str(b, &citation->url);
+            ngx_pulse_buf_literal(b, " ");
+            ngx_pulse_buf_str(b, &citation->title);
+            ngx_pulse_buf_literal(b, " ");
+            ngx_pulse_buf_str(b, &citation->text);
+            ngx_pulse_buf_literal(b, " ");
+            ngx_pulse_buf_int(b, citation->start);
+            ngx_pulse_buf_literal(b, "-");
+            ngx_pulse_buf_int(b, citation->end);
+            ngx_pulse_buf_literal(b, "]");
         }
     }
 

@@ -9,6 +9,7 @@ static void test_stream(void);
 static void test_gaps(void);
 static void test_cut(void);
 static void test_errors(void);
+static void test_citations(void);
 static void test_client(void);
 static void test_lines(void);
 static void test_recordings(void);
@@ -44,6 +45,7 @@ main(void)
     test_gaps();
     test_cut();
     test_errors();
+    test_citations();
     test_client();
     test_lines();
     test_recordings();
@@ -372,6 +374,70 @@ test_errors(void)
 
 
 /* all that a client is sent, byte for byte but the time */
+
+/* sources come to a client beside the text, streamed and whole */
+
+static void
+test_citations(void)
+{
+    ngx_str_t          body;
+    ngx_uint_t         i;
+    unit_stream_t      s, two;
+    ngx_pulse_part_t  *part;
+
+    static const char  text[] =
+        "data: {\"type\":\"response.output_text.delta\",\"output_index\":0,"
+        "\"content_index\":0,\"delta\":\"a\"}\n\n"
+        "data: {\"type\":\"response.output_text.annotation.added\","
+        "\"output_index\":0,\"content_index\":0,\"annotation_index\":0,"
+        "\"annotation\":{\"type\":\"url_citation\",\"url\":"
+        "\"https://e.test/\u0645\",\"title\":\"t\",\"start_index\":0,"
+        "\"end_index\":1}}\n\n"
+        "data: {\"type\":\"response.completed\",\"response\":{\"status\":"
+        "\"completed\"}}\n\n";
+
+#define CITED                                                                 \
+    "\"annotations\":[{\"type\":\"url_citation\",\"url\":"                     \
+    "\"https://e.test/\u0645\",\"title\":\"t\",\"start_index\":0,"           \
+    "\"end_index\":1}]"
+
+    unit_start(&s, RESPONSES);
+    check_int(unit_feed(&s, (u_char *) text, sizeof(text) - 1, 0, 3), NGX_OK);
+
+    check(memmem(s.out.data, s.out.len, CITED, sizeof(CITED) - 1) != NULL);
+
+    for (i = 0; i < 2; i++) {
+        unit_start(&two, RESPONSES);
+
+        if (i == 0) {
+            check_int(unit_feed(&two, s.out.data, s.out.len, 0, s.out.len),
+                      NGX_OK);
+
+        } else {
+            s.out.len = 0;
+            ngx_pulse_responses_write_answer(&s.collector, &s.cv, 0, &s.out);
+            check(memmem(s.out.data, s.out.len, CITED, sizeof(CITED) - 1)
+                  != NULL);
+            body = unit_text(&s.out);
+            check_int(unit_whole(&two, &body), NGX_OK);
+        }
+
+        part = two.collector.parts;
+        check(part != NULL && part->citations != NULL);
+
+        if (part && part->citations) {
+            check_str(&part->citations->url, "https://e.test/\u0645");
+            check_str(&part->citations->title, "t");
+            check_int(part->citations->end, 1);
+            check(part->citations->next == NULL);
+        }
+
+        unit_end(&two);
+    }
+
+    unit_end(&s);
+}
+
 
 static void
 test_client(void)
