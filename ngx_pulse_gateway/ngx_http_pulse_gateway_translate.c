@@ -535,16 +535,19 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text)
 {
     ngx_buf_t                 *b;
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, nunknown;
     ngx_pulse_conversation_t  *cv;
 
     ngx_str_null(text);
 
     cv = ctx->conversation;
 
-    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_TRANSLATE || cv == NULL
-        || ctx->dropped.n + cv->nunknown == 0)
-    {
+    /* what we have no name for is passed on in the client's own words */
+
+    nunknown = (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE && cv)
+               ? cv->nunknown : 0;
+
+    if (ctx->dropped.n + nunknown == 0) {
         return NGX_OK;
     }
 
@@ -559,7 +562,7 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
         ngx_http_pulse_gateway_warning_name(&ctx->dropped.names[i], b);
     }
 
-    for (i = 0; i < cv->nunknown; i++) {
+    for (i = 0; i < nunknown; i++) {
         ngx_http_pulse_gateway_warning_name(&cv->unknown[i], b);
     }
 
