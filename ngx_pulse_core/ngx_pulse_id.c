@@ -5,11 +5,17 @@
 #include "ngx_pulse_id.h"
 
 
+#define NGX_PULSE_ID_RANDOM  10
+#define NGX_PULSE_ID_POOL    320
+
+
 /* absent in programs that are not nginx: they read the clock itself */
 
 #pragma weak ngx_cached_time
+#pragma weak ngx_pid
 
 
+static ngx_int_t ngx_pulse_id_random(u_char *p);
 static void ngx_pulse_decimal(u_char *p, ngx_uint_t n, ngx_uint_t digits);
 static ngx_uint_t ngx_pulse_digits(const u_char *p, size_t len);
 
@@ -30,11 +36,11 @@ ngx_pulse_uuid7(u_char *text)
         id[i] = (u_char) (ms >> (40 - 8 * i));
     }
 
-    if (ngx_pulse_random(&id[6], 10) != NGX_OK) {
+    if (ngx_pulse_id_random(&id[6]) != NGX_OK) {
 
         /* cannot happen on a kernel that has booted: getrandom() blocks */
 
-        ngx_memzero(&id[6], 10);
+        ngx_memzero(&id[6], NGX_PULSE_ID_RANDOM);
     }
 
     id[6] = (id[6] & 0x0f) | 0x70;
@@ -49,6 +55,41 @@ ngx_pulse_uuid7(u_char *text)
         *text++ = ngx_pulse_hex[id[i] >> 4];
         *text++ = ngx_pulse_hex[id[i] & 0xf];
     }
+}
+
+
+/*
+ * An id for each request and reservation: the kernel is asked for many at a
+ * time.  A worker must not go on with what its master has left, so it is
+ * kept with the pid that nginx sets after fork().
+ */
+
+static ngx_int_t
+ngx_pulse_id_random(u_char *p)
+{
+    static u_char     pool[NGX_PULSE_ID_POOL];
+    static size_t     left;
+    static ngx_pid_t  owner;
+
+    if (&ngx_pid == NULL) {
+        return ngx_pulse_random(p, NGX_PULSE_ID_RANDOM);
+    }
+
+    if (left == 0 || owner != ngx_pid) {
+        left = 0;
+
+        if (ngx_pulse_random(pool, NGX_PULSE_ID_POOL) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        left = NGX_PULSE_ID_POOL;
+        owner = ngx_pid;
+    }
+
+    left -= NGX_PULSE_ID_RANDOM;
+    ngx_memcpy(p, pool + left, NGX_PULSE_ID_RANDOM);
+
+    return NGX_OK;
 }
 
 

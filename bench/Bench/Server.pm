@@ -43,7 +43,10 @@ sub start {
     $self->{nginx}->run;
 
     $self->{port} = $self->{nginx}->port;
-    ($self->{pid}) = $self->{nginx}->workers;
+
+    # the port is the master's before there is a worker
+
+    wait_until { ($self->{pid}) = $self->{nginx}->workers } 20;
 
     return $self;
 }

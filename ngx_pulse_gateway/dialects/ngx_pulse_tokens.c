@@ -7,91 +7,148 @@
 #define NGX_PULSE_TOKENS_UPPER   2
 #define NGX_PULSE_TOKENS_DIGIT   3
 #define NGX_PULSE_TOKENS_SPACE   4
+#define NGX_PULSE_TOKENS_HIGH    5
+
+#define NGX_PULSE_TOKENS_ONES    0x0101010101010101
+#define NGX_PULSE_TOKENS_HIGHS   0x8080808080808080
 
 
-static ngx_uint_t ngx_pulse_tokens_class(u_char ch);
+static ngx_inline const u_char *ngx_pulse_tokens_word(const u_char *p,
+    const u_char *last);
+static const u_char *ngx_pulse_tokens_high(ngx_pulse_tokens_t *t,
+    const u_char *p, const u_char *last);
 static uint64_t ngx_pulse_tokens_run(ngx_uint_t class, const u_char *p,
     size_t len);
+
+
+/* every byte of every prompt and answer is looked up here */
+
+static const u_char  ngx_pulse_tokens_classes[256] = {
+    ['a' ... 'z'] = NGX_PULSE_TOKENS_LOWER,
+    ['A' ... 'Z'] = NGX_PULSE_TOKENS_UPPER,
+    ['0' ... '9'] = NGX_PULSE_TOKENS_DIGIT,
+    [' '] = NGX_PULSE_TOKENS_SPACE,
+    ['\t'] = NGX_PULSE_TOKENS_SPACE,
+    [CR] = NGX_PULSE_TOKENS_SPACE,
+    [LF] = NGX_PULSE_TOKENS_SPACE,
+    [0x80 ... 0xff] = NGX_PULSE_TOKENS_HIGH
+};
 
 
 void
 ngx_pulse_tokens_add(ngx_pulse_tokens_t *t, const u_char *p, size_t len)
 {
-    ngx_uint_t     class, next;
-    const u_char  *last, *run;
+    ngx_uint_t     class;
+    const u_char  *last, *run, *classes;
 
     last = p + len;
-    run = p;
-    class = NGX_PULSE_TOKENS_OTHER;
+    classes = ngx_pulse_tokens_classes;
 
-    for ( /* void */ ; p < last; p++) {
+    while (p < last) {
+        run = p;
+        class = classes[*p];
 
-        if (*p >= 0x80) {
-            t->bound += ngx_pulse_tokens_run(class, run, p - run);
-            class = NGX_PULSE_TOKENS_OTHER;
+        if (*p == ' ' && last - p > 1
+            && classes[p[1]] == NGX_PULSE_TOKENS_LOWER)
+        {
+            /* most often: the blank belongs to the word, and is no token */
+
             run = p + 1;
+            t->ascii++;
+            class = NGX_PULSE_TOKENS_LOWER;
+        }
 
-            /* each character once, by its first byte */
-
-            if (*p >= 0xf0) {
-                t->quads++;
-                t->bound += 3;
-
-            } else if (*p >= 0xe0) {
-                t->triples++;
-                t->bound += 2;
-
-            } else if (*p >= 0xc0) {
-                t->pairs++;
-                t->bound++;
-            }
-
+        if (class == NGX_PULSE_TOKENS_HIGH) {
+            p = ngx_pulse_tokens_high(t, p, last);
             continue;
         }
 
-        t->ascii++;
+        if (class == NGX_PULSE_TOKENS_LOWER) {
+            p = ngx_pulse_tokens_word(run + 1, last);
 
-        next = ngx_pulse_tokens_class(*p);
+            t->ascii += p - run;
+            t->bound += (p - run + 3) / 4;
+            continue;
+        }
+
+        do {
+            p++;
+        } while (p < last && classes[*p] == class);
 
         /* a word goes on in lower case after its capital, not the reverse */
 
-        if (next == class
-            || (class == NGX_PULSE_TOKENS_UPPER
-                && next == NGX_PULSE_TOKENS_LOWER))
-        {
-            class = next;
-            continue;
+        if (class == NGX_PULSE_TOKENS_UPPER) {
+            p = ngx_pulse_tokens_word(p, last);
         }
 
+        t->ascii += p - run;
         t->bound += ngx_pulse_tokens_run(class, run, p - run);
-        class = next;
-        run = p;
     }
-
-    t->bound += ngx_pulse_tokens_run(class, run, p - run);
 }
 
 
-static ngx_uint_t
-ngx_pulse_tokens_class(u_char ch)
+/* Where the lower case ends: most of a text, so eight bytes at a time. */
+
+static ngx_inline const u_char *
+ngx_pulse_tokens_word(const u_char *p, const u_char *last)
 {
-    if (ch >= 'a' && ch <= 'z') {
-        return NGX_PULSE_TOKENS_LOWER;
+    uint64_t  word, low, lower;
+
+    while ((size_t) (last - p) >= sizeof(word)) {
+        ngx_memcpy(&word, p, sizeof(word));
+
+        /* the high bit of each byte: from 'a' on, and not past 'z' */
+
+        low = word & ~NGX_PULSE_TOKENS_HIGHS;
+        lower = (low + NGX_PULSE_TOKENS_ONES * (0x80 - 'a'))
+                & ~(low + NGX_PULSE_TOKENS_ONES * (0x80 - 'z' - 1))
+                & ~word & NGX_PULSE_TOKENS_HIGHS;
+
+        if (lower == NGX_PULSE_TOKENS_HIGHS) {
+            p += sizeof(word);
+            continue;
+        }
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+        return p + __builtin_ctzll(lower ^ NGX_PULSE_TOKENS_HIGHS) / 8;
+#else
+        break;
+#endif
     }
 
-    if (ch >= 'A' && ch <= 'Z') {
-        return NGX_PULSE_TOKENS_UPPER;
+    while (p < last
+           && ngx_pulse_tokens_classes[*p] == NGX_PULSE_TOKENS_LOWER)
+    {
+        p++;
     }
 
-    if (ch >= '0' && ch <= '9') {
-        return NGX_PULSE_TOKENS_DIGIT;
+    return p;
+}
+
+
+/* Each character once, by its first byte. */
+
+static const u_char *
+ngx_pulse_tokens_high(ngx_pulse_tokens_t *t, const u_char *p,
+    const u_char *last)
+{
+    for ( /* void */ ; p < last && *p >= 0x80; p++) {
+
+        if (*p >= 0xf0) {
+            t->quads++;
+            t->bound += 3;
+
+        } else if (*p >= 0xe0) {
+            t->triples++;
+            t->bound += 2;
+
+        } else if (*p >= 0xc0) {
+            t->pairs++;
+            t->bound++;
+        }
     }
 
-    if (ch == ' ' || ch == '\t' || ch == CR || ch == LF) {
-        return NGX_PULSE_TOKENS_SPACE;
-    }
-
-    return NGX_PULSE_TOKENS_OTHER;
+    return p;
 }
 
 

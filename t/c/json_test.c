@@ -135,6 +135,8 @@ test_bad(void)
         { TEXT("{} {}"), 4 },
         { TEXT("1 2"), 2 },
         { TEXT("[]x"), 2 },
+        { TEXT("{}\""), 2 },
+        { TEXT("1 \"a"), 2 },
         { TEXT("null\0"), 4 },
 
         /* comments */
@@ -186,7 +188,7 @@ test_bad(void)
         check(err.reason != NULL);
         check(err.offset <= texts[i].len);
 
-        /* to the byte where we say it, as near as yajl tells where it does */
+        /* the byte itself, or the one before or after it */
 
         check(err.offset + 1 >= texts[i].offset
               && err.offset <= texts[i].offset + 1);
