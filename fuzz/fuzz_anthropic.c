@@ -25,6 +25,8 @@ typedef struct {
 
 
 static void fuzz_request(u_char *text, size_t len, ngx_uint_t flags);
+static void fuzz_edits(const ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
+    const ngx_str_t *body);
 static void fuzz_answer(u_char *text, size_t len, ngx_uint_t stream);
 static void fuzz_start(fuzz_stream_t *s);
 static void fuzz_end(fuzz_stream_t *s);
@@ -111,6 +113,8 @@ fuzz_request(u_char *text, size_t len, ngx_uint_t flags)
     rc = ngx_pulse_anthropic_read(&cv, pool, &body, &refusal);
 
     if (rc == NGX_OK) {
+        fuzz_edits(&cv, pool, &body);
+
         rc = ngx_pulse_anthropic_write(&cv, &target, pool, &dropped, &refusal,
                                        &b);
     }
@@ -142,6 +146,34 @@ done:
     ngx_pulse_buf_free(&again);
     ngx_pulse_buf_free(&b);
     ngx_destroy_pool(pool);
+}
+
+
+/* the body less what others signed is still one that can be read */
+
+static void
+fuzz_edits(const ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
+    const ngx_str_t *body)
+{
+    ngx_pulse_buf_t          b;
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_limits_t  limits;
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_edit_body(cv, body, 1, &b);
+
+    limits.size = b.len;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
+    limits.values = b.len;
+    limits.keys = b.len;
+
+    if (b.failed
+        || ngx_pulse_json_tree(pool, b.data, b.len, &limits, &err) == NULL)
+    {
+        abort();
+    }
+
+    ngx_pulse_buf_free(&b);
 }
 
 

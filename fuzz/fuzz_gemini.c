@@ -13,6 +13,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fuzz_request(u_char *text, size_t len, ngx_uint_t levels);
+static void fuzz_edits(const ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
+    const ngx_str_t *body);
 static void fuzz_answer(u_char *text, size_t len, ngx_uint_t stream);
 static ngx_int_t fuzz_sse(void *ctx, ngx_pulse_sse_event_t *ev);
 static ngx_int_t fuzz_event(void *ctx, ngx_pulse_answer_event_t *ev);
@@ -101,6 +103,8 @@ fuzz_request(u_char *text, size_t len, ngx_uint_t levels)
         rc = ngx_pulse_gemini_read(&cv, pool, &body, &refusal);
 
         if (rc == NGX_OK) {
+            fuzz_edits(&cv, pool, &body);
+
             memset(&dropped, 0, sizeof(dropped));
             rc = ngx_pulse_gemini_write(&cv, &target, pool, &dropped,
                                         &refusal, &b[i]);
@@ -137,6 +141,34 @@ fuzz_request(u_char *text, size_t len, ngx_uint_t levels)
     ngx_pulse_buf_free(&b[0]);
     ngx_pulse_buf_free(&b[1]);
     ngx_destroy_pool(pool);
+}
+
+
+/* the body less what others signed is still one that can be read */
+
+static void
+fuzz_edits(const ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
+    const ngx_str_t *body)
+{
+    ngx_pulse_buf_t          b;
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_limits_t  limits;
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_edit_body(cv, body, 1, &b);
+
+    limits.size = b.len;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
+    limits.values = b.len;
+    limits.keys = b.len;
+
+    if (b.failed
+        || ngx_pulse_json_tree(pool, b.data, b.len, &limits, &err) == NULL)
+    {
+        abort();
+    }
+
+    ngx_pulse_buf_free(&b);
 }
 
 
