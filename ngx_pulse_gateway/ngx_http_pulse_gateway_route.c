@@ -42,6 +42,7 @@ static ngx_uint_t ngx_http_pulse_route_within(
     ngx_http_pulse_route_list_t *route);
 static ngx_uint_t ngx_http_pulse_route_fits(ngx_pulse_model_t *model,
     ngx_http_pulse_route_list_t *route);
+static ngx_uint_t ngx_http_pulse_route_sane(const ngx_str_t *name);
 static void ngx_http_pulse_route_add(ngx_http_pulse_provider_t *provider,
     ngx_pulse_model_t *model, const ngx_str_t *name,
     ngx_http_pulse_route_list_t *route);
@@ -289,7 +290,9 @@ ngx_http_pulse_route_within(ngx_http_pulse_gateway_main_conf_t *gmcf,
 
     for (i = 0; i < provider->globs.nelts; i++) {
 
-        if (name->len == 0 || !ngx_pulse_models_glob(&glob[i], name)) {
+        if (!ngx_http_pulse_route_sane(name)
+            || !ngx_pulse_models_glob(&glob[i], name))
+        {
             continue;
         }
 
@@ -324,6 +327,23 @@ ngx_http_pulse_route_fits(ngx_pulse_model_t *model,
     }
 
     return 0;
+}
+
+
+/* A name that is in no catalogue goes into X-Pulse-Model as it is. */
+
+static ngx_uint_t
+ngx_http_pulse_route_sane(const ngx_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] <= ' ' || name->data[i] >= 0x7f) {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
 }
 
 

@@ -137,6 +137,13 @@ sub ask {
                 bearer => $key, limit => 10, json => { %body, @_ });
 }
 
+for my $name ("m\r\nX-Evil: 1", "m\nX-Evil: 1", "m n", "m\x{7f}") {
+    my $reply = ask(model => $name);
+
+    is($reply->{status}, 404, 'a name that no header may have');
+    ok(!exists $reply->{headers}{'x-evil'}, 'and none has it');
+}
+
 for my $size (qw(7fffffffffffffff 8000000000000000 ffffffffffffffff
                  fffffffffffffffe 10000000000000010))
 {
