@@ -520,6 +520,10 @@ ngx_int_t ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev);
  * than was granted. */
 ngx_int_t ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx);
 
+/* What the output may come to: the limit that was asked for, and no more than
+ * the prompt left of the grant, where the provider has said what that was. */
+uint64_t ngx_http_pulse_gateway_most(ngx_http_pulse_gateway_ctx_t *ctx);
+
 /* The grant is used up and the provider goes on: the stream ends here. */
 ngx_int_t ngx_http_pulse_gateway_cut(ngx_http_pulse_gateway_ctx_t *ctx);
 

@@ -585,7 +585,7 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
         return;
     }
 
-    if (ctx->answer.usage.known) {
+    if (ctx->answer.usage.known && !ctx->cut) {
         record->input = ctx->answer.usage.input;
         record->cached = ctx->answer.usage.cached;
         record->output = ctx->answer.usage.output;
@@ -595,7 +595,7 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
         ngx_http_pulse_gateway_learn(ctx);
 
     } else {
-        most = ctx->max_tokens * ctx->chat.n;
+        most = ngx_http_pulse_gateway_most(ctx);
 
         record->input = ctx->answer.usage.input ? ctx->answer.usage.input
                                                 : ctx->likely;
@@ -603,7 +603,17 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
         record->cache_write = ctx->answer.usage.cache_write;
         record->output = ngx_pulse_tokens_likely(&ctx->answer.output);
         record->output = ngx_min(record->output, most);
+
         record->estimated = 1;
+
+        if (ctx->cut) {
+
+            /* some providers told a part of it */
+
+            record->output = ngx_max(record->output,
+                                     ctx->answer.usage.output);
+            record->reasoning = ctx->answer.usage.reasoning;
+        }
     }
 
     ngx_http_pulse_gateway_count_tokens(record);

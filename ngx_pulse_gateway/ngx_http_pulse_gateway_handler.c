@@ -323,7 +323,8 @@ ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
         return;
     }
 
-    granted = (ngx_http_pulse_usage_granted(r) - ctx->prompt) / ctx->chat.n;
+    ctx->granted = ngx_http_pulse_usage_granted(r);
+    granted = (ctx->granted - ctx->prompt) / ctx->chat.n;
 
     if (granted < ctx->max_tokens) {
         ctx->max_tokens = granted;

@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_pulse_gateway_introduce(ngx_http_request_t *r,
 static ngx_int_t ngx_http_pulse_gateway_send(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev,
     ngx_uint_t action);
+static uint64_t ngx_http_pulse_gateway_counted(
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_buf_t *ngx_http_pulse_gateway_out(
     ngx_http_pulse_gateway_ctx_t *ctx);
 
@@ -349,9 +351,9 @@ ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx)
         ngx_http_pulse_gateway_first_token(ctx->request, ctx);
     }
 
-    /* each event has one token at least, so this never cuts too early */
-
-    if (ctx->answer.deltas > ctx->max_tokens * ctx->chat.n) {
+    if (ngx_http_pulse_gateway_counted(ctx)
+        > ngx_http_pulse_gateway_most(ctx))
+    {
         return NGX_DONE;
     }
 
@@ -359,6 +361,41 @@ ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx)
                               + ngx_pulse_tokens_likely(&ctx->answer.output));
 
     return NGX_OK;
+}
+
+
+/*
+ * What the answer has come to at least: so it is never cut too early.  Each
+ * event has one token, a text has a floor, and some providers tell.
+ */
+
+static uint64_t
+ngx_http_pulse_gateway_counted(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t  n;
+
+    n = ngx_pulse_tokens_floor(&ctx->answer.output);
+    n = ngx_max(n, ctx->answer.deltas);
+
+    return ngx_max(n, ctx->answer.usage.output);
+}
+
+
+uint64_t
+ngx_http_pulse_gateway_most(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t  most, left, prompt;
+
+    most = ctx->max_tokens * ctx->chat.n;
+    prompt = ctx->answer.usage.input;
+
+    if (prompt <= ctx->prompt) {
+        return most;
+    }
+
+    left = (ctx->granted > prompt) ? ctx->granted - prompt : 0;
+
+    return ngx_min(most, left);
 }
 
 

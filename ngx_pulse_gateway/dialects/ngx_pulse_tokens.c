@@ -199,3 +199,14 @@ ngx_pulse_tokens_likely(const ngx_pulse_tokens_t *t)
 
     return (quarters + 3) / 4 + t->extra;
 }
+
+
+/* the longest tokens of prose are whole words, of other text runs of blanks
+ * or of one sign */
+
+uint64_t
+ngx_pulse_tokens_floor(const ngx_pulse_tokens_t *t)
+{
+    return t->ascii / 16 + t->pairs / 8 + t->triples / 8 + t->quads / 4
+           + t->extra;
+}

@@ -8,10 +8,11 @@
 
 
 /*
- * How many tokens a text is, without the provider's tokenizer.  Two figures
+ * How many tokens a text is, without the provider's tokenizer.  Three figures
  * come of one pass: "bound" is what no tokenizer in use passes on real text,
  * for reservations; "likely" is what texts come to on average, for what is
- * charged when a provider never said.
+ * charged when a provider never said; "floor" is what none goes below, for
+ * telling that an answer has passed its limit.
  */
 
 typedef struct {
@@ -32,6 +33,7 @@ void ngx_pulse_tokens_extra(ngx_pulse_tokens_t *t, uint64_t n);
 
 uint64_t ngx_pulse_tokens_bound(const ngx_pulse_tokens_t *t);
 uint64_t ngx_pulse_tokens_likely(const ngx_pulse_tokens_t *t);
+uint64_t ngx_pulse_tokens_floor(const ngx_pulse_tokens_t *t);
 
 
 #endif /* _NGX_PULSE_TOKENS_H_INCLUDED_ */
