@@ -73,6 +73,11 @@ test: deps
 	@$(MAKE) -s build sdk
 	@t/lib/run --unit "$(MAKE) -s unit" $(SUITES)
 
+# each recorded stream cut at each of its events, to clients of each dialect
+
+matrix: deps build
+	@PULSE_MATRIX=all t/lib/run t/dialect_cuts.t
+
 # docs/dialects.md as a run of its suites sees it
 
 tables: deps build
@@ -97,4 +102,4 @@ valgrind: build
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all build module run up down deps test tables sdk asan valgrind clean
+.PHONY: all build module run up down deps test matrix tables sdk asan valgrind clean
