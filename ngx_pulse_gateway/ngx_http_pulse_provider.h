@@ -36,6 +36,12 @@ typedef struct {
 ngx_int_t ngx_http_pulse_provider_peers(ngx_conf_t *cf,
     ngx_http_pulse_provider_conf_t *pc, ngx_url_t *u);
 
+/* "client_gone" and "breaker" of a block (ngx_http_pulse_provider_policy.c). */
+char *ngx_http_pulse_provider_client_gone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_pulse_provider_breaker(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* The upstream configurations of the phases of an answer, and TLS. */
 ngx_int_t ngx_http_pulse_provider_timeouts(ngx_conf_t *cf,
     ngx_http_pulse_provider_conf_t *pc);

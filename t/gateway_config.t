@@ -94,6 +94,14 @@ refused_provider('a certificate file that is not there',
     qr/none/);
 refused_provider('a keepalive of nothing',
     'base_url http://127.0.0.1; keepalive x;', qr/keepalive/);
+refused_provider('a breaker of nothing', 'breaker 0;',
+    qr/"breaker" must be off or a number of failures/);
+refused_provider('a breaker that takes no time', 'breaker 3 pause=0s;',
+    qr/"breaker" takes window=, pause= and probe=/);
+refused_provider('another policy', 'client_gone stay;',
+    qr/"client_gone" must be cancel or drain/);
+refused_provider('a drain without end', 'client_gone drain max=x;',
+    qr/"client_gone" takes a size/);
 refused('two of one name', "pulse_provider p { base_url http://127.0.0.1; }"
     . "pulse_provider p { base_url http://127.0.0.1; }", qr/is duplicate/);
 refused('a default that nobody serves', 'pulse_route_default nothing;',
