@@ -38,8 +38,8 @@ sub start {
     local $ENV{TEST_NGINX_LOAD_MODULES} = $frame->{modules} // '';
 
     $self->{nginx} = Bench::Server::Nginx->new(
-        under => $o{under} // [], workers => 1, connections => 16384, log_level => 'notice',
-        %$frame);
+        under => $o{under} // [], workers => 1, connections => 16384,
+        log_level => 'notice', %$frame);
     $self->{nginx}->run;
 
     $self->{port} = $self->{nginx}->port;
