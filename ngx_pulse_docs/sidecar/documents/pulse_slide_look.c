@@ -197,6 +197,13 @@ pulse_slide_fit_bullets(const pulse_column_t *column, const pulse_box_t *box)
 }
 
 
+ngx_uint_t
+pulse_slide_table_size(const pulse_table_t *table)
+{
+    return table->rows > 12 ? 12 : table->rows > 7 ? 14 : 18;
+}
+
+
 pulse_box_t
 pulse_slide_contain(const pulse_picture_t *picture, const pulse_box_t *box)
 {
@@ -226,5 +233,5 @@ pulse_slide_series(const pulse_deck_t *deck, ngx_uint_t n)
 
     n %= sizeof(colors) / sizeof(colors[0]);
 
-    return n ? colors[n] : deck->accent;
+    return n ? colors[n] : pulse_slide_accent(deck);
 }

@@ -80,6 +80,9 @@ ngx_uint_t pulse_slide_count(const ngx_str_t *text);
 ngx_uint_t pulse_slide_fit_bullets(const pulse_column_t *column,
     const pulse_box_t *box);
 
+/* The size of a table's text, in points. */
+ngx_uint_t pulse_slide_table_size(const pulse_table_t *table);
+
 /* Where a picture is drawn inside a box so that all of it is seen. */
 pulse_box_t pulse_slide_contain(const pulse_picture_t *picture,
     const pulse_box_t *box);
