@@ -52,6 +52,8 @@ static ngx_int_t ngx_http_pulse_api_failed(ngx_http_request_t *r,
     ngx_pulse_pg_result_t *res, const char *name);
 
 static ngx_int_t ngx_http_pulse_error_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_pulse_body_joined(ngx_http_request_t *r,
+    ngx_str_t *body);
 
 
 static ngx_http_pulse_method_t  ngx_http_pulse_api_methods[] = {
@@ -494,6 +496,48 @@ ngx_http_pulse_body(ngx_http_request_t *r, ngx_str_t *body)
     }
 
     body->len = p - body->data;
+
+    return ngx_http_pulse_body_joined(r, body);
+}
+
+
+/*
+ * The whole takes the place of its pieces.  What nginx allocated for one is
+ * given back, if it was large: nothing reads it again, and a body of some
+ * megabytes would be held twice as long as its answer takes.
+ */
+
+static ngx_int_t
+ngx_http_pulse_body_joined(ngx_http_request_t *r, ngx_str_t *body)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *joined;
+
+    b = ngx_calloc_buf(r->pool);
+    joined = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || joined == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->start = body->data;
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->end = b->last;
+    b->memory = 1;
+    b->last_buf = 1;
+
+    joined->buf = b;
+    joined->next = NULL;
+
+    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
+        if (cl->buf->temporary) {
+            (void) ngx_pfree(r->pool, cl->buf->start);
+        }
+    }
+
+    r->request_body->bufs = joined;
+    r->request_body->buf = NULL;
 
     return NGX_OK;
 }
