@@ -85,6 +85,11 @@ tables: deps build
 
 TABLES = $(shell sed -n 's/^<!-- .*: \(t.*\) -->/\1/p' docs/dialects.md)
 
+# random schedules of faults: SEED, SCHEDULES
+
+chaos: build
+	@SEED=$(SEED) SCHEDULES=$(or $(SCHEDULES),200) t/lib/run t/chaos.t
+
 # without a registry their suites are skipped, and say so
 
 sdk: t/sdk/node_modules/.installed
@@ -102,4 +107,5 @@ valgrind: build
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all build module run up down deps test matrix tables sdk asan valgrind clean
+.PHONY: all build module run up down deps test chaos matrix tables sdk asan \
+    valgrind clean

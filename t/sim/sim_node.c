@@ -603,6 +603,8 @@ static void
 sim_node_orphans(sim_world_t *w, sim_node_t *node)
 {
     uint32_t                        i, k;
+    uint64_t                        amount;
+    ngx_uint_t                      open;
     ngx_pulse_journal_record_t      record;
     ngx_pulse_meter_reservation_t  *res;
 
@@ -616,8 +618,16 @@ sim_node_orphans(sim_world_t *w, sim_node_t *node)
             res = &node->meter.reservations[i];
 
             if (res->worker == k && res->state != NGX_PULSE_METER_FREE) {
-                (void) ngx_pulse_node_orphan(&node->meter, res);
+                amount = res->progress ? res->progress
+                                       : res->record.estimate;
+
+                open = ngx_pulse_node_orphan(&node->meter, res);
                 record = res->record;
+
+                if (open && record.amount != amount) {
+                    sim_wrong(w, "an orphan is charged what nobody counted");
+                }
+
                 sim_node_close(w, node, res, &record);
             }
         }

@@ -1,7 +1,7 @@
 
 /*
- * The store: what the statements of conf/schema/0003_usage.sql and its later
- * files do to their rows.  Each is one transaction there, so it is one step here.
+ * The store: what the statements of conf/schema/0003_usage.sql and of later
+ * files do to their rows.  Each is one transaction there, one step here.
  */
 
 #include "sim.h"
