@@ -41,7 +41,7 @@ sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lcrypto -lm
+	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lcrypto -lz -lm
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"

@@ -14,7 +14,7 @@
 #define PULSE_DECK_CATEGORIES  24       /* of a chart */
 #define PULSE_DECK_SERIES      6
 
-#define PULSE_PICTURE_PIXELS   (40 * 1000 * 1000)
+#define PULSE_PICTURE_PIXELS   (16 * 1000 * 1000)
 
 
 /*
@@ -153,8 +153,8 @@ void pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
 
 /*
  * Recognizes a PNG or JPEG file by its own bytes and reads its size in
- * pixels.  NGX_DECLINED if it is neither, is cut short in its header, or has
- * more than PULSE_PICTURE_PIXELS.
+ * pixels.  NGX_DECLINED if it is neither, is broken as far as its structure
+ * tells, or has more than PULSE_PICTURE_PIXELS.
  */
 ngx_int_t pulse_picture_read(pulse_picture_t *picture);
 

@@ -17,6 +17,8 @@
 
 static cairo_status_t pulse_pdf_append(void *closure,
     const unsigned char *data, unsigned int len);
+static cairo_status_t pulse_pdf_read(void *closure, unsigned char *data,
+    unsigned int len);
 static void pulse_pdf_font(pulse_pdf_t *pdf, const pulse_pdf_style_t *style,
     PangoLayout *layout);
 static ngx_int_t pulse_pdf_break(pulse_pdf_t *pdf,
@@ -165,6 +167,11 @@ pulse_pdf_text(pulse_pdf_t *pdf, const pulse_span_t *spans,
                                style->centered ? PANGO_ALIGN_CENTER
                                : pdf->rtl ? PANGO_ALIGN_RIGHT
                                : PANGO_ALIGN_LEFT);
+
+    if (style->single) {
+        pango_layout_set_height(text->layout, -1);
+        pango_layout_set_ellipsize(text->layout, PANGO_ELLIPSIZE_END);
+    }
 
     ngx_pulse_buf_free(&b);
 
@@ -430,6 +437,73 @@ pulse_pdf_rectangle(pulse_pdf_t *pdf, double x, double y, double width,
                          (color >> 8 & 0xff) / 255.0, (color & 0xff) / 255.0);
     cairo_rectangle(pdf->cr, x, y, width, height);
     cairo_fill(pdf->cr);
+}
+
+
+ngx_int_t
+pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
+    double y, double width, double height)
+{
+    double            scale, other;
+    ngx_str_t         left;
+    cairo_surface_t  *image;
+
+    if (picture->jpeg) {
+
+        /* the file's bytes go into the PDF as they are; nobody looks at the
+         * pixels, so their memory is never touched */
+
+        image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, picture->width,
+                                           picture->height);
+        cairo_surface_set_mime_data(image, CAIRO_MIME_TYPE_JPEG,
+                                    picture->data.data, picture->data.len,
+                                    NULL, NULL);
+    } else {
+        left = picture->data;
+        image = cairo_image_surface_create_from_png_stream(pulse_pdf_read,
+                                                           &left);
+    }
+
+    if (cairo_surface_status(image) != CAIRO_STATUS_SUCCESS) {
+        cairo_surface_destroy(image);
+        return NGX_DECLINED;
+    }
+
+    scale = width / picture->width;
+    other = height / picture->height;
+    scale = picture->cover ? ngx_max(scale, other) : ngx_min(scale, other);
+
+    cairo_save(pdf->cr);
+    cairo_rectangle(pdf->cr, x, y, width, height);
+    cairo_clip(pdf->cr);
+    cairo_translate(pdf->cr, x + (width - picture->width * scale) / 2,
+                    y + (height - picture->height * scale) / 2);
+    cairo_scale(pdf->cr, scale, scale);
+    cairo_set_source_surface(pdf->cr, image, 0, 0);
+    cairo_paint(pdf->cr);
+    cairo_restore(pdf->cr);
+
+    cairo_surface_destroy(image);
+
+    return NGX_OK;
+}
+
+
+static cairo_status_t
+pulse_pdf_read(void *closure, unsigned char *data, unsigned int len)
+{
+    ngx_str_t  *left = closure;
+
+    if (left->len < len) {
+        return CAIRO_STATUS_READ_ERROR;
+    }
+
+    ngx_memcpy(data, left->data, len);
+
+    left->data += len;
+    left->len -= len;
+
+    return CAIRO_STATUS_SUCCESS;
 }
 
 

@@ -5,7 +5,7 @@
 
 #include <pango/pangocairo.h>
 #include <cairo-pdf.h>
-#include "pulse_document.h"
+#include "pulse_deck.h"
 
 
 /*
@@ -37,6 +37,7 @@ typedef struct {
     unsigned            bold:1;
     unsigned            italic:1;
     unsigned            centered:1;
+    unsigned            single:1;       /* one line, cut with an ellipsis */
 } pulse_pdf_style_t;
 
 
@@ -103,6 +104,11 @@ void pulse_pdf_tag(pulse_pdf_t *pdf, const char *tag);
 void pulse_pdf_tag_end(pulse_pdf_t *pdf, const char *tag);
 
 
+/* A PNG's or JPEG's pixels, scaled into a rectangle and cut there if "cover";
+ * NGX_DECLINED if they cannot be decoded. */
+ngx_int_t pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture,
+    double x, double y, double width, double height);
+
 /* Frees what the libraries keep of fonts, once no thread draws any more. */
 void pulse_pdf_done(void);
 
@@ -110,6 +116,17 @@ void pulse_pdf_done(void);
 /* Draws a CV; as pulse_docx_write(). */
 ngx_int_t pulse_pdf_write_document(ngx_pool_t *pool,
     const pulse_document_t *document, ngx_pulse_buf_t *out);
+
+/* Draws a deck, a slide a page; as pulse_pptx_write(). */
+ngx_int_t pulse_pdf_write_deck(ngx_pool_t *pool, const pulse_deck_t *deck,
+    ngx_pulse_buf_t *out);
+
+
+/* a chart inside of a rectangle */
+
+ngx_int_t pulse_pdf_chart(pulse_pdf_t *pdf, const pulse_deck_t *deck,
+    const pulse_chart_t *chart, double x, double y, double width,
+    double height);
 
 
 #endif /* _PULSE_PDF_H_INCLUDED_ */

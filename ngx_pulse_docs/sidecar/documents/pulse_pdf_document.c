@@ -165,6 +165,8 @@ pulse_pdf_set(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph,
 
     look = &page->look->roles[paragraph->role];
 
+    ngx_memzero(&style, sizeof(pulse_pdf_style_t));
+
     style.size = pulse_pdf_half(look->size);
     style.link = pulse_look_readable(page->document->accent);
     style.color = look->accent ? style.link
@@ -173,7 +175,6 @@ pulse_pdf_set(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph,
                   - pulse_pdf_indent(page, paragraph);
     style.leading = pulse_pdf_half(look->size) * page->look->line / 240;
     style.bold = look->bold;
-    style.italic = 0;
     style.centered = look->centered;
 
     return pulse_pdf_text(&page->pdf, paragraph->spans, paragraph->nspans,

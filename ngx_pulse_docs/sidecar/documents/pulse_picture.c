@@ -1,8 +1,10 @@
 
+#include <zlib.h>
 #include "pulse_deck.h"
 
 
 static ngx_int_t pulse_picture_png(pulse_picture_t *picture);
+static ngx_int_t pulse_picture_chunks(const u_char *p, const u_char *end);
 static ngx_int_t pulse_picture_jpeg(pulse_picture_t *picture);
 static ngx_uint_t pulse_picture_number(const u_char *p, ngx_uint_t n);
 
@@ -45,7 +47,35 @@ pulse_picture_png(pulse_picture_t *picture)
     picture->height = pulse_picture_number(p + 20, 4);
     picture->jpeg = 0;
 
-    return NGX_OK;
+    return pulse_picture_chunks(p + 8, p + picture->data.len);
+}
+
+
+/* each with its sum right, up to the one that ends the file (5.3) */
+
+static ngx_int_t
+pulse_picture_chunks(const u_char *p, const u_char *end)
+{
+    size_t  len;
+
+    while (end - p >= 12) {
+        len = pulse_picture_number(p, 4);
+
+        if (len > (size_t) (end - p) - 12
+            || crc32(0, p + 4, len + 4)
+               != pulse_picture_number(p + 8 + len, 4))
+        {
+            return NGX_DECLINED;
+        }
+
+        if (ngx_memcmp(p + 4, "IEND", 4) == 0) {
+            return NGX_OK;
+        }
+
+        p += 12 + len;
+    }
+
+    return NGX_DECLINED;
 }
 
 
