@@ -550,6 +550,10 @@ void ngx_http_pulse_gateway_client_watch(ngx_http_request_t *r);
 ngx_int_t ngx_http_pulse_gateway_drain(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
+/* Ends a request whose client is gone while its upstream is at work; posted
+ * requests are to be run after it. */
+void ngx_http_pulse_gateway_leave(ngx_http_request_t *r);
+
 #define ngx_http_pulse_gateway_drain_max(ctx)                                 \
     ((ctx)->route.elts[(ctx)->candidate].provider->drain_max)
 

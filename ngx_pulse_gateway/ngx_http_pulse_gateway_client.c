@@ -38,9 +38,23 @@ ngx_http_pulse_gateway_client_handler(ngx_http_request_t *r)
         return;
     }
 
-    /* its cleanups end the upstream and settle */
-
     r->connection->error = 1;
+    ngx_http_pulse_gateway_leave(r);
+}
+
+
+/*
+ * The cleanup of the upstream settles, and gives back the count that its
+ * request had: without one more the request would be freed while nginx still
+ * goes through its cleanups.  It ends with the posted requests, whatever its
+ * count is by then.
+ */
+
+void
+ngx_http_pulse_gateway_leave(ngx_http_request_t *r)
+{
+    r->main->count++;
+
     ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
 }
 
@@ -149,7 +163,7 @@ ngx_http_pulse_gateway_drain_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+    ngx_http_pulse_gateway_leave(r);
     ngx_http_run_posted_requests(c);
 }
 

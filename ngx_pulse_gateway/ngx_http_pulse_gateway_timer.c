@@ -90,9 +90,9 @@ ngx_http_pulse_gateway_alive_handler(ngx_event_t *ev)
         return;
     }
 
-    /* the client is gone: its cleanups end the upstream and settle */
+    /* the client is gone */
 
-    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_pulse_gateway_leave(r);
     ngx_http_run_posted_requests(c);
 }
 
@@ -113,9 +113,10 @@ ngx_http_pulse_gateway_alive(ngx_http_request_t *r,
 
     if (r->connection->buffered) {
 
-        /* the last one is not even sent */
+        /* the last one is not even sent, and nobody else tries */
 
-        return NGX_OK;
+        return (ngx_http_output_filter(r, NULL) == NGX_ERROR) ? NGX_ERROR
+                                                              : NGX_OK;
     }
 
     b = ngx_calloc_buf(r->pool);

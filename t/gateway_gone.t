@@ -129,7 +129,7 @@ row('over HTTP/2', 'f');
 
 # what the client has not taken must not hold the rest up
 
-$replay->play(stream($first . text('x' x 2000) x 400 . $end));
+$replay->play(stream($first . text('x', padding => 'x' x 2000) x 400 . $end));
 leave('k', 1, sub { $_[0]->read_until(qr/one/);
                     select undef, undef, undef, 0.5 });
 row('a client that took too little', 'f');

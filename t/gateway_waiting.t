@@ -8,6 +8,7 @@ use warnings;
 use Pulse::Env 'stores';
 use Pulse::Client qw(http http2 sse_events);
 use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Http2;
 use Pulse::Process qw(free_port);
 use Pulse::Replay;
 use Test::More;
@@ -124,6 +125,19 @@ my $reply = ask('openai', 's', by => \&http2, port => $h2);
 like($reply->{body}, $ping{openai}, 'over HTTP/2');
 like($reply->{body}, qr/token.*\[DONE\]/s, 'over HTTP/2: the answer');
 row('over HTTP/2');
+
+# a client that could not take one sign of life gets others all the same
+
+my $narrow = Pulse::Http2->connect(port => $h2, window => 5);
+$slow->play({ hang => 1 });
+my $stream = $narrow->post('/v1/chat/completions',
+                           { model => 's', %{ $asked{openai}[1] } }, $key);
+$narrow->wait_for($stream, sub { length $_[0]{body} == 5 });
+$narrow->grant($stream, 1_000_000);
+ok($narrow->wait_for($stream, sub { $_[0]{body} =~ /keep-alive.*keep-alive/s }),
+   'again when there is room');
+$narrow->leave;
+row('narrow');
 
 $slow->play(stream($body));
 $reply = ask('openai', 's');
