@@ -371,9 +371,10 @@ ngx_int_t ngx_http_pulse_gateway_translate_end(
 ngx_int_t ngx_http_pulse_gateway_translate_finish(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_uint_t finish);
 
-/* Ends it with an error of ours. */
+/* Ends it with an error of ours; "details" as of ngx_http_pulse_error(). */
 ngx_int_t ngx_http_pulse_gateway_translate_error(
-    ngx_http_pulse_gateway_ctx_t *ctx, ngx_http_pulse_code_e code);
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_http_pulse_code_e code,
+    const ngx_str_t *details);
 
 /* Reads a whole answer: NGX_OK if it can be used. */
 ngx_int_t ngx_http_pulse_gateway_translate_read(ngx_http_request_t *r,

@@ -27,6 +27,8 @@ static ngx_int_t ngx_http_pulse_gateway_reply_invalid(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_reason(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_pulse_buf_t *b);
 static ngx_int_t ngx_http_pulse_gateway_reply_failure(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_end(ngx_http_request_t *r,
@@ -345,23 +347,7 @@ ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
     }
 
     ngx_pulse_buf_init(&details, 0);
-    ngx_pulse_buf_literal(&details, "{\"provider\":");
-    ngx_pulse_buf_json(&details, ctx->record->provider.data,
-                       ctx->record->provider.len);
-    ngx_pulse_buf_literal(&details, ",\"reason\":");
-    ngx_pulse_buf_json(&details, ctx->error.message.data,
-                       ctx->error.message.len);
-
-    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
-
-        /* the messages of the dialects have room for one of the two */
-
-        ngx_pulse_buf_literal(&details, ",\"model\":");
-        ngx_pulse_buf_json(&details, ctx->record->model.data,
-                           ctx->record->model.len);
-    }
-
-    ngx_pulse_buf_char(&details, '}');
+    ngx_http_pulse_gateway_reason(ctx, &details);
 
     text.data = details.data;
     text.len = details.len;
@@ -371,6 +357,45 @@ ngx_http_pulse_gateway_reply_refused(ngx_http_request_t *r,
     ngx_pulse_buf_free(&details);
 
     return rc;
+}
+
+
+/* Details of an error, in the words of the provider or of a writer. */
+
+static void
+ngx_http_pulse_gateway_reason(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_pulse_buf_t *b)
+{
+    const char  *pointer, *reason;
+
+    if (ctx->refused) {
+        pointer = ctx->refusal.pointer;
+        reason = ctx->refusal.reason;
+
+        ngx_pulse_buf_literal(b, "{\"field\":");
+        ngx_pulse_buf_json(b, (u_char *) pointer, ngx_strlen(pointer));
+        ngx_pulse_buf_literal(b, ",\"reason\":");
+        ngx_pulse_buf_json(b, (u_char *) reason, ngx_strlen(reason));
+        ngx_pulse_buf_char(b, '}');
+        return;
+    }
+
+    ngx_pulse_buf_literal(b, "{\"provider\":");
+    ngx_pulse_buf_json(b, ctx->record->provider.data,
+                       ctx->record->provider.len);
+    ngx_pulse_buf_literal(b, ",\"reason\":");
+    ngx_pulse_buf_json(b, ctx->error.message.data, ctx->error.message.len);
+
+    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+
+        /* the messages of the dialects have room for one of the two */
+
+        ngx_pulse_buf_literal(b, ",\"model\":");
+        ngx_pulse_buf_json(b, ctx->record->model.data,
+                           ctx->record->model.len);
+    }
+
+    ngx_pulse_buf_char(b, '}');
 }
 
 
@@ -452,6 +477,10 @@ static void
 ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
 {
+    ngx_int_t        sent;
+    ngx_str_t        text;
+    ngx_pulse_buf_t  details;
+
     if (rc == NGX_OK && !ctx->complete) {
 
         /* a body that ended with its connection */
@@ -462,6 +491,7 @@ ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
 
     if (rc != NGX_OK) {
         ctx->code = ngx_http_pulse_gateway_failure(ctx, rc);
+        ctx->pass = 0;
     }
 
     ctx->record->code = ctx->code;
@@ -475,14 +505,30 @@ ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
 
     ngx_http_pulse_gateway_append(ctx);
 
-    if ((ctx->writer == NULL && ctx->dialect == NGX_PULSE_DIALECT_RESPONSES
-         && ngx_http_pulse_gateway_translate_init(r, ctx) != NGX_OK)
-        || ngx_http_pulse_gateway_translate_error(ctx, ctx->code) != NGX_OK)
+    if (ctx->writer == NULL && ctx->dialect == NGX_PULSE_DIALECT_RESPONSES
+        && ngx_http_pulse_gateway_translate_init(r, ctx) != NGX_OK)
     {
         return;
     }
 
-    ngx_http_pulse_gateway_end_output(r, ctx, rc);
+    ngx_pulse_buf_init(&details, 0);
+
+    if (ctx->refused || ctx->pass) {
+        ngx_http_pulse_gateway_reason(ctx, &details);
+    }
+
+    text.data = details.data;
+    text.len = details.len;
+
+    sent = details.failed ? NGX_ABORT
+           : ngx_http_pulse_gateway_translate_error(ctx, ctx->code,
+                                                 text.len ? &text : NULL);
+
+    ngx_pulse_buf_free(&details);
+
+    if (sent == NGX_OK) {
+        ngx_http_pulse_gateway_end_output(r, ctx, rc);
+    }
 }
 
 
@@ -538,9 +584,11 @@ ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
 
     if (ctx->answer.failed) {
 
-        /* the provider has told the client itself */
+        /* the client was told when it came */
 
-        ctx->record->code = NGX_HTTP_PULSE_PROVIDER_ERROR;
+        ctx->record->code = ctx->error.quota
+                            ? NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE
+                            : NGX_HTTP_PULSE_PROVIDER_ERROR;
         return NGX_OK;
     }
 
@@ -553,7 +601,7 @@ ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
 
     ctx->record->code = code;
 
-    return ngx_http_pulse_gateway_translate_error(ctx, code);
+    return ngx_http_pulse_gateway_translate_error(ctx, code, NULL);
 }
 
 

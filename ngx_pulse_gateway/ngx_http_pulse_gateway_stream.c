@@ -13,6 +13,9 @@ static ngx_int_t ngx_http_pulse_gateway_commit(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_introduce(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_uint_t ngx_http_pulse_gateway_event_failed(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev,
+    ngx_uint_t action);
 static ngx_int_t ngx_http_pulse_gateway_send(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev,
     ngx_uint_t action);
@@ -321,12 +324,12 @@ ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev)
         return NGX_ERROR;
     }
 
-    if (ctx->answer.failed && ctx->begun && !ctx->committed) {
+    if (ctx->answer.failed && action != NGX_PULSE_OPENAI_DROP) {
+        action = ngx_http_pulse_gateway_event_failed(ctx, ev, action);
 
-        /* it may be said in another way, or not at all */
-
-        (void) ngx_pulse_openai_error(&ctx->error, r->pool, ev->data.data,
-                                      ev->data.len);
+        if (ctx->edited.failed) {
+            return NGX_ABORT;
+        }
     }
 
     if (ctx->answer.deltas != deltas) {
@@ -341,6 +344,56 @@ ngx_http_pulse_gateway_event(void *data, ngx_pulse_sse_event_t *ev)
     }
 
     return ngx_http_pulse_gateway_send(ctx, ev, action);
+}
+
+
+/*
+ * Before the first token an error may be said in another way, or not at all;
+ * after it, it is told, but for what only the studio owes.
+ */
+
+static ngx_uint_t
+ngx_http_pulse_gateway_event_failed(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_pulse_sse_event_t *ev, ngx_uint_t action)
+{
+    ngx_str_t               name, data;
+    ngx_pulse_buf_t         text;
+    ngx_http_request_t     *r;
+    ngx_pulse_chat_error_t  error;
+
+    r = ctx->request;
+
+    if (ngx_pulse_openai_error(&error, r->pool, ev->data.data, ev->data.len)
+        != NGX_OK)
+    {
+        return action;
+    }
+
+    ctx->error = error;
+
+    if (!error.quota || (ctx->answer.deltas == 0 && !ctx->committed)) {
+        return action;
+    }
+
+    ctx->edited.len = 0;
+
+    ngx_str_null(&name);
+    ngx_pulse_buf_init(&text, 0);
+    ngx_http_pulse_error_text(r, NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE, NULL,
+                              &text);
+
+    data.data = text.data;
+    data.len = text.len;
+
+    ngx_pulse_sse_write(&ctx->edited, &name, &data);
+
+    if (text.failed) {
+        ctx->edited.failed = 1;
+    }
+
+    ngx_pulse_buf_free(&text);
+
+    return NGX_PULSE_OPENAI_EDITED;
 }
 
 

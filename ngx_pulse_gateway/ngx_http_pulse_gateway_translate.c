@@ -156,7 +156,11 @@ ngx_http_pulse_gateway_translate_ended(ngx_http_pulse_gateway_ctx_t *ctx,
             return ngx_http_pulse_gateway_cut(ctx);
         }
 
-        text = *raw;
+        /* what the writer makes of an error that is our own business */
+
+        if (!ctx->answer.failed || !ctx->error.quota) {
+            text = *raw;
+        }
     }
 
     if (ctx->answer.done) {
@@ -348,7 +352,7 @@ ngx_http_pulse_gateway_translate_finish(ngx_http_pulse_gateway_ctx_t *ctx,
 
 ngx_int_t
 ngx_http_pulse_gateway_translate_error(ngx_http_pulse_gateway_ctx_t *ctx,
-    ngx_http_pulse_code_e code)
+    ngx_http_pulse_code_e code, const ngx_str_t *details)
 {
     ngx_int_t                  rc;
     ngx_str_t                  name, data;
@@ -361,6 +365,8 @@ ngx_http_pulse_gateway_translate_error(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_pulse_buf_init(&text, 0);
     ngx_str_null(&name);
 
+    ngx_http_pulse_error_text(ctx->request, code, details, &text);
+
     if (ctx->dialect == NGX_PULSE_DIALECT_RESPONSES) {
 
         /* its error events are numbered as all others are */
@@ -368,17 +374,20 @@ ngx_http_pulse_gateway_translate_error(ngx_http_pulse_gateway_ctx_t *ctx,
         ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
 
         ev.type = NGX_PULSE_ANSWER_ERROR;
-        ev.error.message = ngx_http_pulse_code_message(ctx->request, code);
-        ev.error.code = *ngx_http_pulse_code_name(code);
-        ngx_str_set(&ev.error.type, "server_error");
+
+        if (text.failed
+            || ngx_pulse_openai_error(&ev.error, ctx->request->pool,
+                                      text.data, text.len)
+               != NGX_OK)
+        {
+            text.failed = 1;
+        }
 
         dialect = ngx_http_pulse_gateway_dialect(ctx->dialect);
         dialect->write_event(ctx->writer, ctx->conversation, &ev,
                              &ctx->edited);
 
     } else {
-        ngx_http_pulse_error_text(ctx->request, code, NULL, &text);
-
         data.data = text.data;
         data.len = text.len;
 

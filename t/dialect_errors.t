@@ -183,27 +183,37 @@ my %event = (
                                   sequence_number => 99 } },
 );
 
-for my $from (@dialects) {
-    my $whole = answer($from, { text => 'half of it' }, stream => 1);
-    my ($name, $data) = $event{$from}->();
-    my @events = split /(?<=\n\n)/, $whole->{body};
-    my $half = join '', @events[0 .. 4];
+# a stream that begins well and ends as one of these says; the event that
+# tells the client of it, and the client's answer
 
-    $whole->{body} = $half . (defined $name ? "event: $name\n" : '')
+sub ends {
+    my ($from, $to, $event) = @_;
+
+    my $whole = answer($from, { text => 'half of it' }, stream => 1);
+    my ($name, $data) = $event->();
+    my @events = split /(?<=\n\n)/, $whole->{body};
+
+    $whole->{body} = join('', @events[0 .. 4])
+                     . (defined $name ? "event: $name\n" : '')
                      . 'data: ' . JSON::PP->new->encode($data) . "\n\n";
 
+    $replay->play($whole);
+
+    my $reply = ask($to, $nginx->port, $key, stream => 1,
+                    model => "$from-stream-1");
+    my ($error) = grep { $_->{json}
+                         && ($_->{json}{error}
+                             || ($_->{json}{type} // '')
+                                =~ /^error$|failed$/) }
+                  sse_events($reply->{body});
+
+    return ($error, $reply);
+}
+
+for my $from (@dialects) {
     for my $to (Pulse::Matrix::clients()) {
         my $name = "an error in a stream of $from to $to";
-
-        $replay->play($whole);
-
-        my $reply = ask($to, $nginx->port, $key, stream => 1,
-                        model => "$from-stream-1");
-        my ($error) = grep { $_->{json}
-                             && ($_->{json}{error}
-                                 || ($_->{json}{type} // '')
-                                    =~ /^error$|failed$/) }
-                      sse_events($reply->{body});
+        my ($error, $reply) = ends($from, $to, $event{$from});
 
         $matrix->seen($to, $from, 'stream', 'pass')
             if is($reply->{status}, 200, "$name: it began")
@@ -214,6 +224,37 @@ for my $from (@dialects) {
                 || diag substr $reply->{body}, -500;
     }
 }
+
+# what the studio owes is none of its users' business
+
+my %owed = (
+    openai => sub { undef, { error => { message => 'why not pay',
+                     type => 'insufficient_quota',
+                     code => 'insufficient_quota' } } },
+    anthropic => sub { 'error', { type => 'error', error => {
+                     type => 'billing_error', message => 'why not pay' } } },
+    gemini => sub { undef, { error => { code => 402, status => 'UNKNOWN',
+                     message => 'why not pay' } } },
+    responses => sub { 'error', { type => 'error', sequence_number => 99,
+                     code => 'insufficient_quota',
+                     message => 'why not pay' } },
+);
+
+for my $from (@dialects) {
+    for my $to (Pulse::Matrix::clients()) {
+        my $name = "money in a stream of $from to $to";
+        my ($error, $reply) = ends($from, $to, $owed{$from});
+
+        ok($reply->{complete}, "$name: has an end");
+        ok($error, "$name: is told") or diag $reply->{body};
+        unlike($reply->{body}, qr/why not pay|insufficient_quota|billing/,
+               "$name: not of what");
+        like($reply->{body}, qr/UNAVAILABLE|not available now/,
+             "$name: as of a provider that is not there");
+        is(understood($to, $reply, 1), undef, "$name: not taken for whole");
+    }
+}
+
 
 # without recordings there is nothing behind their row
 

@@ -195,6 +195,9 @@ for my $dialect (sort keys %asked) {
         like($reply->{body}, qr/"error"|"response.failed"/,
              "$name: of an error");
         ok($reply->{complete}, "$name: a clean end");
+
+        like($reply->{body}, qr/\bbad\b/, "$name: in the provider's words")
+            if ($failure->{status} // 0) == 400;
     }
 }
 

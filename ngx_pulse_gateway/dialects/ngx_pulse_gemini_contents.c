@@ -705,33 +705,44 @@ ngx_pulse_gemini_read_raw(ngx_pulse_gemini_request_t *rq,
 }
 
 
-/* by the id, else the first call of that name that still waits */
+/* by the id, of that name before others; else the first call of that name
+ * that still waits */
 
 static ngx_pulse_part_t *
 ngx_pulse_gemini_answered(ngx_pulse_gemini_request_t *rq, const ngx_str_t *id,
     const ngx_str_t *name)
 {
+    ngx_uint_t                    same, named;
     ngx_pulse_part_t             *call;
-    ngx_pulse_gemini_waiting_t  **p, **found;
+    ngx_pulse_gemini_waiting_t  **p, **found, **first;
 
     found = NULL;
+    first = NULL;
 
     for (p = &rq->waiting; *p; p = &(*p)->next) {
         call = (*p)->call;
 
-        if (id->len && call->id.len == id->len
-            && ngx_memcmp(call->id.data, id->data, id->len) == 0)
-        {
+        same = (id->len && call->id.len == id->len
+                && ngx_memcmp(call->id.data, id->data, id->len) == 0);
+
+        named = (call->name.len == name->len
+                 && ngx_memcmp(call->name.data, name->data, name->len) == 0);
+
+        if (same && named) {
             found = p;
             break;
         }
 
-        if (found == NULL && call->name.len == name->len
-            && ngx_memcmp(call->name.data, name->data, name->len) == 0)
-        {
+        if (same && found == NULL) {
             found = p;
         }
+
+        if (named && first == NULL) {
+            first = p;
+        }
     }
+
+    found = found ? found : first;
 
     if (found == NULL) {
         return NULL;

@@ -282,6 +282,20 @@ test_links(void)
     check_str(&part->next->content->text, "{\"x\":\"y z\"}");
     check_str(&part->next->next->id, "a");
 
+    /* of two calls with one id the one of that name */
+
+    test_read(&cv, pool,
+        "{\"contents\":[{\"role\":\"model\",\"parts\":["
+        "{\"functionCall\":{\"name\":\"f\",\"id\":\"a\"}},"
+        "{\"functionCall\":{\"name\":\"g\",\"id\":\"a\"}}]},{\"parts\":["
+        "{\"functionResponse\":{\"name\":\"g\",\"id\":\"a\"}},"
+        "{\"functionResponse\":{\"name\":\"h\",\"id\":\"a\"}}]}]}");
+
+    part = cv.turns->next->parts;
+
+    check_str(&part->name, "g");
+    check_str(&part->next->name, "f");
+
     ngx_destroy_pool(pool);
     unit_case(NULL);
 }
