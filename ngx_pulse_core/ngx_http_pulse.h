@@ -56,6 +56,7 @@ typedef enum {
     NGX_HTTP_PULSE_PROVIDER_ERROR,
     NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE,
     NGX_HTTP_PULSE_STORE_UNAVAILABLE,
+    NGX_HTTP_PULSE_SERVICE_UNAVAILABLE,
     NGX_HTTP_PULSE_GATEWAY_TIMEOUT,
     NGX_HTTP_PULSE_NCODES
 } ngx_http_pulse_code_e;
@@ -174,6 +175,10 @@ ngx_int_t ngx_http_pulse_invalid(ngx_http_request_t *r, const char *pointer,
 /* For phase handlers: sends the error, finalizes, returns NGX_DONE. */
 ngx_int_t ngx_http_pulse_refuse(ngx_http_request_t *r,
     ngx_http_pulse_code_e code, const ngx_str_t *details);
+
+/* Takes note that an error is answered by somebody else, for the access log
+ * and pulse_errors_total; done already where these functions answer it. */
+void ngx_http_pulse_verdict(ngx_http_request_t *r, ngx_http_pulse_code_e code);
 
 /* The body of that error alone, for an error event inside a stream. */
 void ngx_http_pulse_error_text(ngx_http_request_t *r,

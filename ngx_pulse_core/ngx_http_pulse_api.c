@@ -697,9 +697,10 @@ ngx_http_pulse_api_failed(ngx_http_request_t *r, ngx_pulse_pg_result_t *res,
 static ngx_int_t
 ngx_http_pulse_error_handler(ngx_http_request_t *r)
 {
-    ngx_uint_t              status;
-    ngx_http_pulse_page_t  *page;
-    ngx_http_pulse_code_e   code;
+    ngx_uint_t                status;
+    ngx_http_pulse_page_t    *page;
+    ngx_http_pulse_code_e     code;
+    ngx_http_pulse_record_t  *record;
 
     status = r->err_status;
 
@@ -714,6 +715,16 @@ ngx_http_pulse_error_handler(ngx_http_request_t *r)
             status = page->answer;
             break;
         }
+    }
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record && record->code == NGX_HTTP_PULSE_SERVICE_UNAVAILABLE) {
+
+        /* 502 and 504 were of a part of our own, which says so */
+
+        code = record->code;
+        status = 0;
     }
 
     /* with none here ngx_http_send_header() sends the code's status */

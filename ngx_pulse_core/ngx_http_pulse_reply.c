@@ -187,6 +187,11 @@ static ngx_http_pulse_error_t  ngx_http_pulse_errors[] = {
         "Your account cannot be read for the moment. Try again soon; nothing"
         " was charged." } },
 
+    { 503, 5, ngx_string("SERVICE_UNAVAILABLE"),
+      "service_unavailable_error", "overloaded_error", "UNAVAILABLE",
+      { "هذه الخدمة غير متاحة الآن. أعد المحاولة بعد قليل.",
+        "This part of the studio is not available now. Try again soon." } },
+
     { 504, 0, ngx_string("GATEWAY_TIMEOUT"),
       "server_error", "timeout_error", "DEADLINE_EXCEEDED",
       { "لم يُجب مزوّد النموذج في الوقت المحدد. أعد المحاولة أو اختصر الطلب.",
@@ -222,6 +227,7 @@ static ngx_pulse_metric_t  ngx_http_pulse_error_metrics[] = {
     ngx_http_pulse_error_metric("PROVIDER_ERROR"),
     ngx_http_pulse_error_metric("PROVIDER_UNAVAILABLE"),
     ngx_http_pulse_error_metric("STORE_UNAVAILABLE"),
+    ngx_http_pulse_error_metric("SERVICE_UNAVAILABLE"),
     ngx_http_pulse_error_metric("GATEWAY_TIMEOUT")
 };
 
@@ -291,17 +297,15 @@ ngx_http_pulse_error(ngx_http_request_t *r, ngx_http_pulse_code_e code,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    record->code = code;
-
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "pulse reply: %V, details:%d",
                    ngx_http_pulse_code_name(code), details != NULL);
 
+    ngx_http_pulse_verdict(r, code);
+
     if (ngx_http_pulse_error_headers(r, record, details) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ngx_pulse_metric_add(&ngx_http_pulse_error_metrics[code - 1], 1);
 
     ngx_http_pulse_error_text(r, code, details, b);
 
@@ -334,6 +338,21 @@ ngx_http_pulse_invalid(ngx_http_request_t *r, const char *pointer,
     ngx_pulse_buf_free(&b);
 
     return rc;
+}
+
+
+void
+ngx_http_pulse_verdict(ngx_http_request_t *r, ngx_http_pulse_code_e code)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record) {
+        record->code = code;
+    }
+
+    ngx_pulse_metric_add(&ngx_http_pulse_error_metrics[code - 1], 1);
 }
 
 

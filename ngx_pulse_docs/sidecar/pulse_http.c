@@ -2,9 +2,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include "ngx_pulse_id.h"
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
+#include "pulse_reply.h"
+#include "pulse_worker.h"
 
 
 #define PULSE_HTTP_BACKLOG      511
@@ -20,8 +23,11 @@ static enum MHD_Result pulse_http_access(void *cls,
 static pulse_http_request_t *pulse_http_create(
     struct MHD_Connection *connection, pulse_http_route_t *routes,
     const char *method, const char *path);
-static pulse_http_handler_pt pulse_http_find(pulse_http_route_t *routes,
-    const char *method, const char *path);
+static void pulse_http_find(pulse_http_request_t *r,
+    pulse_http_route_t *routes, const char *method, const char *path);
+static ngx_uint_t pulse_http_match(pulse_http_request_t *r,
+    const char *pattern, const char *path);
+static enum MHD_Result pulse_http_work(pulse_http_request_t *r);
 static enum MHD_Result pulse_http_not_found(pulse_http_request_t *r);
 static enum MHD_Result pulse_http_not_allowed(pulse_http_request_t *r);
 static void pulse_http_completed(void *cls, struct MHD_Connection *connection,
@@ -70,6 +76,7 @@ pulse_http_stop(struct MHD_Daemon *daemon, const char *path)
     /* a suspended connection would never end */
 
     pulse_pacer_stop();
+    pulse_worker_stop();
 
     MHD_stop_daemon(daemon);
 
@@ -160,13 +167,63 @@ pulse_http_access(void *cls, struct MHD_Connection *connection,
         return MHD_YES;
     }
 
+    if (r->done) {
+        return r->response ? pulse_http_queue(r, r->status, r->response)
+                           : MHD_NO;
+    }
+
     if (r->too_large) {
+
+        if (r->studio) {
+            return pulse_reply_error(r, pulse_reply_too_large, NULL);
+        }
+
         return pulse_http_error(r, MHD_HTTP_CONTENT_TOO_LARGE,
                                 "invalid_request_error", NULL, NULL,
                                 "The request is too large.");
     }
 
-    return r->handler(r);
+    if (!r->work) {
+        return r->handler(r);
+    }
+
+    /* all that works is somebody's, and nginx says whose */
+
+    if (r->user.len == 0) {
+        return pulse_reply_error(r, pulse_reply_not_found, NULL);
+    }
+
+    return pulse_http_work(r);
+}
+
+
+/* Suspended before a worker can take it up again: this thread goes on with
+ * its other connections. */
+
+static enum MHD_Result
+pulse_http_work(pulse_http_request_t *r)
+{
+    MHD_suspend_connection(r->connection);
+
+    r->suspended = 1;
+
+    if (pulse_worker_add(r) != NGX_OK) {
+        pulse_http_resume(r, pulse_reply_error(r, pulse_reply_busy, NULL));
+    }
+
+    return MHD_YES;
+}
+
+
+void
+pulse_http_resume(pulse_http_request_t *r, enum MHD_Result rc)
+{
+    /* without a response the connection is closed: there was no memory */
+
+    r->done = 1;
+    r->suspended = 0;
+
+    MHD_resume_connection(r->connection);
 }
 
 
@@ -194,41 +251,92 @@ pulse_http_create(struct MHD_Connection *connection,
 
     r->connection = connection;
     r->pool = pool;
-    r->handler = pulse_http_find(routes, method, path);
+
+    pulse_http_find(r, routes, method, path);
+    pulse_reply_identity(r);
 
     return r;
 }
 
 
-static pulse_http_handler_pt
-pulse_http_find(pulse_http_route_t *routes, const char *method,
-    const char *path)
+static void
+pulse_http_find(pulse_http_request_t *r, pulse_http_route_t *routes,
+    const char *method, const char *path)
 {
-    pulse_http_route_t     *route;
-    pulse_http_handler_pt   handler;
+    size_t               len;
+    pulse_http_route_t  *route;
 
-    handler = pulse_http_not_found;
+    r->handler = pulse_http_not_found;
+    r->studio = (strncmp(path, "/demo/", 6) != 0);
 
     for (route = routes; route->path; route++) {
 
-        if (strcmp(route->path, path) != 0) {
+        if (!pulse_http_match(r, route->path, path)) {
             continue;
         }
 
         if (strcmp(route->method, method) == 0) {
-            return route->handler;
+            r->handler = route->handler;
+            r->work = route->work;
+            return;
         }
 
-        handler = pulse_http_not_allowed;
+        r->handler = pulse_http_not_allowed;
+
+        len = strlen(r->allow);
+
+        snprintf(r->allow + len, sizeof(r->allow) - len, "%s%s",
+                 len ? ", " : "", route->method);
+    }
+}
+
+
+static ngx_uint_t
+pulse_http_match(pulse_http_request_t *r, const char *pattern,
+    const char *path)
+{
+    size_t       prefix;
+    ngx_str_t    id;
+    const char  *p;
+
+    p = strstr(pattern, "{id}");
+
+    if (p == NULL) {
+        return strcmp(pattern, path) == 0;
     }
 
-    return handler;
+    prefix = p - pattern;
+    p += sizeof("{id}") - 1;
+
+    if (strncmp(pattern, path, prefix) != 0
+        || strlen(path) != prefix + 36 + strlen(p)
+        || strcmp(path + prefix + 36, p) != 0)
+    {
+        return 0;
+    }
+
+    id.data = (u_char *) path + prefix;
+    id.len = 36;
+
+    if (!ngx_pulse_uuid_valid(&id)) {
+        return 0;
+    }
+
+    /* the path lives as long as its connection's header */
+
+    r->id = id;
+
+    return 1;
 }
 
 
 static enum MHD_Result
 pulse_http_not_found(pulse_http_request_t *r)
 {
+    if (r->studio) {
+        return pulse_reply_error(r, pulse_reply_not_found, NULL);
+    }
+
     return pulse_http_error(r, MHD_HTTP_NOT_FOUND, "invalid_request_error",
                             NULL, NULL, "There is nothing here.");
 }
@@ -237,6 +345,10 @@ pulse_http_not_found(pulse_http_request_t *r)
 static enum MHD_Result
 pulse_http_not_allowed(pulse_http_request_t *r)
 {
+    if (r->studio) {
+        return pulse_reply_error(r, pulse_reply_not_allowed, NULL);
+    }
+
     return pulse_http_error(r, MHD_HTTP_METHOD_NOT_ALLOWED,
                             "invalid_request_error", NULL, NULL,
                             "The method is not allowed here.");
@@ -246,12 +358,22 @@ pulse_http_not_allowed(pulse_http_request_t *r)
 enum MHD_Result
 pulse_http_reply(pulse_http_request_t *r, unsigned status, ngx_pulse_buf_t *b)
 {
-    enum MHD_Result       rc;
+    struct MHD_Response  *response;
+
+    response = pulse_http_response(b);
+
+    return response ? pulse_http_queue(r, status, response) : MHD_NO;
+}
+
+
+struct MHD_Response *
+pulse_http_response(ngx_pulse_buf_t *b)
+{
     struct MHD_Response  *response;
 
     if (b->failed) {
         ngx_pulse_buf_free(b);
-        return MHD_NO;
+        return NULL;
     }
 
     /* from here on the bytes are the response's */
@@ -260,7 +382,7 @@ pulse_http_reply(pulse_http_request_t *r, unsigned status, ngx_pulse_buf_t *b)
                                                MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         ngx_pulse_buf_free(b);
-        return MHD_NO;
+        return NULL;
     }
 
     b->data = NULL;
@@ -268,11 +390,58 @@ pulse_http_reply(pulse_http_request_t *r, unsigned status, ngx_pulse_buf_t *b)
 
     MHD_add_response_header(response, "Content-Type", "application/json");
 
+    return response;
+}
+
+
+enum MHD_Result
+pulse_http_queue(pulse_http_request_t *r, unsigned status,
+    struct MHD_Response *response)
+{
+    enum MHD_Result  rc;
+
+    if (r->suspended) {
+
+        /* a worker's: the connection is another thread's */
+
+        r->response = response;
+        r->status = status;
+
+        return MHD_YES;
+    }
+
     rc = MHD_queue_response(r->connection, status, response);
 
     MHD_destroy_response(response);
+    r->response = NULL;
 
     return rc;
+}
+
+
+ngx_str_t
+pulse_http_header(pulse_http_request_t *r, const char *name)
+{
+    ngx_str_t  value;
+
+    value.data = (u_char *) MHD_lookup_connection_value(r->connection,
+                                                        MHD_HEADER_KIND, name);
+    value.len = value.data ? strlen((char *) value.data) : 0;
+
+    return value;
+}
+
+
+ngx_str_t
+pulse_http_arg(pulse_http_request_t *r, const char *name)
+{
+    ngx_str_t  value;
+
+    value.data = (u_char *) MHD_lookup_connection_value(r->connection,
+                                                MHD_GET_ARGUMENT_KIND, name);
+    value.len = value.data ? strlen((char *) value.data) : 0;
+
+    return value;
 }
 
 

@@ -7,9 +7,11 @@
 #include <ngx_core.h>
 #include <microhttpd.h>
 #include "ngx_pulse_buf.h"
+#include "pulse_store.h"
 
 
-#define PULSE_HTTP_MAX_BODY  (4 * 1024 * 1024)
+#define PULSE_HTTP_MAX_BODY   (4 * 1024 * 1024)
+#define PULSE_HTTP_MAX_ALLOW  64
 
 
 /*
@@ -25,18 +27,38 @@ struct pulse_http_request_s {
     struct MHD_Connection  *connection;
     ngx_pool_t             *pool;
     ngx_pulse_buf_t         body;
+    ngx_str_t               id;             /* of the path, or empty */
     pulse_http_handler_pt   handler;
     void                   *ctx;            /* of the handler */
+
+    /* who asks, as nginx says; pulse_reply.h */
+
+    ngx_str_t               user;
+    unsigned                arabic:1;
+
+    /* where a worker runs the handler; pulse_worker.h */
+
+    pulse_store_t          *store;
+    pulse_http_request_t   *next;
+    struct MHD_Response    *response;       /* waits for its thread */
+    unsigned                status;
+    unsigned                work:1;
+    unsigned                suspended:1;
+    unsigned                done:1;
+
+    unsigned                studio:1;       /* the studio's envelope */
     unsigned                too_large:1;
+    char                    allow[PULSE_HTTP_MAX_ALLOW];
 };
 
 
-/* A table ends with path NULL. */
+/* A table ends with path NULL.  "{id}" in a path stands for a UUID. */
 
 typedef struct {
     const char             *method;
     const char             *path;
     pulse_http_handler_pt   handler;
+    unsigned                work:1;         /* not for this thread */
 } pulse_http_route_t;
 
 
@@ -51,6 +73,21 @@ void pulse_http_stop(struct MHD_Daemon *daemon, const char *path);
 /* Sends a JSON text; "b" is empty afterwards. */
 enum MHD_Result pulse_http_reply(pulse_http_request_t *r, unsigned status,
     ngx_pulse_buf_t *b);
+
+/* The same in two steps, for answers with headers of their own: NULL without
+ * memory, and what is made goes with pulse_http_queue(). */
+struct MHD_Response *pulse_http_response(ngx_pulse_buf_t *b);
+enum MHD_Result pulse_http_queue(pulse_http_request_t *r, unsigned status,
+    struct MHD_Response *response);
+
+/* Takes up a request that a worker is done with. */
+void pulse_http_resume(pulse_http_request_t *r, enum MHD_Result rc);
+
+/* A header of the request, or len 0. */
+ngx_str_t pulse_http_header(pulse_http_request_t *r, const char *name);
+
+/* An argument of the query, decoded, or len 0. */
+ngx_str_t pulse_http_arg(pulse_http_request_t *r, const char *name);
 
 /* An error as OpenAI writes it; "param" and "code" may be NULL. */
 enum MHD_Result pulse_http_error(pulse_http_request_t *r, unsigned status,

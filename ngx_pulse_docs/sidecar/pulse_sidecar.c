@@ -3,17 +3,23 @@
 #include <signal.h>
 #include <stdio.h>
 #include "pulse_demo.h"
+#include "pulse_documents.h"
+#include "pulse_files.h"
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
 #include "pulse_work.h"
+#include "pulse_worker.h"
 
 
 #define PULSE_SIDECAR_THREADS  4
+#define PULSE_SIDECAR_PLAIN    4        /* routes that need no files */
 
 
 typedef struct {
     const char          *listen;
+    const char          *files;             /* NULL: no documents */
+    const char          *files_key;
     pulse_work_conf_t    work;
 } pulse_sidecar_conf_t;
 
@@ -21,15 +27,21 @@ typedef struct {
 static int pulse_sidecar_options(int argc, char **argv,
     pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals);
+static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
 static enum MHD_Result pulse_sidecar_health(pulse_http_request_t *r);
 
 
 static pulse_http_route_t  pulse_sidecar_routes[] = {
-    { "GET", "/health", pulse_sidecar_health },
-    { "GET", "/demo/v1/models", pulse_demo_models },
-    { "POST", "/demo/v1/chat/completions", pulse_demo_chat },
-    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings },
-    { NULL, NULL, NULL }
+    { "GET", "/health", pulse_sidecar_health, 0 },
+    { "GET", "/demo/v1/models", pulse_demo_models, 0 },
+    { "POST", "/demo/v1/chat/completions", pulse_demo_chat, 0 },
+    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0 },
+    { "POST", "/v1/cv/generate", pulse_documents_cv, 1 },
+    { "GET", "/v1/files", pulse_files_list, 1 },
+    { "GET", "/v1/files/{id}", pulse_files_get, 1 },
+    { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url, 1 },
+    { "DELETE", "/v1/files/{id}", pulse_files_delete, 1 },
+    { NULL, NULL, NULL, 0 }
 };
 
 
@@ -37,6 +49,8 @@ static const char  pulse_sidecar_usage[] =
     "usage: pulse-sidecar --listen SOCKET [--database INFO]\n"
     "                     [--mail-dir DIR] [--mail-templates DIR]\n"
     "                     [--mail-from ADDRESS] [--lease-ttl INTERVAL]\n"
+    "                     [--files DIR] [--files-key FILE]\n"
+    "                     [--files-keep INTERVAL]\n"
     "\n"
     "  --listen          unix socket to make and serve on\n"
     "  --database        libpq keywords or URI; else $PULSE_DATABASE\n"
@@ -44,7 +58,12 @@ static const char  pulse_sidecar_usage[] =
     "                    sign-in links are logged\n"
     "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"
     "  --mail-from       sender of the mail\n"
-    "  --lease-ttl       after which a silent node's leases are taken back\n";
+    "  --lease-ttl       after which a silent node's leases are taken back\n"
+    "  --files           where people's files are kept; without it there are\n"
+    "                    no documents\n"
+    "  --files-key       key of links, made if there is none, DIR.key by\n"
+    "                    default\n"
+    "  --files-keep      after which files are removed, 30 days by default\n";
 
 
 int
@@ -98,6 +117,9 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
         { "mail-templates", required_argument, NULL, 't' },
         { "mail-from", required_argument, NULL, 'f' },
         { "lease-ttl", required_argument, NULL, 'e' },
+        { "files", required_argument, NULL, 'F' },
+        { "files-key", required_argument, NULL, 'K' },
+        { "files-keep", required_argument, NULL, 'k' },
         { NULL, 0, NULL, 0 }
     };
 
@@ -130,6 +152,18 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
             conf->work.lease_ttl = optarg;
             break;
 
+        case 'F':
+            conf->files = optarg;
+            break;
+
+        case 'K':
+            conf->files_key = optarg;
+            break;
+
+        case 'k':
+            pulse_files_keep(optarg);
+            break;
+
         case -1:
             return (conf->listen && conf->work.conninfo && optind == argc
                     && strchr(conf->work.outbox.from, '@'))
@@ -148,7 +182,16 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     int                 rc, signo;
     struct MHD_Daemon  *daemon;
 
+    if (pulse_sidecar_documents(conf) != 0) {
+        return 1;
+    }
+
     rc = pulse_pacer_start(PULSE_DEMO_TICK);
+
+    if (rc == 0) {
+        rc = pulse_worker_start(conf->work.conninfo);
+    }
+
     if (rc != 0) {
         pulse_log(PULSE_LOG_ERR, "pulse sidecar: cannot start a thread: %s",
                   strerror(rc));
@@ -178,6 +221,46 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 
     pulse_http_stop(daemon, conf->listen);
     pulse_work_stop();
+    pulse_documents_done();
+
+    return 0;
+}
+
+
+static int
+pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
+{
+    char         name[NGX_MAX_PATH];
+    const char  *key;
+
+    if (conf->files == NULL) {
+        pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: there are no documents:"
+                  " there is no --files");
+
+        pulse_sidecar_routes[PULSE_SIDECAR_PLAIN].path = NULL;
+        return 0;
+    }
+
+    key = conf->files_key;
+
+    if (key == NULL) {
+        snprintf(name, sizeof(name), "%s.key", conf->files);
+        key = name;
+    }
+
+    if (pulse_shelf_open(conf->files, key) != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: files cannot be kept in"
+                  " \"%s\" with the key \"%s\": %s", conf->files, key,
+                  strerror(errno));
+        return -1;
+    }
+
+    if (pulse_documents_init() != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: no memory for documents");
+        return -1;
+    }
+
+    conf->work.files = 1;
 
     return 0;
 }

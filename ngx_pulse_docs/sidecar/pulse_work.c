@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
+#include "pulse_files.h"
 #include "pulse_log.h"
 #include "pulse_work.h"
 
@@ -41,6 +42,7 @@ static ngx_int_t pulse_work_wait(pulse_work_t *w, int64_t timeout);
 static ngx_int_t pulse_work_outbox(pulse_work_t *w);
 static ngx_int_t pulse_work_leases(pulse_work_t *w);
 static ngx_int_t pulse_work_tidy(pulse_work_t *w);
+static ngx_int_t pulse_work_files(pulse_work_t *w);
 static int64_t pulse_work_now(void);
 
 
@@ -50,6 +52,7 @@ static pulse_work_task_t  pulse_work_tasks[] = {
     { "outbox", PULSE_WORK_POLL, pulse_work_outbox, 0 },
     { "leases", 5000, pulse_work_leases, 0 },
     { "tidy", 600000, pulse_work_tidy, 0 },
+    { "files", 600000, pulse_work_files, 0 },
     { NULL, 0, NULL, 0 }
 };
 
@@ -298,6 +301,13 @@ static ngx_int_t
 pulse_work_tidy(pulse_work_t *w)
 {
     return pulse_store_run(&w->store, "SELECT outbox_sweep()");
+}
+
+
+static ngx_int_t
+pulse_work_files(pulse_work_t *w)
+{
+    return w->conf->files ? pulse_files_sweep(&w->store) : NGX_OK;
 }
 
 

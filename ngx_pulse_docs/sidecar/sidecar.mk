@@ -18,7 +18,7 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_GNU_SOURCE \
     -pthread $(PULSE_CFLAGS) $(addprefix -I,$(NGX_HEADERS)/core \
     $(NGX_HEADERS)/event $(NGX_HEADERS)/event/modules $(NGX_HEADERS)/os/unix \
-    $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth $(SIDECAR) \
+    $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth ngx_pulse_docs $(SIDECAR) \
     $(SIDECAR)/documents $(shell pg_config --includedir)) \
     $(DOCUMENT_CFLAGS)
 
@@ -27,21 +27,25 @@ PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_token \
 
 DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 
-SIDECAR_SRCS = $(PURE) pulse_sidecar pulse_log pulse_http pulse_pacer \
-    pulse_demo pulse_answer pulse_embedding pulse_work pulse_outbox pulse_mail
+SIDECAR_SRCS = $(PURE) $(DOCUMENTS) ngx_pulse_link pulse_sidecar pulse_log \
+    pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo pulse_answer \
+    pulse_embedding pulse_work pulse_outbox pulse_mail pulse_shelf \
+    pulse_files pulse_documents
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_migrate pulse_people pulse_keyring
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
-    ngx_pulse_auth/ngx_pulse_*.h $(SIDECAR)/*.h \
+    ngx_pulse_auth/ngx_pulse_*.h ngx_pulse_docs/*.h $(SIDECAR)/*.h \
     $(SIDECAR)/documents/*.h)
 
-vpath %.c ngx_pulse_core ngx_pulse_auth $(SIDECAR) $(SIDECAR)/documents
+vpath %.c ngx_pulse_core ngx_pulse_auth ngx_pulse_docs $(SIDECAR) \
+    $(SIDECAR)/documents
 
 sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lcrypto -lz -lm
+	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lcrypto -lz -lm \
+	    -lmagic $(DOCUMENT_LIBS)
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"

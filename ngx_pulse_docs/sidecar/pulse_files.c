@@ -1,0 +1,542 @@
+
+#include <time.h>
+#include "ngx_pulse_id.h"
+#include "pulse_files.h"
+#include "pulse_log.h"
+#include "pulse_reply.h"
+#include "pulse_worker.h"
+
+
+#define PULSE_FILES_NAME   120          /* bytes of a name, at most */
+#define PULSE_FILES_STRAY  3600         /* seconds before it is one */
+#define PULSE_FILES_BATCH  500
+
+
+typedef struct {
+    pulse_store_t    *store;
+    ngx_pulse_buf_t   ids;              /* as an array of Postgres */
+    ngx_uint_t        n;
+} pulse_files_sweep_t;
+
+
+static ngx_int_t pulse_files_insert(pulse_http_request_t *r,
+    pulse_files_t *file);
+static void pulse_files_sign(pulse_http_request_t *r, ngx_pulse_buf_t *b,
+    ngx_pulse_link_t *link, const u_char *id, const ngx_str_t *name);
+static enum MHD_Result pulse_files_json(pulse_http_request_t *r,
+    const char *text);
+static enum MHD_Result pulse_files_refused(pulse_http_request_t *r);
+static ngx_int_t pulse_files_expire(pulse_store_t *store);
+static ngx_int_t pulse_files_stray(void *ctx, const u_char *id,
+    ngx_uint_t quarantine);
+static ngx_int_t pulse_files_strays(pulse_files_sweep_t *sweep);
+
+
+static const char  *pulse_files_interval = "30 days";
+
+
+void
+pulse_files_keep(const char *interval)
+{
+    pulse_files_interval = interval;
+}
+
+
+enum MHD_Result
+pulse_files_add(pulse_http_request_t *r, pulse_files_t *file,
+    const ngx_pulse_buf_t *data, enum MHD_Result *rc)
+{
+    /* asked first: a file that no row will name is written for nothing */
+
+    if (pulse_worker_store(r) != NGX_OK) {
+        *rc = pulse_reply_error(r, pulse_reply_store, NULL);
+        return MHD_NO;
+    }
+
+    ngx_pulse_uuid7(file->id);
+    file->id[PULSE_SHELF_ID] = '\0';
+    file->size = data->len;
+
+    if (pulse_shelf_write(file->id, data->data, data->len) != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse files: %s cannot be written: %s",
+                  file->id, strerror(errno));
+
+        *rc = pulse_reply_error(r, pulse_reply_store, NULL);
+        return MHD_NO;
+    }
+
+    if (pulse_files_insert(r, file) == NGX_OK) {
+        return MHD_YES;
+    }
+
+    /* the row may be there for all that: then its file must stay, and the
+     * sweep finds out */
+
+    if (r->store->conn) {
+        (void) pulse_shelf_remove(file->id);
+    }
+
+    *rc = pulse_files_refused(r);
+
+    return MHD_NO;
+}
+
+
+static ngx_int_t
+pulse_files_insert(pulse_http_request_t *r, pulse_files_t *file)
+{
+    char         size[NGX_INT64_LEN + 1];
+    PGresult    *res;
+    const char  *params[7];
+
+    snprintf(size, sizeof(size), "%zu", file->size);
+
+    params[0] = (char *) file->id;
+    params[1] = (char *) r->user.data;
+    params[2] = file->kind;
+    params[3] = (char *) file->name.data;
+    params[4] = file->content_type;
+    params[5] = size;
+    params[6] = pulse_files_interval;
+
+    res = pulse_store_query(r->store,
+                            "SELECT file_add($1, $2, $3, 'ready', $4, $5, $6,"
+                            " $7)", 7, params);
+
+    PQclear(res);
+
+    return res ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_str_t
+pulse_files_name(pulse_http_request_t *r, const ngx_str_t *text,
+    const char *extension)
+{
+    size_t     i, len;
+    u_char     ch;
+    ngx_str_t  name;
+
+    name.data = ngx_pnalloc(r->pool, text->len + strlen(extension) + 1);
+    if (name.data == NULL) {
+        ngx_str_null(&name);
+        return name;
+    }
+
+    len = ngx_min(text->len, PULSE_FILES_NAME - strlen(extension));
+
+    /* not in the middle of a character */
+
+    while (len && len < text->len && (text->data[len] & 0xc0) == 0x80) {
+        len--;
+    }
+
+    for (i = 0; i < len; i++) {
+        ch = text->data[i];
+
+        name.data[i] = (ch < ' ' || ch == 0x7f || ch == '/' || ch == '\\'
+                        || (ch == '.' && i == 0))
+                       ? '_' : ch;
+    }
+
+    strcpy((char *) name.data + len, extension);
+    name.len = len + strlen(extension);
+
+    return name;
+}
+
+
+void
+pulse_files_link(pulse_http_request_t *r, ngx_pulse_buf_t *b,
+    const u_char *id, const ngx_str_t *name)
+{
+    u_char            expires[24];
+    ngx_pulse_link_t  link;
+
+    link.method = "GET";
+    link.expires = time(NULL) + PULSE_FILES_LINK;
+    link.size = -1;
+
+    ngx_pulse_buf_literal(b, "\"download_url\":");
+    pulse_files_sign(r, b, &link, id, name);
+
+    ngx_pulse_rfc3339(expires, link.expires * 1000);
+
+    ngx_pulse_buf_literal(b, ",\"expires_at\":\"");
+    ngx_pulse_buf_append(b, expires, sizeof(expires));
+    ngx_pulse_buf_char(b, '"');
+}
+
+
+void
+pulse_files_upload_link(pulse_http_request_t *r, ngx_pulse_buf_t *b,
+    const u_char *id, int64_t size)
+{
+    ngx_str_t         none;
+    ngx_pulse_link_t  link;
+
+    ngx_str_null(&none);
+
+    link.method = "PUT";
+    link.expires = time(NULL) + PULSE_FILES_LINK;
+    link.size = size;
+
+    ngx_pulse_buf_literal(b, "\"upload_url\":");
+    pulse_files_sign(r, b, &link, id, &none);
+
+    ngx_pulse_buf_literal(b, ",\"method\":\"PUT\",\"expires_in\":");
+    ngx_pulse_buf_int(b, PULSE_FILES_LINK);
+}
+
+
+/* The address as a JSON string; what is signed is the path as nginx reads
+ * it. */
+
+static void
+pulse_files_sign(pulse_http_request_t *r, ngx_pulse_buf_t *b,
+    ngx_pulse_link_t *link, const u_char *id, const ngx_str_t *name)
+{
+    u_char           signature[NGX_PULSE_LINK_SIGNATURE_LEN];
+    ngx_str_t        base;
+    ngx_pulse_buf_t  path, url;
+
+    ngx_pulse_buf_init(&path, 0);
+    ngx_pulse_buf_init(&url, 0);
+
+    ngx_pulse_buf_literal(&path, "/files/");
+    ngx_pulse_buf_append(&path, id, PULSE_SHELF_ID);
+
+    base = pulse_http_header(r, "X-Pulse-Url");
+
+    ngx_pulse_buf_str(&url, &base);
+    ngx_pulse_buf_str(&url, &path);
+
+    if (name->len) {
+        ngx_pulse_buf_char(&path, '/');
+        ngx_pulse_buf_str(&path, name);
+
+        ngx_pulse_buf_char(&url, '/');
+        ngx_pulse_link_escape(&url, name);
+    }
+
+    link->path.data = path.data;
+    link->path.len = path.len;
+
+    if (path.failed
+        || ngx_pulse_link_sign(pulse_shelf_key(), link, signature) != NGX_OK)
+    {
+        b->failed = 1;
+    }
+
+    ngx_pulse_buf_literal(&url, "?expires=");
+    ngx_pulse_buf_int(&url, link->expires);
+
+    if (link->size != -1) {
+        ngx_pulse_buf_literal(&url, "&size=");
+        ngx_pulse_buf_int(&url, link->size);
+    }
+
+    ngx_pulse_buf_literal(&url, "&signature=");
+    ngx_pulse_buf_append(&url, signature, sizeof(signature));
+
+    ngx_pulse_buf_json(b, url.data, url.len);
+    b->failed |= url.failed;
+
+    ngx_pulse_buf_free(&path);
+    ngx_pulse_buf_free(&url);
+}
+
+
+PGresult *
+pulse_files_find(pulse_http_request_t *r, const char *sql,
+    enum MHD_Result *rc)
+{
+    char         id[PULSE_SHELF_ID + 1];
+    PGresult    *res;
+    const char  *params[2];
+
+    if (pulse_worker_store(r) != NGX_OK) {
+        *rc = pulse_reply_error(r, pulse_reply_store, NULL);
+        return NULL;
+    }
+
+    memcpy(id, r->id.data, PULSE_SHELF_ID);
+    id[PULSE_SHELF_ID] = '\0';
+
+    params[0] = (char *) r->user.data;
+    params[1] = id;
+
+    res = pulse_store_query(r->store, sql, 2, params);
+
+    if (res == NULL) {
+        *rc = pulse_files_refused(r);
+        return NULL;
+    }
+
+    if (PQntuples(res) == 0) {
+        PQclear(res);
+        *rc = pulse_reply_error(r, pulse_reply_not_found, NULL);
+        return NULL;
+    }
+
+    return res;
+}
+
+
+enum MHD_Result
+pulse_files_list(pulse_http_request_t *r)
+{
+    PGresult         *res;
+    ngx_str_t         cursor;
+    const char       *params[2];
+    enum MHD_Result   rc;
+
+    cursor = pulse_http_arg(r, "cursor");
+
+    if (cursor.data && !ngx_pulse_uuid_valid(&cursor)) {
+        return pulse_reply_field(r, "/cursor", "ليس مؤشرًا من هذه القائمة.",
+                                 "is no cursor of this list");
+    }
+
+    if (pulse_worker_store(r) != NGX_OK) {
+        return pulse_reply_error(r, pulse_reply_store, NULL);
+    }
+
+    params[0] = (char *) r->user.data;
+    params[1] = (char *) cursor.data;
+
+    res = pulse_store_query(r->store, "SELECT file_page($1, $2)", 2, params);
+
+    if (res == NULL) {
+        return pulse_files_refused(r);
+    }
+
+    rc = pulse_files_json(r, PQgetvalue(res, 0, 0));
+
+    PQclear(res);
+
+    return rc;
+}
+
+
+enum MHD_Result
+pulse_files_get(pulse_http_request_t *r)
+{
+    PGresult         *res;
+    enum MHD_Result   rc;
+
+    res = pulse_files_find(r, "SELECT file_json(f) FROM file_of($1, $2) f",
+                           &rc);
+
+    if (res) {
+        rc = pulse_files_json(r, PQgetvalue(res, 0, 0));
+        PQclear(res);
+    }
+
+    return rc;
+}
+
+
+enum MHD_Result
+pulse_files_signed_url(pulse_http_request_t *r)
+{
+    PGresult         *res;
+    ngx_str_t         name;
+    enum MHD_Result   rc;
+    ngx_pulse_buf_t   b;
+
+    res = pulse_files_find(r,
+                           "SELECT filename, size_bytes"
+                           "  FROM file_of($1, $2)"
+                           " WHERE status = 'ready'", &rc);
+    if (res == NULL) {
+        return rc;
+    }
+
+    name.data = (u_char *) PQgetvalue(res, 0, 0);
+    name.len = PQgetlength(res, 0, 0);
+
+    ngx_pulse_buf_init(&b, 0);
+
+    ngx_pulse_buf_char(&b, '{');
+    pulse_files_link(r, &b, r->id.data, &name);
+    ngx_pulse_buf_literal(&b, ",\"filename\":");
+    ngx_pulse_buf_json(&b, name.data, name.len);
+    ngx_pulse_buf_literal(&b, ",\"size_bytes\":");
+    ngx_pulse_buf_append(&b, (u_char *) PQgetvalue(res, 0, 1),
+                         PQgetlength(res, 0, 1));
+    ngx_pulse_buf_char(&b, '}');
+
+    PQclear(res);
+
+    return pulse_reply_data(r, MHD_HTTP_OK, &b);
+}
+
+
+enum MHD_Result
+pulse_files_delete(pulse_http_request_t *r)
+{
+    PGresult         *res;
+    enum MHD_Result   rc;
+
+    res = pulse_files_find(r,
+                           "DELETE FROM files WHERE user_id = $1 AND id = $2"
+                           " RETURNING json_build_object('file_id', id,"
+                           " 'deleted', true)", &rc);
+    if (res == NULL) {
+        return rc;
+    }
+
+    /* should this fail, the sweep finds a file without a row */
+
+    if (pulse_shelf_remove(r->id.data) != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse files: %.36s cannot be removed: %s",
+                  r->id.data, strerror(errno));
+    }
+
+    rc = pulse_files_json(r, PQgetvalue(res, 0, 0));
+
+    PQclear(res);
+
+    return rc;
+}
+
+
+static enum MHD_Result
+pulse_files_json(pulse_http_request_t *r, const char *text)
+{
+    ngx_pulse_buf_t  b;
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_append(&b, (u_char *) text, strlen(text));
+
+    return pulse_reply_data(r, MHD_HTTP_OK, &b);
+}
+
+
+static enum MHD_Result
+pulse_files_refused(pulse_http_request_t *r)
+{
+    pulse_log(PULSE_LOG_ERR, "pulse files: a statement failed: %s",
+              r->store->error);
+
+    return pulse_reply_error(r, pulse_reply_store, NULL);
+}
+
+
+ngx_int_t
+pulse_files_sweep(pulse_store_t *store)
+{
+    ngx_int_t            rc;
+    pulse_files_sweep_t  sweep;
+
+    if (pulse_files_expire(store) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    sweep.store = store;
+    sweep.n = 0;
+    ngx_pulse_buf_init(&sweep.ids, 0);
+
+    rc = pulse_shelf_walk(PULSE_FILES_STRAY, pulse_files_stray, &sweep);
+
+    if (rc != NGX_OK && store->conn && store->error[0] == '\0') {
+        snprintf(store->error, sizeof(store->error), "the files: %s",
+                 strerror(errno));
+    }
+
+    if (rc == NGX_OK && sweep.n) {
+        rc = pulse_files_strays(&sweep);
+    }
+
+    ngx_pulse_buf_free(&sweep.ids);
+
+    return rc;
+}
+
+
+static ngx_int_t
+pulse_files_expire(pulse_store_t *store)
+{
+    int        i, n;
+    PGresult  *res;
+
+    do {
+        res = pulse_store_query(store, "SELECT file_expire()", 0, NULL);
+        if (res == NULL) {
+            return NGX_ERROR;
+        }
+
+        n = PQntuples(res);
+
+        for (i = 0; i < n; i++) {
+            (void) pulse_shelf_remove((u_char *) PQgetvalue(res, i, 0));
+        }
+
+        PQclear(res);
+
+    } while (n);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_files_stray(void *ctx, const u_char *id, ngx_uint_t quarantine)
+{
+    pulse_files_sweep_t *sweep = ctx;
+
+    if (quarantine) {
+
+        /* nobody said in time that it is complete */
+
+        return pulse_shelf_discard(id);
+    }
+
+    ngx_pulse_buf_char(&sweep->ids, sweep->n ? ',' : '{');
+    ngx_pulse_buf_append(&sweep->ids, id, PULSE_SHELF_ID);
+
+    return (++sweep->n == PULSE_FILES_BATCH) ? pulse_files_strays(sweep)
+                                             : NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_files_strays(pulse_files_sweep_t *sweep)
+{
+    int          i, n;
+    PGresult    *res;
+    const char  *params[1];
+
+    ngx_pulse_buf_literal(&sweep->ids, "}\0");
+
+    if (sweep->ids.failed) {
+        errno = ENOMEM;
+        return NGX_ERROR;
+    }
+
+    params[0] = (char *) sweep->ids.data;
+
+    res = pulse_store_query(sweep->store, "SELECT file_strays($1)", 1, params);
+    if (res == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = PQntuples(res);
+
+    for (i = 0; i < n; i++) {
+        (void) pulse_shelf_remove((u_char *) PQgetvalue(res, i, 0));
+    }
+
+    if (n) {
+        pulse_log(PULSE_LOG_NOTICE, "pulse files: removed %d files that"
+                  " nobody has", n);
+    }
+
+    PQclear(res);
+
+    sweep->ids.len = 0;
+    sweep->n = 0;
+
+    return NGX_OK;
+}

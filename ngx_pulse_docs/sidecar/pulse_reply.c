@@ -1,0 +1,253 @@
+
+#include "ngx_pulse_id.h"
+#include "pulse_reply.h"
+
+
+typedef struct {
+    unsigned     status;
+    const char  *code;
+    const char  *message[2];        /* English, Arabic */
+} pulse_reply_code_t;
+
+
+static enum MHD_Result pulse_reply_refuse(pulse_http_request_t *r,
+    pulse_reply_e code, const char *message, const ngx_pulse_buf_t *details);
+static void pulse_reply_meta(pulse_http_request_t *r, ngx_pulse_buf_t *b);
+static void pulse_reply_text(ngx_pulse_buf_t *b, const char *text);
+
+
+static const pulse_reply_code_t  pulse_reply_codes[] = {
+
+    { MHD_HTTP_BAD_REQUEST, "INVALID_REQUEST",
+      { "The request is not valid. See the details for the field to mend.",
+        "الطلب غير صالح. راجع الحقل المذكور في التفاصيل ثم أعد الإرسال." } },
+
+    { MHD_HTTP_NOT_FOUND, "NOT_FOUND",
+      { "There is no such file or address.",
+        "لا يوجد ملف أو عنوان كهذا." } },
+
+    { MHD_HTTP_METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED",
+      { "This address does not take that method. The Allow header has those"
+        " it takes.",
+        "هذا العنوان لا يقبل طريقة الطلب المستخدمة. الطرق المقبولة في ترويسة"
+        " Allow." } },
+
+    { MHD_HTTP_CONTENT_TOO_LARGE, "REQUEST_TOO_LARGE",
+      { "The request is larger than allowed. Shorten or split it.",
+        "حجم الطلب أكبر من المسموح. قلّل المحتوى أو قسّمه." } },
+
+    { MHD_HTTP_INTERNAL_SERVER_ERROR, "INTERNAL_ERROR",
+      { "Something went wrong on our side. Try again; if it stays, send us"
+        " the trace id.",
+        "حدث خطأ غير متوقع من جانبنا. أعد المحاولة، وإن تكرر فراسلنا مع رقم"
+        " التتبع." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE",
+      { "Files cannot be kept or read for the moment. Try again soon.",
+        "تعذّر حفظ الملفات أو قراءتها مؤقتًا. أعد المحاولة بعد قليل." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE",
+      { "Too much is being made at the moment. Try again soon.",
+        "الخدمة مشغولة الآن. أعد المحاولة بعد قليل." } }
+};
+
+
+void
+pulse_reply_identity(pulse_http_request_t *r)
+{
+    ngx_str_t  locale;
+
+    r->user = pulse_http_header(r, "X-Pulse-User");
+    locale = pulse_http_header(r, "X-Pulse-Locale");
+
+    r->arabic = (locale.len != 2 || memcmp(locale.data, "en", 2) != 0);
+
+    /* what asks for somebody in particular goes nowhere without one */
+
+    if (!ngx_pulse_uuid_valid(&r->user)) {
+        ngx_str_null(&r->user);
+    }
+}
+
+
+enum MHD_Result
+pulse_reply_data(pulse_http_request_t *r, unsigned status,
+    ngx_pulse_buf_t *data)
+{
+    ngx_pulse_buf_t  b;
+
+    ngx_pulse_buf_init(&b, 0);
+
+    ngx_pulse_buf_literal(&b, "{\"data\":");
+    ngx_pulse_buf_str(&b, data);
+    ngx_pulse_buf_char(&b, ',');
+    pulse_reply_meta(r, &b);
+    ngx_pulse_buf_char(&b, '}');
+
+    b.failed |= data->failed;
+    ngx_pulse_buf_free(data);
+
+    return pulse_http_reply(r, status, &b);
+}
+
+
+enum MHD_Result
+pulse_reply_error(pulse_http_request_t *r, pulse_reply_e code,
+    const ngx_pulse_buf_t *details)
+{
+    return pulse_reply_refuse(r, code,
+                              pulse_reply_codes[code].message[r->arabic],
+                              details);
+}
+
+
+static enum MHD_Result
+pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
+    const char *message, const ngx_pulse_buf_t *details)
+{
+    ngx_pulse_buf_t            b;
+    struct MHD_Response       *response;
+    const pulse_reply_code_t  *row;
+
+    row = &pulse_reply_codes[code];
+
+    ngx_pulse_buf_init(&b, 0);
+
+    ngx_pulse_buf_literal(&b, "{\"error\":{\"code\":");
+    pulse_reply_text(&b, row->code);
+    ngx_pulse_buf_literal(&b, ",\"message\":");
+    pulse_reply_text(&b, message);
+    ngx_pulse_buf_literal(&b, ",\"details\":");
+
+    if (details) {
+        ngx_pulse_buf_str(&b, details);
+        b.failed |= details->failed;
+
+    } else {
+        ngx_pulse_buf_literal(&b, "{}");
+    }
+
+    ngx_pulse_buf_literal(&b, "},");
+    pulse_reply_meta(r, &b);
+    ngx_pulse_buf_char(&b, '}');
+
+    response = pulse_http_response(&b);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+
+    MHD_add_response_header(response, "X-Pulse-Code", row->code);
+
+    if (code == pulse_reply_not_allowed) {
+        MHD_add_response_header(response, "Allow", r->allow);
+    }
+
+    if (row->status == MHD_HTTP_SERVICE_UNAVAILABLE) {
+        MHD_add_response_header(response, "Retry-After", "5");
+    }
+
+    return pulse_http_queue(r, row->status, response);
+}
+
+
+enum MHD_Result
+pulse_reply_field(pulse_http_request_t *r, const char *pointer,
+    const char *arabic, const char *english)
+{
+    enum MHD_Result  rc;
+    ngx_pulse_buf_t  details;
+
+    ngx_pulse_buf_init(&details, 0);
+
+    ngx_pulse_buf_literal(&details, "{\"field\":");
+    pulse_reply_text(&details, pointer);
+    ngx_pulse_buf_literal(&details, ",\"reason\":");
+    pulse_reply_text(&details, english);
+    ngx_pulse_buf_char(&details, '}');
+
+    rc = pulse_reply_refuse(r, pulse_reply_invalid,
+                            r->arabic ? arabic : english, &details);
+
+    ngx_pulse_buf_free(&details);
+
+    return rc;
+}
+
+
+enum MHD_Result
+pulse_reply_form(pulse_http_request_t *r, pulse_form_t *form)
+{
+    if (form->rc != NGX_DECLINED) {
+        return pulse_reply_error(r, pulse_reply_internal, NULL);
+    }
+
+    ngx_pulse_buf_char(&form->pointer, '\0');
+
+    if (form->pointer.failed) {
+        return MHD_NO;
+    }
+
+    return pulse_reply_field(r, (char *) form->pointer.data,
+                             pulse_form_reason(form, 1),
+                             pulse_form_reason(form, 0));
+}
+
+
+ngx_pulse_json_value_t *
+pulse_reply_body(pulse_http_request_t *r, enum MHD_Result *rc)
+{
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_value_t  *v, *locale;
+
+    v = ngx_pulse_json_tree(r->pool, r->body.data, r->body.len, NULL, &err);
+
+    if (v == NULL) {
+        *rc = pulse_reply_field(r, "", "ليس نص JSON سليمًا.", err.reason);
+        return NULL;
+    }
+
+    if (v->type != NGX_PULSE_JSON_OBJECT) {
+        *rc = pulse_reply_field(r, "", "المطلوب كائن JSON.",
+                                "a JSON object is wanted");
+        return NULL;
+    }
+
+    locale = ngx_pulse_json_get(v, "locale");
+
+    if (locale && locale->type == NGX_PULSE_JSON_STRING
+        && locale->string.len >= 2)
+    {
+        if (memcmp(locale->string.data, "ar", 2) == 0) {
+            r->arabic = 1;
+
+        } else if (memcmp(locale->string.data, "en", 2) == 0) {
+            r->arabic = 0;
+        }
+    }
+
+    return v;
+}
+
+
+static void
+pulse_reply_meta(pulse_http_request_t *r, ngx_pulse_buf_t *b)
+{
+    u_char     now[24];
+    ngx_str_t  trace;
+
+    ngx_pulse_rfc3339(now, ngx_pulse_now());
+    trace = pulse_http_header(r, "X-Trace-ID");
+
+    ngx_pulse_buf_literal(b, "\"meta\":{\"timestamp\":\"");
+    ngx_pulse_buf_append(b, now, sizeof(now));
+    ngx_pulse_buf_literal(b, "\",\"trace_id\":");
+    ngx_pulse_buf_json(b, trace.data, trace.len);
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+static void
+pulse_reply_text(ngx_pulse_buf_t *b, const char *text)
+{
+    ngx_pulse_buf_json(b, (const u_char *) text, strlen(text));
+}

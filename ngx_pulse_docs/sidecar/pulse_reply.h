@@ -1,0 +1,53 @@
+
+#ifndef _PULSE_REPLY_H_INCLUDED_
+#define _PULSE_REPLY_H_INCLUDED_
+
+
+#include "ngx_pulse_json.h"
+#include "pulse_form.h"
+#include "pulse_http.h"
+
+
+/*
+ * The studio's envelope, which nginx passes on as it is, and who asks.
+ */
+
+typedef enum {
+    pulse_reply_invalid = 0,
+    pulse_reply_not_found,
+    pulse_reply_not_allowed,
+    pulse_reply_too_large,
+    pulse_reply_internal,
+    pulse_reply_store,              /* Postgres, or the files' disk */
+    pulse_reply_busy
+} pulse_reply_e;
+
+
+/* Reads what nginx says of the caller into r->user and r->arabic. */
+void pulse_reply_identity(pulse_http_request_t *r);
+
+/* The envelope around "data", a JSON text, which is empty afterwards. */
+enum MHD_Result pulse_reply_data(pulse_http_request_t *r, unsigned status,
+    ngx_pulse_buf_t *data);
+
+/* An error with what it says to people; "details" is a JSON object or
+ * NULL. */
+enum MHD_Result pulse_reply_error(pulse_http_request_t *r, pulse_reply_e code,
+    const ngx_pulse_buf_t *details);
+
+/* INVALID_REQUEST for a member, with why in both languages. */
+enum MHD_Result pulse_reply_field(pulse_http_request_t *r,
+    const char *pointer, const char *arabic, const char *english);
+
+/* The same for what a form refused; an error of memory is answered too. */
+enum MHD_Result pulse_reply_form(pulse_http_request_t *r, pulse_form_t *form);
+
+/*
+ * The request's body as a JSON object, whose "locale" is the answer's.  NULL
+ * with the result of an answer in "*rc".
+ */
+ngx_pulse_json_value_t *pulse_reply_body(pulse_http_request_t *r,
+    enum MHD_Result *rc);
+
+
+#endif /* _PULSE_REPLY_H_INCLUDED_ */

@@ -1,0 +1,46 @@
+
+#ifndef _PULSE_SHELF_H_INCLUDED_
+#define _PULSE_SHELF_H_INCLUDED_
+
+
+#include "pulse_file.h"
+#include "ngx_pulse_link.h"
+
+
+/*
+ * The directory of people's files: each is "SHARD/ID", SHARD the last two
+ * digits of its id, which are random where the first are a time.  What is
+ * uploaded comes to "quarantine/ID" first.  A file is whole and synced when
+ * it has its name.
+ *
+ * All functions return NGX_ERROR with errno; any thread may call them.
+ */
+
+#define PULSE_SHELF_ID  36
+
+
+/* Makes the directory with the quarantine, and the key if there is none. */
+ngx_int_t pulse_shelf_open(const char *dir, const char *key);
+
+/* The key that nginx and the sidecar share, of links. */
+const ngx_pulse_link_key_t *pulse_shelf_key(void);
+
+ngx_int_t pulse_shelf_write(const u_char *id, const u_char *data, size_t len);
+
+/* Reads a file of less than b->max bytes. */
+ngx_int_t pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b);
+
+/* NGX_OK also if there is none. */
+ngx_int_t pulse_shelf_remove(const u_char *id);
+ngx_int_t pulse_shelf_discard(const u_char *id);    /* of the quarantine */
+
+
+/* Calls the handler for each file that has not been touched for "age"
+ * seconds; "quarantine" is 1 for those.  It ends with the first NGX_ERROR. */
+typedef ngx_int_t (*pulse_shelf_pt)(void *ctx, const u_char *id,
+    ngx_uint_t quarantine);
+
+ngx_int_t pulse_shelf_walk(time_t age, pulse_shelf_pt handler, void *ctx);
+
+
+#endif /* _PULSE_SHELF_H_INCLUDED_ */
