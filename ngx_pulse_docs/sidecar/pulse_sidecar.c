@@ -215,6 +215,11 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: ready on \"%s\"",
               conf->listen);
 
+    if (conf->files == NULL) {
+        pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: there are no documents:"
+                  " there is no --files");
+    }
+
     (void) sigwait(signals, &signo);
 
     pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: stopping on signal %d", signo);
@@ -234,9 +239,6 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
     const char  *key;
 
     if (conf->files == NULL) {
-        pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: there are no documents:"
-                  " there is no --files");
-
         pulse_sidecar_routes[PULSE_SIDECAR_PLAIN].path = NULL;
         return 0;
     }

@@ -22,7 +22,7 @@ sub start {
 
     my $self = bless {
         dir => $dir, socket => "$dir/$name.sock", mail => "$dir/mail",
-        log => "$dir/$name.log", options => $o{options} // [], owner => $$,
+        files => "$dir/files", log => "$dir/$name.log", options => $o{options} // [], owner => $$,
     }, $class;
 
     mkdir $self->{mail};
@@ -45,6 +45,7 @@ sub run {
                     '--database', $ENV{TEST_NGINX_PULSE_PG},
                     '--mail-dir', $self->{mail},
                     '--mail-templates', "$root/conf/mail",
+                    '--files', $self->{files},
                     @{ $self->{options} }],
         output => $self->{log}, dir => $root);
 
@@ -61,6 +62,7 @@ sub run {
 
 
 sub pid { $_[0]{pid} }
+sub files { $_[0]{files} }
 sub socket_path { $_[0]{socket} }
 sub pause { kill STOP => $_[0]{pid} }
 sub resume { kill CONT => $_[0]{pid} }
