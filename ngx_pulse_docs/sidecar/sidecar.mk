@@ -22,8 +22,9 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     $(SIDECAR)/documents $(shell pg_config --includedir)) \
     $(DOCUMENT_CFLAGS)
 
-PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_token \
-    ngx_pulse_json_tree ngx_pulse_utf8 ngx_pulse_base64url pulse_pool pulse_file pulse_store
+PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_names \
+    ngx_pulse_json_tree ngx_pulse_utf8 ngx_pulse_base64url pulse_pool \
+    pulse_file pulse_store
 
 DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 
@@ -44,12 +45,12 @@ sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lcrypto -lz -lm \
-	    -lmagic $(DOCUMENT_LIBS)
+	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl \
+	    -lcrypto -lz -lm -lmagic $(DOCUMENT_LIBS)
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lcrypto
+	@$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lyajl -lcrypto
 
 $(SIDECAR_OBJS)/%.o: %.c $(SIDECAR_HEADERS) | $(BUILD)/nginx/Makefile
 	@mkdir -p $(@D)

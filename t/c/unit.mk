@@ -21,7 +21,7 @@ PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
         ngx_pulse_gateway/dialects ngx_pulse_docs/sidecar/documents) \
     -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
-PURE_LIBS = -lcrypto -lz -lm $(DOCUMENT_LIBS)
+PURE_LIBS = -lyajl -lcrypto -lz -lm $(DOCUMENT_LIBS)
 
 PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
     -fno-omit-frame-pointer
