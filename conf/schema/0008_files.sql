@@ -61,6 +61,20 @@ LANGUAGE sql AS $$
 $$;
 
 
+-- An upload was looked at: it is kept as long as all else.
+
+CREATE FUNCTION file_ready(p_id uuid, p_width integer, p_height integer,
+                           p_keep interval) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE files
+       SET status = 'ready',
+           width = p_width,
+           height = p_height,
+           expires_at = now() + p_keep
+     WHERE id = p_id
+$$;
+
+
 -- The newest first, 50 at a time; the cursor is the id of the last one seen,
 -- which need not be there any more.
 

@@ -16,6 +16,7 @@ void pulse_documents_done(void);
 /* handlers, of workers */
 
 enum MHD_Result pulse_documents_cv(pulse_http_request_t *r);
+enum MHD_Result pulse_documents_slides(pulse_http_request_t *r);
 
 
 #endif /* _PULSE_DOCUMENTS_H_INCLUDED_ */

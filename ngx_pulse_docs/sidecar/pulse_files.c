@@ -42,6 +42,13 @@ pulse_files_keep(const char *interval)
 }
 
 
+const char *
+pulse_files_kept(void)
+{
+    return pulse_files_interval;
+}
+
+
 enum MHD_Result
 pulse_files_add(pulse_http_request_t *r, pulse_files_t *file,
     const ngx_pulse_buf_t *data, enum MHD_Result *rc)
@@ -97,7 +104,7 @@ pulse_files_insert(pulse_http_request_t *r, pulse_files_t *file)
     params[3] = (char *) file->name.data;
     params[4] = file->content_type;
     params[5] = size;
-    params[6] = pulse_files_interval;
+    params[6] = pulse_files_kept();
 
     res = pulse_store_query(r->store,
                             "SELECT file_add($1, $2, $3, 'ready', $4, $5, $6,"

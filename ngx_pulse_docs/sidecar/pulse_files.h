@@ -25,6 +25,7 @@ typedef struct {
 
 /* How long files are kept, as an interval of Postgres; before the start. */
 void pulse_files_keep(const char *interval);
+const char *pulse_files_kept(void);
 
 /*
  * Keeps what was made for the caller under a new id, file->id, and says so in

@@ -17,6 +17,7 @@ typedef struct {
 
 static ngx_int_t pulse_shelf_open_key(const char *name);
 static ngx_int_t pulse_shelf_new_key(const char *name);
+static void pulse_shelf_quarantine(char *path, const u_char *id);
 static ngx_int_t pulse_shelf_path(char *path, const u_char *id);
 static ngx_int_t pulse_shelf_directory(const char *path);
 static ngx_int_t pulse_shelf_sync(const char *path);
@@ -153,6 +154,17 @@ pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b)
 
 
 ngx_int_t
+pulse_shelf_quarantined(const u_char *id, ngx_pulse_buf_t *b)
+{
+    char  path[NGX_MAX_PATH];
+
+    pulse_shelf_quarantine(path, id);
+
+    return pulse_file_read(path, b);
+}
+
+
+ngx_int_t
 pulse_shelf_remove(const u_char *id)
 {
     char  path[NGX_MAX_PATH];
@@ -170,10 +182,19 @@ pulse_shelf_discard(const u_char *id)
 {
     char  path[NGX_MAX_PATH];
 
-    snprintf(path, sizeof(path), "%s/" PULSE_SHELF_QUARANTINE "/%.*s",
-             pulse_shelf.dir, PULSE_SHELF_ID, id);
+    pulse_shelf_quarantine(path, id);
 
     return (unlink(path) == 0 || errno == ENOENT) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* its directory's name was found short enough when it was made */
+
+static void
+pulse_shelf_quarantine(char *path, const u_char *id)
+{
+    snprintf(path, NGX_MAX_PATH, "%s/" PULSE_SHELF_QUARANTINE "/%.*s",
+             pulse_shelf.dir, PULSE_SHELF_ID, id);
 }
 
 

@@ -30,6 +30,9 @@ ngx_int_t pulse_shelf_write(const u_char *id, const u_char *data, size_t len);
 /* Reads a file of less than b->max bytes. */
 ngx_int_t pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b);
 
+/* The same of what waits in the quarantine. */
+ngx_int_t pulse_shelf_quarantined(const u_char *id, ngx_pulse_buf_t *b);
+
 /* NGX_OK also if there is none. */
 ngx_int_t pulse_shelf_remove(const u_char *id);
 ngx_int_t pulse_shelf_discard(const u_char *id);    /* of the quarantine */

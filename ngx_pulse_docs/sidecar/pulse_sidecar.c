@@ -8,6 +8,7 @@
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
+#include "pulse_uploads.h"
 #include "pulse_work.h"
 #include "pulse_worker.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     const char          *listen;
     const char          *files;             /* NULL: no documents */
     const char          *files_key;
+    const char          *clamd;
     pulse_work_conf_t    work;
 } pulse_sidecar_conf_t;
 
@@ -37,9 +39,12 @@ static pulse_http_route_t  pulse_sidecar_routes[] = {
     { "POST", "/demo/v1/chat/completions", pulse_demo_chat, 0 },
     { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0 },
     { "POST", "/v1/cv/generate", pulse_documents_cv, 1 },
+    { "POST", "/v1/slides/generate", pulse_documents_slides, 1 },
+    { "POST", "/v1/files/presigned-upload", pulse_uploads_announce, 1 },
     { "GET", "/v1/files", pulse_files_list, 1 },
     { "GET", "/v1/files/{id}", pulse_files_get, 1 },
     { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url, 1 },
+    { "POST", "/v1/files/{id}/complete", pulse_uploads_complete, 1 },
     { "DELETE", "/v1/files/{id}", pulse_files_delete, 1 },
     { NULL, NULL, NULL, 0 }
 };
@@ -50,7 +55,7 @@ static const char  pulse_sidecar_usage[] =
     "                     [--mail-dir DIR] [--mail-templates DIR]\n"
     "                     [--mail-from ADDRESS] [--lease-ttl INTERVAL]\n"
     "                     [--files DIR] [--files-key FILE]\n"
-    "                     [--files-keep INTERVAL]\n"
+    "                     [--files-keep INTERVAL] [--clamd SOCKET]\n"
     "\n"
     "  --listen          unix socket to make and serve on\n"
     "  --database        libpq keywords or URI; else $PULSE_DATABASE\n"
@@ -63,7 +68,8 @@ static const char  pulse_sidecar_usage[] =
     "                    no documents\n"
     "  --files-key       key of links, made if there is none, DIR.key by\n"
     "                    default\n"
-    "  --files-keep      after which files are removed, 30 days by default\n";
+    "  --files-keep      after which files are removed, 30 days by default\n"
+    "  --clamd           unix socket of a scanner that looks at uploads\n";
 
 
 int
@@ -120,6 +126,7 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
         { "files", required_argument, NULL, 'F' },
         { "files-key", required_argument, NULL, 'K' },
         { "files-keep", required_argument, NULL, 'k' },
+        { "clamd", required_argument, NULL, 'c' },
         { NULL, 0, NULL, 0 }
     };
 
@@ -158,6 +165,10 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
 
         case 'K':
             conf->files_key = optarg;
+            break;
+
+        case 'c':
+            conf->clamd = optarg;
             break;
 
         case 'k':
@@ -227,6 +238,7 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     pulse_http_stop(daemon, conf->listen);
     pulse_work_stop();
     pulse_documents_done();
+    pulse_uploads_done();
 
     return 0;
 }
@@ -259,6 +271,10 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
 
     if (pulse_documents_init() != NGX_OK) {
         pulse_log(PULSE_LOG_ERR, "pulse sidecar: no memory for documents");
+        return -1;
+    }
+
+    if (pulse_uploads_init(conf->clamd) != NGX_OK) {
         return -1;
     }
 

@@ -1,0 +1,379 @@
+
+#include <magic.h>
+#include <pthread.h>
+#include "ngx_pulse_id.h"
+#include "pulse_clamd.h"
+#include "pulse_deck.h"
+#include "pulse_docx.h"
+#include "pulse_files.h"
+#include "pulse_log.h"
+#include "pulse_pptx.h"
+#include "pulse_reply.h"
+#include "pulse_uploads.h"
+#include "pulse_worker.h"
+
+
+#define PULSE_UPLOADS_MAX   (25 * 1024 * 1024)
+#define PULSE_UPLOADS_NAME  200
+
+
+typedef struct {
+    magic_t            magic;
+    pthread_mutex_t    mutex;           /* of the library's one */
+    const char        *clamd;
+} pulse_uploads_t;
+
+
+typedef struct {
+    const char        *status;
+    const char        *content_type;
+    size_t             size;
+    ngx_pulse_buf_t    data;
+    pulse_picture_t    picture;         /* width 0: it is none */
+} pulse_upload_t;
+
+
+static enum MHD_Result pulse_uploads_reply(pulse_http_request_t *r,
+    const u_char *id, const char *content_type, size_t size);
+static ngx_int_t pulse_uploads_insert(pulse_http_request_t *r,
+    const pulse_files_t *file);
+static enum MHD_Result pulse_uploads_check(pulse_http_request_t *r,
+    pulse_upload_t *upload);
+static ngx_uint_t pulse_uploads_is(pulse_upload_t *upload);
+static enum MHD_Result pulse_uploads_refuse(pulse_http_request_t *r,
+    const char *pointer, const char *arabic, const char *english);
+static enum MHD_Result pulse_uploads_accept(pulse_http_request_t *r,
+    pulse_upload_t *upload);
+static enum MHD_Result pulse_uploads_failed(pulse_http_request_t *r);
+
+
+static pulse_uploads_t  pulse_uploads = {
+    .mutex = PTHREAD_MUTEX_INITIALIZER
+};
+
+static const char *const  pulse_uploads_types[] = {
+    "application/pdf", "image/png", "image/jpeg", PULSE_DOCX_TYPE,
+    PULSE_PPTX_TYPE, "text/plain", NULL
+};
+
+
+ngx_int_t
+pulse_uploads_init(const char *clamd)
+{
+    pulse_uploads.clamd = clamd;
+    pulse_uploads.magic = magic_open(MAGIC_MIME_TYPE);
+
+    if (pulse_uploads.magic && magic_load(pulse_uploads.magic, NULL) == 0) {
+        return NGX_OK;
+    }
+
+    pulse_log(PULSE_LOG_ERR, "pulse uploads: types of files are not known: %s",
+              pulse_uploads.magic ? magic_error(pulse_uploads.magic)
+                                  : strerror(errno));
+
+    return NGX_ERROR;
+}
+
+
+void
+pulse_uploads_done(void)
+{
+    if (pulse_uploads.magic) {
+        magic_close(pulse_uploads.magic);
+        pulse_uploads.magic = NULL;
+    }
+}
+
+
+enum MHD_Result
+pulse_uploads_announce(pulse_http_request_t *r)
+{
+    ngx_int_t                size;
+    ngx_str_t                name;
+    ngx_uint_t               type;
+    pulse_form_t            *form;
+    pulse_files_t            file;
+    enum MHD_Result          rc;
+    ngx_pulse_json_value_t  *v;
+
+    v = pulse_reply_body(r, &rc);
+    if (v == NULL) {
+        return rc;
+    }
+
+    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
+
+    if (form == NULL || pulse_form_init(form, r->pool) != NGX_OK) {
+        return pulse_reply_error(r, pulse_reply_internal, NULL);
+    }
+
+    name = pulse_form_text(form, v, "filename", PULSE_UPLOADS_NAME,
+                           PULSE_FORM_REQUIRED);
+
+    (void) pulse_form_text(form, v, "content_type", PULSE_UPLOADS_NAME,
+                           PULSE_FORM_REQUIRED);
+    type = pulse_form_choice(form, v, "content_type", pulse_uploads_types, 0);
+
+    size = pulse_form_integer(form, v, "size_bytes", 1, NGX_MAX_INT32_VALUE,
+                              0);
+    if (size == 0) {
+        pulse_form_refuse(form, v, "size_bytes", pulse_reason_required);
+    }
+
+    if (form->rc != NGX_OK) {
+        return pulse_reply_form(r, form);
+    }
+
+    if (size > PULSE_UPLOADS_MAX) {
+        return pulse_reply_error(r, pulse_reply_too_large, NULL);
+    }
+
+    ngx_pulse_uuid7(file.id);
+    file.id[PULSE_SHELF_ID] = '\0';
+    file.content_type = pulse_uploads_types[type];
+    file.size = size;
+    file.name = pulse_files_name(r, &name, "");
+
+    if (file.name.data == NULL) {
+        return pulse_reply_error(r, pulse_reply_internal, NULL);
+    }
+
+    if (pulse_uploads_insert(r, &file) != NGX_OK) {
+        return pulse_uploads_failed(r);
+    }
+
+    return pulse_uploads_reply(r, file.id, file.content_type, file.size);
+}
+
+
+static ngx_int_t
+pulse_uploads_insert(pulse_http_request_t *r, const pulse_files_t *file)
+{
+    char         size[NGX_INT64_LEN + 1];
+    PGresult    *res;
+    const char  *params[5];
+
+    if (pulse_worker_store(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    snprintf(size, sizeof(size), "%zu", file->size);
+
+    params[0] = (char *) file->id;
+    params[1] = (char *) r->user.data;
+    params[2] = (char *) file->name.data;
+    params[3] = file->content_type;
+    params[4] = size;
+
+    /* what does not come within the hour is forgotten */
+
+    res = pulse_store_query(r->store,
+                            "SELECT file_add($1, $2, 'upload', 'pending', $3,"
+                            " $4, $5, '1 hour')", 5, params);
+
+    PQclear(res);
+
+    return res ? NGX_OK : NGX_ERROR;
+}
+
+
+static enum MHD_Result
+pulse_uploads_reply(pulse_http_request_t *r, const u_char *id,
+    const char *content_type, size_t size)
+{
+    ngx_pulse_buf_t  b;
+
+    ngx_pulse_buf_init(&b, 0);
+
+    ngx_pulse_buf_literal(&b, "{\"file_id\":");
+    ngx_pulse_buf_json(&b, id, PULSE_SHELF_ID);
+    ngx_pulse_buf_char(&b, ',');
+    pulse_files_upload_link(r, &b, id, size);
+    ngx_pulse_buf_literal(&b, ",\"headers\":{\"Content-Type\":");
+    ngx_pulse_buf_json(&b, (u_char *) content_type, strlen(content_type));
+    ngx_pulse_buf_literal(&b, "}}");
+
+    return pulse_reply_data(r, MHD_HTTP_CREATED, &b);
+}
+
+
+enum MHD_Result
+pulse_uploads_complete(pulse_http_request_t *r)
+{
+    PGresult         *res;
+    enum MHD_Result   rc;
+    pulse_upload_t    upload;
+
+    res = pulse_files_find(r,
+                           "SELECT status, content_type, size_bytes"
+                           "  FROM file_of($1, $2)", &rc);
+    if (res == NULL) {
+        return rc;
+    }
+
+    memset(&upload, 0, sizeof(pulse_upload_t));
+    ngx_pulse_buf_init(&upload.data, PULSE_UPLOADS_MAX + 1);
+
+    upload.status = PQgetvalue(res, 0, 0);
+    upload.content_type = PQgetvalue(res, 0, 1);
+    upload.size = strtoul(PQgetvalue(res, 0, 2), NULL, 10);
+
+    /* said twice is as good as once */
+
+    rc = (strcmp(upload.status, "ready") == 0)
+         ? pulse_files_get(r) : pulse_uploads_check(r, &upload);
+
+    ngx_pulse_buf_free(&upload.data);
+    PQclear(res);
+
+    return rc;
+}
+
+
+/* What is read here is what is kept: another one that is put in the meantime
+ * changes nothing. */
+
+static enum MHD_Result
+pulse_uploads_check(pulse_http_request_t *r, pulse_upload_t *upload)
+{
+    if (pulse_shelf_quarantined(r->id.data, &upload->data) != NGX_OK) {
+
+        if (errno == ENOENT) {
+            return pulse_reply_field(r, "", "لم يُرفع الملف بعد.",
+                                     "nothing was uploaded yet");
+        }
+
+        pulse_log(PULSE_LOG_ERR, "pulse uploads: %.36s cannot be read: %s",
+                  r->id.data, strerror(errno));
+
+        return pulse_reply_error(r, pulse_reply_store, NULL);
+    }
+
+    if (upload->data.len != upload->size) {
+        return pulse_uploads_refuse(r, "/size_bytes",
+                                    "حجم الملف ليس كما ذُكر.",
+                                    "is not the size of what was uploaded");
+    }
+
+    if (!pulse_uploads_is(upload)) {
+        return pulse_uploads_refuse(r, "/content_type",
+                                    "محتوى الملف ليس من النوع المذكور.",
+                                    "is not the type of what was uploaded");
+    }
+
+    if (pulse_uploads.clamd) {
+
+        switch (pulse_clamd_scan(pulse_uploads.clamd, &upload->data)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            return pulse_uploads_refuse(r, "", "يحتوي الملف على برمجية خبيثة.",
+                                        "holds malware");
+
+        default: /* NGX_ERROR */
+
+            /* it waits in the quarantine for another try */
+
+            return pulse_reply_error(r, pulse_reply_busy, NULL);
+        }
+    }
+
+    return pulse_uploads_accept(r, upload);
+}
+
+
+static ngx_uint_t
+pulse_uploads_is(pulse_upload_t *upload)
+{
+    ngx_uint_t   is;
+    const char  *type;
+
+    pthread_mutex_lock(&pulse_uploads.mutex);
+
+    type = magic_buffer(pulse_uploads.magic, upload->data.data,
+                        upload->data.len);
+    is = (type && strcmp(type, upload->content_type) == 0);
+
+    pthread_mutex_unlock(&pulse_uploads.mutex);
+
+    if (!is || strncmp(upload->content_type, "image/", 6) != 0) {
+        return is;
+    }
+
+    upload->picture.data.data = upload->data.data;
+    upload->picture.data.len = upload->data.len;
+
+    return pulse_picture_read(&upload->picture) == NGX_OK;
+}
+
+
+/* What is not what it should be is not kept to be asked about again. */
+
+static enum MHD_Result
+pulse_uploads_refuse(pulse_http_request_t *r, const char *pointer,
+    const char *arabic, const char *english)
+{
+    PGresult         *res;
+    enum MHD_Result   rc;
+
+    (void) pulse_shelf_discard(r->id.data);
+
+    res = pulse_files_find(r,
+                           "DELETE FROM files WHERE user_id = $1 AND id = $2"
+                           " RETURNING id", &rc);
+    PQclear(res);
+
+    return res ? pulse_reply_field(r, pointer, arabic, english) : rc;
+}
+
+
+static enum MHD_Result
+pulse_uploads_accept(pulse_http_request_t *r, pulse_upload_t *upload)
+{
+    char         id[PULSE_SHELF_ID + 1], width[NGX_INT64_LEN + 1],
+                 height[NGX_INT64_LEN + 1];
+    PGresult    *res;
+    const char  *params[4];
+
+    if (pulse_shelf_write(r->id.data, upload->data.data, upload->data.len)
+        != NGX_OK)
+    {
+        pulse_log(PULSE_LOG_ERR, "pulse uploads: %.36s cannot be written: %s",
+                  r->id.data, strerror(errno));
+
+        return pulse_reply_error(r, pulse_reply_store, NULL);
+    }
+
+    snprintf(id, sizeof(id), "%.36s", r->id.data);
+    snprintf(width, sizeof(width), "%lu", upload->picture.width);
+    snprintf(height, sizeof(height), "%lu", upload->picture.height);
+
+    params[0] = id;
+    params[1] = upload->picture.width ? width : NULL;
+    params[2] = upload->picture.width ? height : NULL;
+    params[3] = pulse_files_kept();
+
+    res = pulse_store_query(r->store, "SELECT file_ready($1, $2, $3, $4)", 4,
+                            params);
+    if (res == NULL) {
+        return pulse_uploads_failed(r);
+    }
+
+    PQclear(res);
+
+    (void) pulse_shelf_discard(r->id.data);
+
+    return pulse_files_get(r);
+}
+
+
+static enum MHD_Result
+pulse_uploads_failed(pulse_http_request_t *r)
+{
+    pulse_log(PULSE_LOG_ERR, "pulse uploads: a statement failed: %s",
+              r->store->error);
+
+    return pulse_reply_error(r, pulse_reply_store, NULL);
+}
