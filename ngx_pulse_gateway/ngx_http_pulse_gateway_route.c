@@ -50,6 +50,8 @@ static void ngx_http_pulse_route_standby(ngx_http_pulse_route_list_t *route);
 static ngx_uint_t ngx_http_pulse_route_model(
     ngx_http_pulse_gateway_main_conf_t *gmcf, const ngx_str_t *name,
     ngx_http_pulse_route_list_t *route);
+static ngx_uint_t ngx_http_pulse_route_exists(
+    ngx_http_pulse_gateway_main_conf_t *gmcf, const ngx_str_t *name);
 
 
 void
@@ -514,7 +516,6 @@ ngx_http_pulse_route_check(ngx_conf_t *cf,
 {
     ngx_uint_t                     i, k;
     ngx_http_pulse_member_t       *member;
-    ngx_http_pulse_route_list_t    route;
     ngx_http_pulse_named_route_t  *named;
 
     named = gmcf->routes ? gmcf->routes->elts : NULL;
@@ -524,9 +525,8 @@ ngx_http_pulse_route_check(ngx_conf_t *cf,
 
         for (k = 0; k < named[i].members.nelts; k++) {
             member[k].current = 0;
-            route.n = 0;
 
-            if (!ngx_http_pulse_route_model(gmcf, &member[k].model, &route)) {
+            if (!ngx_http_pulse_route_exists(gmcf, &member[k].model)) {
                 ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                               "pulse gateway: no provider or catalogue has the"
                               " model \"%V\" of \"pulse_route %V\"",
@@ -537,4 +537,26 @@ ngx_http_pulse_route_check(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+/* A route may be one of models that chat, or that embed. */
+
+static ngx_uint_t
+ngx_http_pulse_route_exists(ngx_http_pulse_gateway_main_conf_t *gmcf,
+    const ngx_str_t *name)
+{
+    ngx_http_pulse_route_list_t  route;
+
+    ngx_memzero(&route, sizeof(ngx_http_pulse_route_list_t));
+
+    route.kind = NGX_PULSE_MODEL_CHAT;
+
+    if (ngx_http_pulse_route_model(gmcf, name, &route)) {
+        return 1;
+    }
+
+    route.kind = NGX_PULSE_MODEL_EMBEDDING;
+
+    return ngx_http_pulse_route_model(gmcf, name, &route);
 }

@@ -30,6 +30,9 @@ my $nginx = gateway_nginx(
             . 'pulse_route turns a:a1 weight=5 b:b1 c:c1;'
             . 'pulse_route spare keyless:k a:a2 backup b:b2 weight=2;'
             . 'pulse_route gpt-4o c:c3;'
+            . provider('openai', $replay{a}->url . '/v1')
+            . 'pulse_route chats gpt-4o-mini; pulse_route embeds'
+            . ' text-embedding-3-small text-embedding-3-large;'
             . 'pulse_route_default turns;',
 )->run;
 
