@@ -432,6 +432,9 @@ void ngx_http_pulse_gateway_hop(ngx_http_pulse_gateway_ctx_t *ctx);
 void ngx_http_pulse_gateway_hop_end(ngx_http_pulse_gateway_ctx_t *ctx,
     const char *outcome);
 
+/* 1 if something came of the one asked last. */
+ngx_uint_t ngx_http_pulse_gateway_hop_over(ngx_http_pulse_gateway_ctx_t *ctx);
+
 /* X-Pulse-Hops, if any are over. */
 ngx_int_t ngx_http_pulse_gateway_hop_header(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);

@@ -100,7 +100,6 @@ ngx_int_t
 ngx_http_pulse_gateway_drain(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    ngx_chain_t                *cl;
     ngx_connection_t           *c;
     ngx_http_upstream_t        *u;
     ngx_http_pulse_provider_t  *provider;
@@ -131,11 +130,12 @@ ngx_http_pulse_gateway_drain(ngx_http_request_t *r,
     ctx->alive.handler = ngx_http_pulse_gateway_drain_handler;
     ngx_add_timer(&ctx->alive, provider->drain_time);
 
-    /* nobody waits for this client to take anything */
+    /*
+     * Nobody waits for this client to take anything.  The buffers are left as
+     * they are: frames of HTTP/2 that are still to be sent may be of them.
+     */
 
-    for (cl = u->busy_bufs; cl; cl = cl->next) {
-        cl->buf->pos = cl->buf->last;
-    }
+    u->busy_bufs = NULL;
 
     if (c->write->timer_set) {
         ngx_del_timer(c->write);

@@ -85,6 +85,14 @@ ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
         u->header_sent = 1;
     }
 
+    if (rc == NGX_OK && !ctx->committed && !ctx->complete) {
+
+        /* a body that ended with its connection */
+
+        ctx->complete = 1;
+        ngx_http_pulse_gateway_verdict(r, ctx);
+    }
+
     if (ngx_http_pulse_gateway_gone(r, rc)) {
         ctx->gone = 1;
         ngx_http_pulse_gateway_settle(r, ctx);
@@ -122,14 +130,6 @@ ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
     ngx_http_upstream_t  *u;
 
     u = r->upstream;
-
-    if (rc == NGX_OK && !ctx->complete) {
-
-        /* a body that ended with its connection */
-
-        ctx->complete = 1;
-        ngx_http_pulse_gateway_verdict(r, ctx);
-    }
 
     if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
         ngx_http_pulse_gateway_hop_end(ctx, "timeout");
@@ -481,14 +481,6 @@ ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
     ngx_str_t        text;
     ngx_pulse_buf_t  details;
 
-    if (rc == NGX_OK && !ctx->complete) {
-
-        /* a body that ended with its connection */
-
-        ctx->complete = 1;
-        ngx_http_pulse_gateway_verdict(r, ctx);
-    }
-
     if (rc != NGX_OK) {
         ctx->code = ngx_http_pulse_gateway_failure(ctx, rc);
         ctx->pass = 0;
@@ -687,7 +679,9 @@ ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
         return 1;
     }
 
-    return ctx->gone && r->upstream->request_body_sent;
+    return ctx->gone && r->upstream->request_body_sent
+           && ctx->code == NGX_HTTP_PULSE_OK
+           && !ngx_http_pulse_gateway_hop_over(ctx);
 }
 
 

@@ -77,6 +77,13 @@ ngx_http_pulse_gateway_hop_end(ngx_http_pulse_gateway_ctx_t *ctx,
 }
 
 
+ngx_uint_t
+ngx_http_pulse_gateway_hop_over(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    return ctx->nhops && ctx->hops[ctx->nhops - 1].outcome;
+}
+
+
 ngx_int_t
 ngx_http_pulse_gateway_hop_header(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)

@@ -235,6 +235,10 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
         return;
     }
 
+    /* nginx would take one that had begun to answer for stale, and try again */
+
+    pc->cached = 0;
+
     if (!ctx->told) {
         ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_BREAKS);
     }
@@ -243,7 +247,7 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
                                    ngx_http_pulse_gateway_timedout(pc)
                                    ? "timeout" : "failed");
 
-    if (left) {
+    if (left && !ctx->draining) {
         ctx->candidate++;
         ctx->started = 0;
     }

@@ -330,6 +330,12 @@ ask({ stream => \1 });
 is($two[0]{connection}, $two[1]{connection}, 'after a stream too');
 row('kept, streamed', 2);
 
+$replay->play(answer('x'), answer('x', cut => 20), answer('x'));
+ask({});
+is(ask({})->{status}, 503, 'cut on a connection that was kept');
+is(scalar $replay->requests(2), 2, 'it is not asked again');
+row('cut on a kept one');
+
 my $text = JSON::PP::encode_json(answer('x')->{json});
 $replay->play({ raw => "HTTP/1.1 200 OK\r\nContent-Length: "
                        . length($text) . "\r\n\r\n${text}and more" },

@@ -68,12 +68,13 @@ my $json = { first => 0.7, json => {
 
 
 sub leave {
-    my ($model, $stream, $until) = @_;
+    my ($model, $stream, $until, @fallbacks) = @_;
 
     my $client = Pulse::Client->connect(port => $port, receive => 4096);
 
     $client->request(POST => '/v1/chat/completions', bearer => $key,
-                     json => { model => $model, max_tokens => 5000, messages =>
+                     json => { model => $model, max_tokens => 5000,
+                               fallbacks => \@fallbacks, messages =>
                                [{ role => 'user', content => 'hi' }],
                                $stream ? (stream => \1) : () });
 
@@ -107,6 +108,18 @@ sub row {
 }
 
 
+# clients that left, of which the books are closed
+
+sub gone {
+    my $n = 0;
+    my $text = http(GET => '/metrics', port => $port)->{body};
+
+    $n += $1 while $text =~ /outcome="client_gone"\} (\d+)$/mg;
+
+    return $n;
+}
+
+
 sub aborted { scalar grep { $_->{event} eq 'aborted' } $replay->events }
 
 
@@ -118,6 +131,10 @@ is(aborted(), 0, 'it was read to its end');
 $replay->play($json);
 leave('k', 0, sub { $replay->requests(1) });
 row('before an answer', 'f');
+
+$replay->play({ %$json, framing => 'close' });
+leave('k', 0, sub { $replay->requests(1) });
+row('before an answer that ends with its connection', 'f');
 
 $replay->play(stream($first . $end, first => 0.7));
 leave('k', 1, sub { $replay->requests(1) });
@@ -152,6 +169,23 @@ is(http(POST => '/v1/chat/completions', port => $port, bearer => $key,
 row('another', 'f');
 my @two = $replay->requests(2);
 is($two[0]{connection}, $two[1]{connection}, 'on the same connection');
+
+
+# --- what fails then is owed nothing, and nobody else is asked
+
+for my $failure ({ status => 500 }, { status => 400 }, { cut => 0 }) {
+    my $name = join ' ', %$failure;
+
+    $replay->play({ json => { error => { message => 'no' } }, first => 0.7,
+                    %$failure }, $json);
+    my $before = gone();
+
+    leave('k', 0, sub { $replay->requests(1) }, 'k2');
+    ok(wait_until(sub { gone() == $before + 1 }), "$name: it is over");
+    is(scalar $replay->requests(1), 1, "$name: one was asked");
+}
+
+is(scalar ledger($user, $rows), $rows, 'nothing was written');
 
 
 # --- caps
