@@ -70,7 +70,7 @@ deps:
 
 test: deps
 	@conf/bin/packages install test
-	@$(MAKE) -s build sdk
+	@$(MAKE) -s build draw sdk
 	@t/lib/run --unit "$(MAKE) -s unit" $(SUITES)
 
 # each recorded stream cut at each of its events, to clients of each dialect

@@ -85,6 +85,14 @@ $(BUILD)/unit/sanitize/simulation_test: $(SIM_SOURCES) t/sim/sim.h \
 	@$(CC) $(PURE_CFLAGS) -O1 $(PURE_SANITIZE) -o $@ $(filter-out %.h,$^) \
 	    $(PURE_LIBS)
 
+# draws documents for suites and for the benchmark
+
+$(BUILD)/unit/plain/draw: t/docs/draw.c $(BUILD)/unit/plain/unit.o \
+                          $(BUILD)/unit/plain/pure.a
+	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $^ $(PURE_LIBS)
+
+draw: $(BUILD)/unit/plain/draw
+
 # a seed is a run: the same worlds, step by step
 
 SEED ?= $(shell date +%s)
@@ -104,4 +112,4 @@ unit: $(UNIT_TESTS:%=$(BUILD)/unit/plain/%) \
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $^
 
-.PHONY: unit simulate fuzz
+.PHONY: unit draw simulate fuzz

@@ -370,6 +370,10 @@ pulse_cv_prose(pulse_cv_writer_t *w, const ngx_str_t *text)
     ngx_str_t                line;
     pulse_paragraph_role_e   role;
 
+    if (text->len == 0) {
+        return;
+    }
+
     last = text->data + text->len;
 
     for (p = text->data; p < last; p = end + 1) {

@@ -1,0 +1,137 @@
+# What we write keeps the schemas of Office Open XML and the rules beyond
+# them, and LibreOffice opens all of it: CVs of each template and decks of
+# each theme and ratio with each layout, in both languages.
+
+use lib 't/lib';
+use v5.30;
+use warnings;
+use utf8;
+
+use Pulse::Documents qw(found missing request slurp);
+use Pulse::Env;
+use Pulse::Ooxml;
+use Test::More;
+
+binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
+
+my $missing = missing();
+plan skip_all => $missing if defined $missing;
+
+my (@wanted, %language);
+
+
+sub want {
+    my ($language, $kind, $name, $request) = @_;
+
+    push @wanted, { name => "$name-$language", kind => $kind,
+                    request => $request };
+    $language{"$name-$language.$kind"} = $language;
+}
+
+
+for my $language (qw(ar en)) {
+    my $cv = request("cv-$language.json");
+    my $deck = request("deck-$language.json");
+
+    for my $template (qw(classic modern compact)) {
+        want($language, 'docx', "cv-$template",
+             { %$cv, template => $template });
+    }
+
+    for my $theme (qw(classic modern dark minimal)) {
+        for my $ratio (qw(16:9 4:3)) {
+            want($language, 'pptx', "deck-$theme-" . $ratio =~ s/:/-/r,
+                 { %$deck, theme => $theme, ratio => $ratio });
+        }
+    }
+}
+
+my $set = Pulse::Documents->draw(@wanted);
+my @files = sort keys %language;
+my %read = map { $_ => Pulse::Ooxml->read($set->file($_)) } @files;
+
+for my $file (@files) {
+    my @faults = $read{$file}->faults;
+
+    is("@faults", '', "$file keeps the rules");
+}
+
+
+# The rules are such that can be broken.
+
+subtest 'faults are found' => sub {
+    my $text = slurp($set->file('deck-dark-16-9-en.pptx'));
+
+    for my $break (
+        ['ppt/slides/slide2.xml', 's/id="3"/id="2"/', qr/shapes: 2 twice/],
+        ['ppt/slides/slide8.xml', 's/<a:tc>.*?<\/a:tc>//', qr/cells for 3/],
+        ['ppt/slides/slide7.xml', 's/rIdImage1/rIdNone/', qr/not related/],
+        ['ppt/presentation.xml', 's/id="256"/id="200"/', qr/below 256/],
+        ['[Content_Types].xml', 's/slide3.xml/slide99.xml/',
+         qr/slide3.xml has no type|slide99.xml, which is not there/],
+        ['ppt/slides/_rels/slide4.xml.rels', 's/slideLayouts/nowhere/',
+         qr/no ppt\/nowhere/],
+    ) {
+        my ($part, $change, $fault) = @$break;
+        my $read = Pulse::Ooxml->read(\$text);
+
+        $_ = $read->{parts}{$part};
+        eval "$change; 1" or die $@;
+        $read->{parts}{$part} = $_;
+
+        like(join(' ', $read->faults), $fault, "$part: $change");
+    }
+};
+
+SKIP: {
+    my $why = Pulse::Ooxml::missing() // missing('xmllint');
+
+    skip $why, 1 if defined $why;
+
+    my @faults = Pulse::Ooxml::invalid(suite_dir() . '/parts',
+                                       @read{@files});
+
+    is(join('', @faults[0 .. ($#faults > 20 ? 20 : $#faults)]), '',
+       'every part keeps its schema');
+}
+
+
+# pages and, where the extractor keeps the order of letters, their text
+
+SKIP: {
+    my $why = missing('soffice', 'pdftotext', 'pdfinfo');
+
+    skip $why, 2 * @files if defined $why;
+
+    $set->convert('pdf', @files);
+
+    for my $file (@files) {
+        my $pdf = $set->converted($file =~ s/\w+$/pdf/r);
+        my ($pages) = (qx{pdfinfo '$pdf' 2>&1} =~ /^Pages: *(\d+)/m);
+
+        if ($file =~ /^cv/) {
+            ok($pages && $pages <= 2, "$file: a page or two");
+        } else {
+            is($pages, 13, "$file: all slides");
+        }
+
+        SKIP: {
+            skip 'pdftotext and Arabic', 1 if $language{$file} eq 'ar';
+
+            my @titles = $file =~ /^cv/
+                ? qw(Summary Experience Education Skills Projects
+                     Certifications Languages)
+                : ('Launch of Pulse', 'Why now?', 'Goals of the quarter',
+                   'A picture', 'Before and', 'Text and', 'The new design',
+                   'Budget', 'Bars', 'Columns', 'Lines', 'Pie',
+                   'The best we tried');
+
+            my ($n, $lost) = found(scalar qx{pdftotext '$pdf' -}, @titles);
+
+            is($n, scalar @titles, "$file: the order of its text")
+                or diag("first lost: $lost");
+        }
+    }
+}
+
+done_testing();

@@ -1,0 +1,159 @@
+package Pulse::Documents;
+
+# Files of documents, drawn from requests of t/docs/requests without a server,
+# and what others read out of them.
+#
+#     my $set = Pulse::Documents->draw({ name => 'a', request => {...},
+#                                        kind => 'docx' }, ...);
+#     $set->file('a.docx');
+#     $set->convert('pdf', 'a.docx', ...);        # all by one LibreOffice
+#     plain($text);                               # without marks of direction
+
+use v5.30;
+use warnings;
+
+use Encode qw(decode_utf8);
+use Exporter qw(import);
+use JSON::PP ();
+use Pulse::Env ();
+use Unicode::Normalize qw(NFKC);
+
+our @EXPORT_OK = qw(found missing plain request slurp);
+
+my $json = JSON::PP->new->canonical->utf8;
+my $sets = 0;
+
+
+# The first program that is not there, as a reason to skip, or undef.
+
+sub missing {
+    my @programs = @_;
+
+    my $draw = "$Pulse::Env::root/build/unit/plain/draw";
+
+    return 'nothing that draws (make draw)' if !-x $draw;
+
+    for my $program (@programs) {
+        return "no $program"
+            if system("command -v $program > /dev/null 2>&1") != 0;
+    }
+
+    return undef;
+}
+
+
+sub request {
+    my ($name) = @_;
+
+    return $json->decode(slurp("$Pulse::Env::root/t/docs/requests/$name"));
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $in, '<:raw', $file or die "$file: $!\n";
+    local $/;
+    return scalar <$in>;
+}
+
+
+sub draw {
+    my ($class, @wanted) = @_;
+
+    my $self = bless {
+        dir => Pulse::Env::suite_dir() . '/documents-' . ++$sets
+    }, $class;
+
+    mkdir $self->{dir} or die "$self->{dir}: $!\n";
+
+    my @pairs;
+
+    for my $wanted (@wanted) {
+        my $request = "$self->{dir}/$wanted->{name}.json";
+
+        open my $out, '>:raw', $request or die "$request: $!\n";
+        print $out $json->encode($wanted->{request});
+        close $out;
+
+        push @pairs, $request, $self->file("$wanted->{name}.$wanted->{kind}");
+    }
+
+    system("$Pulse::Env::root/build/unit/plain/draw", @pairs) == 0
+        or die "a document was not drawn\n";
+
+    return $self;
+}
+
+
+sub file {
+    my ($self, $name) = @_;
+
+    return "$self->{dir}/$name";
+}
+
+
+# One process for all: it takes longer to start than to convert.
+
+sub convert {
+    my ($self, $format, @names) = @_;
+
+    my $home = Pulse::Env::suite_dir() . '/office';
+    my $quoted = join ' ', map { "'" . $self->file($_) . "'" } @names;
+
+    # it says what it does on stdout, and complains of a missing Java
+
+    system("soffice -env:UserInstallation=file://$home --headless"
+           . " --convert-to '$format' --outdir '$self->{dir}/converted'"
+           . " $quoted > '$self->{dir}/office.log' 2>&1 < /dev/null");
+
+    return $self;
+}
+
+
+sub converted {
+    my ($self, $name) = @_;
+
+    return "$self->{dir}/converted/$name";
+}
+
+
+# As a person reads it: no marks of direction, no difference in space.
+
+sub plain {
+    my ($text) = @_;
+
+    $text = NFKC($text);
+    $text =~ s/[\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]//g;
+    $text =~ s/\s+/ /g;
+
+    return $text;
+}
+
+
+# How many of the strings are in bytes of text, one after the other, and the
+# first that is not.
+
+sub found {
+    my ($bytes, @strings) = @_;
+
+    my $text = plain(decode_utf8($bytes));
+    my ($n, $at, $lost) = (0, 0, undef);
+
+    for my $string (map { plain($_) } @strings) {
+        my $found = index $text, $string, $at;
+
+        if ($found < 0) {
+            $lost //= $string;
+            next;
+        }
+
+        $n++;
+        $at = $found + length $string;
+    }
+
+    return ($n, $lost);
+}
+
+
+1;
