@@ -290,8 +290,12 @@ subtest 'the disk does not take it' => sub {
 };
 
 
+my $made = generate({ %cv, export_format => 'pdf' });
+
 subtest 'Postgres is away' => sub {
     postgres->stop('INT');
+
+    is(download($made)->{status}, 200, 'links need it not');
 
     is(generate(\%cv)->{json}{error}{code}, 'STORE_UNAVAILABLE');
     postgres->start;
@@ -345,6 +349,7 @@ subtest 'the sidecar is killed under a request' => sub {
     is($reply->{json}{error}{code}, 'SERVICE_UNAVAILABLE');
 
     is(generate(\%cv)->{status}, 503, 'so it is while there is none');
+    is(download($made)->{status}, 200, 'nor is it needed for links');
     is(http(GET => '/health', port => $port)->{status}, 200,
        'and all else goes on');
 

@@ -49,13 +49,27 @@ subtest 'what it prints' => sub {
 
     ok(close $out, 'a curl line');
     like($answer, qr/^data: \[DONE\]$/m, 'that works as it stands');
+
+    my (undef, $draw) = $said =~ /^  (curl .*?)\n\n/msg;
+
+    open $out, '-|', 'sh', '-c', "$draw -sS" or die;
+
+    my $url = JSON::PP::decode_json(do { local $/; <$out> })
+        ->{data}{download_url};
+
+    ok(close $out, 'and one that draws a CV');
+
+    my $file = http(GET => $url =~ s{^http://[^/]+}{}r, port => $port);
+
+    like($file->{body}, qr/^%PDF/, 'which its link gets');
+    is($file->{headers}{'x-content-type-options'}, 'nosniff');
 };
 
 
 subtest 'what is kept is private' => sub {
     is((stat $studio->home)[2] & 0777, 0700);
     is((stat $studio->home . "/$_")[2] & 0777, 0600, $_)
-        for qw(api-key keys.json);
+        for qw(api-key keys.json files.key);
 };
 
 
