@@ -38,7 +38,7 @@ static void ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
 static void ngx_http_pulse_gateway_end_output(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_pulse_gateway_end_stream(
-    ngx_http_pulse_gateway_ctx_t *ctx);
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_pulse_gateway_end_event(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_uint_t ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
@@ -440,8 +440,8 @@ ngx_http_pulse_gateway_end(ngx_http_request_t *r,
 
     ngx_http_pulse_gateway_append(ctx);
 
-    if (!ctx->ended && !ctx->broken && rc == NGX_OK
-        && ngx_http_pulse_gateway_end_stream(ctx) == NGX_ABORT)
+    if (!ctx->ended && !ctx->broken
+        && ngx_http_pulse_gateway_end_stream(ctx, rc) == NGX_ABORT)
     {
         return;
     }
@@ -549,14 +549,18 @@ ngx_http_pulse_gateway_end_output(ngx_http_request_t *r,
 }
 
 
-/* The provider ended it: a last event may lack its blank line. */
+/*
+ * The provider ended it: a last event may lack its blank line.  Where it
+ * broke off, what lacks may be no more than a mark of the end.
+ */
 
 static ngx_int_t
-ngx_http_pulse_gateway_end_stream(ngx_http_pulse_gateway_ctx_t *ctx)
+ngx_http_pulse_gateway_end_stream(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_int_t rc)
 {
-    ngx_int_t  rc;
-
-    rc = ngx_pulse_sse_finish(&ctx->splitter);
+    if (rc == NGX_OK) {
+        rc = ngx_pulse_sse_finish(&ctx->splitter);
+    }
 
     if (rc == NGX_ABORT || ctx->mode == NGX_HTTP_PULSE_GATEWAY_SPLICE
         || ctx->ended || ctx->broken || ctx->answer.failed)
@@ -644,16 +648,12 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
         record->output = ngx_pulse_tokens_likely(&ctx->answer.output);
         record->output = ngx_min(record->output, most);
 
+        /* some providers told a part of it */
+
+        record->output = ngx_max(record->output, ctx->answer.usage.output);
+        record->reasoning = ctx->answer.usage.reasoning;
+
         record->estimated = 1;
-
-        if (ctx->cut) {
-
-            /* some providers told a part of it */
-
-            record->output = ngx_max(record->output,
-                                     ctx->answer.usage.output);
-            record->reasoning = ctx->answer.usage.reasoning;
-        }
     }
 
     ngx_http_pulse_gateway_count_tokens(record);
@@ -665,15 +665,15 @@ ngx_http_pulse_gateway_settle(ngx_http_request_t *r,
 
 /*
  * A provider charges from the moment it has the request, so a client that
- * leaves owes the prompt.  A provider that fails before it says anything is
- * owed nothing.
+ * leaves owes the prompt.  A provider that fails before it says anything, or
+ * that it thought, is owed nothing.
  */
 
 static ngx_uint_t
 ngx_http_pulse_gateway_spent(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    if (ctx->answer.usage.known
+    if (ctx->answer.usage.known || ctx->answer.usage.reasoning
         || ngx_pulse_tokens_likely(&ctx->answer.output))
     {
         return 1;

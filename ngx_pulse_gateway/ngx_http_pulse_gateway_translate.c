@@ -156,9 +156,12 @@ ngx_http_pulse_gateway_translate_ended(ngx_http_pulse_gateway_ctx_t *ctx,
             return ngx_http_pulse_gateway_cut(ctx);
         }
 
-        /* what the writer makes of an error that is our own business */
+        /* but what the writer makes of an error that is our own business,
+         * and of an end that lacks its mark */
 
-        if (!ctx->answer.failed || !ctx->error.quota) {
+        if (!(ctx->answer.failed && ctx->error.quota)
+            && !(ctx->closing && ctx->answer.done))
+        {
             text = *raw;
         }
     }
@@ -223,6 +226,13 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
 
     if (ctx->collector) {
         return ngx_pulse_collect(ctx->collector, ev);
+    }
+
+    if (ctx->closing && ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS
+        && ev->type == NGX_PULSE_ANSWER_END)
+    {
+        ctx->edited.len = 0;
+        ev->told = 1;
     }
 
     dialect = ngx_http_pulse_gateway_dialect(ctx->dialect);
@@ -318,6 +328,9 @@ ngx_http_pulse_gateway_translate_finish(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
 
     ctx->edited.len = 0;
+
+    ev.told = (ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS
+               && ctx->answer.finished);
 
     if (!ctx->answer.finished) {
         ctx->answer.finished = 1;

@@ -38,6 +38,8 @@ static void ngx_pulse_anthropic_close(ngx_pulse_anthropic_writer_t *writer,
 static void ngx_pulse_anthropic_write_finish(
     ngx_pulse_anthropic_writer_t *writer, const ngx_pulse_conversation_t *cv,
     ngx_pulse_answer_event_t *ev);
+static void ngx_pulse_anthropic_write_stopped(
+    ngx_pulse_anthropic_writer_t *writer, ngx_pulse_buf_t *b);
 static void ngx_pulse_anthropic_write_end(ngx_pulse_anthropic_writer_t *writer,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_anthropic_begin(ngx_pulse_buf_t *b, const char *name);
@@ -173,7 +175,12 @@ ngx_pulse_anthropic_write_event(void *state,
         break;
 
     case NGX_PULSE_ANSWER_END:
-        ngx_pulse_anthropic_close(writer, b);
+
+        if (!ev->told) {
+            ngx_pulse_anthropic_close(writer, b);
+            ngx_pulse_anthropic_write_stopped(writer, b);
+        }
+
         ngx_pulse_anthropic_write_end(writer, b);
         break;
     }
@@ -455,11 +462,9 @@ ngx_pulse_anthropic_write_finish(ngx_pulse_anthropic_writer_t *writer,
 
 
 static void
-ngx_pulse_anthropic_write_end(ngx_pulse_anthropic_writer_t *writer,
+ngx_pulse_anthropic_write_stopped(ngx_pulse_anthropic_writer_t *writer,
     ngx_pulse_buf_t *b)
 {
-    writer->ended = 1;
-
     ngx_pulse_anthropic_begin(b, "message_delta");
     ngx_pulse_json_key(b, "delta");
     ngx_pulse_buf_char(b, '{');
@@ -470,6 +475,14 @@ ngx_pulse_anthropic_write_end(ngx_pulse_anthropic_writer_t *writer,
     ngx_pulse_buf_char(b, '}');
     ngx_pulse_anthropic_write_usage(&writer->usage, b);
     ngx_pulse_anthropic_end(b);
+}
+
+
+static void
+ngx_pulse_anthropic_write_end(ngx_pulse_anthropic_writer_t *writer,
+    ngx_pulse_buf_t *b)
+{
+    writer->ended = 1;
 
     ngx_pulse_anthropic_begin(b, "message_stop");
     ngx_pulse_anthropic_end(b);

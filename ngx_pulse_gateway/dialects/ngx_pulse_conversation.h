@@ -431,6 +431,8 @@ typedef struct {
     ngx_pulse_chat_error_t   error;
     unsigned                 custom:1;      /* CALL: of a tool without a
                                              * schema, arguments are text */
+    unsigned                 told:1;        /* END: the client has all that
+                                             * comes before it already */
 } ngx_pulse_answer_event_t;
 
 

@@ -125,7 +125,11 @@ ngx_pulse_gemini_read_end(void *state, ngx_pulse_answer_pt handler, void *ctx)
     }
 
     if (rd->usage.known) {
+
+        /* as far as it came: at least that much */
+
         ev.type = NGX_PULSE_ANSWER_USAGE;
+        ev.usage.known = 0;
 
         rc = handler(ctx, &ev);
         if (rc != NGX_OK) {

@@ -213,8 +213,12 @@ ngx_pulse_gemini_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_END:
         w->ended = 1;
-        ngx_pulse_gemini_release_all(w, b);
-        ngx_pulse_gemini_put_end(w, b);
+
+        if (!ev->told) {
+            ngx_pulse_gemini_release_all(w, b);
+            ngx_pulse_gemini_put_end(w, b);
+        }
+
         break;
     }
 }

@@ -154,7 +154,11 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
         break;
 
     case NGX_PULSE_ANSWER_END:
-        ngx_pulse_responses_put_end(st, cv, b);
+
+        if (!ev->told) {
+            ngx_pulse_responses_put_end(st, cv, b);
+        }
+
         break;
     }
 }
