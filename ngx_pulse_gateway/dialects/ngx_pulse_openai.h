@@ -113,6 +113,7 @@ void ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
 #define NGX_PULSE_OPENAI_BAD       3        /* it is no JSON object */
 
 #define NGX_PULSE_OPENAI_ID_LEN    96
+#define NGX_PULSE_OPENAI_FORM_LEN  512
 
 
 /* An answer while it arrives; zeroed at the start. */
@@ -143,6 +144,17 @@ typedef struct {
     ngx_pulse_openai_span_t    id_at;
     ngx_pulse_openai_span_t    model_at;
     ngx_pulse_openai_span_t    choices_at;
+
+    /*
+     * What the last event has before and after the one text in it.  The next
+     * one most often has the same, so that only its text is read; 0 bytes
+     * before it: there is none.
+     */
+
+    u_char                     form[NGX_PULSE_OPENAI_FORM_LEN];
+    size_t                     before;
+    size_t                     after;
+    size_t                     text_len;
 } ngx_pulse_openai_answer_t;
 
 

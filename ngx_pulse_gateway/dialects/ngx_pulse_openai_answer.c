@@ -12,6 +12,9 @@ typedef struct {
     ngx_pulse_openai_span_t    *last;       /* member before, if known */
     size_t                      prev;
     uint64_t                    total;
+    size_t                      text;       /* output, without its quotes */
+    size_t                      text_end;
+    ngx_uint_t                  texts;
     unsigned                    object:1;
 } ngx_pulse_openai_scanner_t;
 
@@ -23,6 +26,13 @@ typedef struct {
 } ngx_pulse_openai_error_reader_t;
 
 
+static ngx_int_t ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
+    const ngx_str_t *data);
+static ngx_uint_t ngx_pulse_openai_is_plain(const u_char *p, size_t len);
+static void ngx_pulse_openai_shift(ngx_pulse_openai_span_t *span, size_t from,
+    size_t by);
+static void ngx_pulse_openai_form(ngx_pulse_openai_scanner_t *scanner,
+    const u_char *p, size_t len);
 static ngx_int_t ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer,
     const u_char *p, size_t len);
 static ngx_int_t ngx_pulse_openai_scan_value(void *ctx,
@@ -94,7 +104,10 @@ ngx_pulse_openai_event(ngx_pulse_openai_answer_t *answer,
         return NGX_PULSE_OPENAI_PASS;
     }
 
-    if (ngx_pulse_openai_scan(answer, ev->data.data, ev->data.len) != NGX_OK) {
+    if (ngx_pulse_openai_repeat(answer, &ev->data) != NGX_OK
+        && ngx_pulse_openai_scan(answer, ev->data.data, ev->data.len)
+           != NGX_OK)
+    {
         return NGX_PULSE_OPENAI_BAD;
     }
 
@@ -128,6 +141,105 @@ ngx_pulse_openai_answer(ngx_pulse_openai_answer_t *answer, const u_char *p,
 }
 
 
+/*
+ * An event that is the last one but for its text, which ends no string and
+ * so changes nothing else: what that one said is known, and to read it once
+ * more would give the same.  NGX_DECLINED if it is another, or may be.
+ */
+
+static ngx_int_t
+ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
+    const ngx_str_t *data)
+{
+    size_t         len, before, by;
+    const u_char  *text;
+
+    before = answer->before;
+
+    if (before == 0 || data->len < before + answer->after) {
+        return NGX_DECLINED;
+    }
+
+    text = data->data + before;
+    len = data->len - before - answer->after;
+
+    if (ngx_memcmp(data->data, answer->form, before) != 0
+        || ngx_memcmp(text + len, answer->form + before, answer->after) != 0
+        || !ngx_pulse_openai_is_plain(text, len))
+    {
+        return NGX_DECLINED;
+    }
+
+    answer->bore = (len != 0);
+    ngx_pulse_tokens_add(&answer->output, text, len);
+
+    /* it wraps when the text is shorter */
+
+    by = len - answer->text_len;
+    answer->text_len = len;
+
+    ngx_pulse_openai_shift(&answer->usage_at, before, by);
+    ngx_pulse_openai_shift(&answer->id_at, before, by);
+    ngx_pulse_openai_shift(&answer->model_at, before, by);
+    ngx_pulse_openai_shift(&answer->choices_at, before, by);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_pulse_openai_is_plain(const u_char *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (p[i] < ' ' || p[i] == '"' || p[i] == '\\') {
+            return 0;
+        }
+    }
+
+    return ngx_pulse_utf8_check(p, len, NULL) == NGX_OK;
+}
+
+
+static void
+ngx_pulse_openai_shift(ngx_pulse_openai_span_t *span, size_t from, size_t by)
+{
+    span->prev += (span->prev > from) ? by : 0;
+    span->key += (span->key > from) ? by : 0;
+    span->start += (span->start > from) ? by : 0;
+    span->end += (span->end > from) ? by : 0;
+    span->next += (span->next > from) ? by : 0;
+}
+
+
+/* Keeps what the next event may have alike. */
+
+static void
+ngx_pulse_openai_form(ngx_pulse_openai_scanner_t *scanner, const u_char *p,
+    size_t len)
+{
+    size_t                      after;
+    ngx_pulse_openai_answer_t  *answer;
+
+    answer = scanner->answer;
+    after = len - scanner->text_end;
+
+    if (scanner->texts != 1
+        || scanner->text + after > NGX_PULSE_OPENAI_FORM_LEN)
+    {
+        return;
+    }
+
+    ngx_memcpy(answer->form, p, scanner->text);
+    ngx_memcpy(answer->form + scanner->text, p + scanner->text_end, after);
+
+    answer->before = scanner->text;
+    answer->after = after;
+    answer->text_len = scanner->text_end - scanner->text;
+}
+
+
 static ngx_int_t
 ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
     size_t len)
@@ -139,6 +251,7 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
 
     answer->choices = 0;
     answer->bore = 0;
+    answer->before = 0;
     ngx_memzero(&answer->usage_at, sizeof(ngx_pulse_openai_span_t));
     ngx_memzero(&answer->id_at, sizeof(ngx_pulse_openai_span_t));
     ngx_memzero(&answer->model_at, sizeof(ngx_pulse_openai_span_t));
@@ -168,6 +281,8 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
     {
         answer->usage.output = total - answer->usage.input;
     }
+
+    ngx_pulse_openai_form(&scanner, p, len);
 
     return NGX_OK;
 }
@@ -379,6 +494,10 @@ ngx_pulse_openai_scan_choice(ngx_pulse_openai_scanner_t *scanner,
     {
         ngx_pulse_tokens_add(&answer->output, ev->string.data, ev->string.len);
         answer->bore = 1;
+
+        scanner->text = ev->start + 1;
+        scanner->text_end = ev->end - 1;
+        scanner->texts++;
     }
 }
 

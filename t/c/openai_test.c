@@ -27,6 +27,7 @@ typedef struct {
 
 typedef struct {
     ngx_pulse_openai_answer_t   answer;
+    ngx_pulse_openai_answer_t   read;       /* each event as JSON */
     ngx_pulse_buf_t             edited;
     ngx_pulse_buf_t             out;
     ngx_pulse_buf_t             text;
@@ -1051,6 +1052,7 @@ test_stream_init(test_stream_t *s, ngx_uint_t hide, ngx_uint_t scan)
     memset(s, 0, sizeof(test_stream_t));
 
     s->answer.hide = (hide != 0);
+    s->read.hide = (hide != 0);
     s->scan = scan;
 
     ngx_pulse_buf_init(&s->edited, 0);
@@ -1081,6 +1083,11 @@ test_stream_event(void *ctx, ngx_pulse_sse_event_t *ev)
     }
 
     s->edited.len = 0;
+    s->read.before = 0;
+
+    (void) ngx_pulse_openai_event(&s->read, ev, &s->edited);
+
+    s->edited.len = 0;
 
     switch (ngx_pulse_openai_event(&s->answer, ev, &s->edited)) {
 
@@ -1096,6 +1103,9 @@ test_stream_event(void *ctx, ngx_pulse_sse_event_t *ev)
         s->bad = 1;
         return NGX_OK;
     }
+
+    check_mem(&s->answer, offsetof(ngx_pulse_openai_answer_t, form),
+              &s->read, offsetof(ngx_pulse_openai_answer_t, form));
 
     test_stream_gather(s, ev);
 
