@@ -6,6 +6,7 @@ use utf8;
 
 use lib 't/lib';
 use Encode qw(decode encode_utf8);
+use IO::Socket::UNIX;
 use JSON::PP ();
 use Pulse::Client qw(http);
 use Pulse::Env 'own';
@@ -357,6 +358,39 @@ subtest 'the sidecar is killed under a request' => sub {
 
     is(generate(\%cv)->{status}, 201, 'until there is one');
 };
+
+subtest 'the sidecar is told to end while much waits' => sub {
+    my $before = sql('SELECT count(*) FROM files');
+    my $body = JSON::PP->new->utf8->encode({ %cv, export_format => 'pdf' });
+    my %said;
+
+    my @clients = map {
+        my $client = IO::Socket::UNIX->new(Peer => $sidecar->socket_path)
+            or die;
+
+        print {$client} "POST /v1/cv/generate HTTP/1.0\r\n"
+            . "X-Pulse-User: $user\r\nContent-Length: " . length($body)
+            . "\r\n\r\n$body";
+        $client->flush;
+        $client;
+    } 1 .. 100;
+
+    ok(wait_until { sql('SELECT count(*) FROM files') > $before });
+    is($sidecar->stop, 0, 'it ends well');
+
+    for my $client (@clients) {
+        local $/;
+        $said{ substr(readline($client) // '', 9, 3) }++;
+    }
+
+    is(sql('SELECT count(*) FROM files'), $before + $said{201},
+       'what it said it did, it did');
+    is_deeply([grep { !/^(?:201|503|)$/ } keys %said], [],
+              'and refused the rest, or did not take it');
+
+    $sidecar->run;
+};
+
 
 $nginx->excuse('connect() to unix:');
 
