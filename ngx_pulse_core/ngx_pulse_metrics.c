@@ -234,16 +234,22 @@ void
 ngx_pulse_metrics_text(ngx_pulse_buf_t *b)
 {
     ngx_uint_t           i;
-    ngx_pulse_metric_t  *m;
+    ngx_pulse_metric_t  *m, *last;
+
+    last = NULL;
 
     for (i = 0; i < ngx_pulse_nmetrics; i++) {
         m = ngx_pulse_metrics[i];
 
-        if (i == 0
-            || ngx_strcmp(m->name, ngx_pulse_metrics[i - 1]->name) != 0)
-        {
+        if (m->help == NULL) {
+            continue;
+        }
+
+        if (last == NULL || ngx_strcmp(m->name, last->name) != 0) {
             ngx_pulse_metric_head(b, m);
         }
+
+        last = m;
 
         if (m->type == NGX_PULSE_METRIC_HISTOGRAM) {
             ngx_pulse_metric_histogram(b, m);

@@ -12,7 +12,7 @@
 #define NGX_PULSE_METRIC_GAUGE      1
 #define NGX_PULSE_METRIC_HISTOGRAM  2
 
-#define NGX_PULSE_METRICS_MAX       256
+#define NGX_PULSE_METRICS_MAX       512
 #define NGX_PULSE_METRIC_BUCKETS    16
 
 
@@ -24,7 +24,7 @@
 typedef struct {
     const char   *name;         /* pulse_..., Prometheus conventions */
     const char   *labels;       /* code="QUOTA_EXCEEDED", or NULL */
-    const char   *help;
+    const char   *help;         /* NULL: not to be written yet */
     ngx_uint_t    type;
     ngx_uint_t    index;        /* set by ngx_pulse_metrics_register() */
 } ngx_pulse_metric_t;

@@ -454,7 +454,6 @@ typedef enum {
         ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module))      \
             ->zone->shm.addr)
 
-ngx_int_t ngx_http_pulse_gateway_health_metrics(ngx_conf_t *cf);
 ngx_int_t ngx_http_pulse_gateway_health_zone(ngx_conf_t *cf,
     ngx_http_pulse_gateway_main_conf_t *gmcf);
 
@@ -591,7 +590,7 @@ void ngx_http_pulse_gateway_timers_stop(ngx_http_pulse_gateway_ctx_t *ctx);
 void ngx_http_pulse_gateway_total(ngx_http_pulse_gateway_ctx_t *ctx);
 
 
-/* --- metrics (ngx_http_pulse_gateway_module.c) --- */
+/* --- metrics (ngx_http_pulse_gateway_metric.c) --- */
 
 typedef enum {
     NGX_HTTP_PULSE_GATEWAY_SERVED = 0,
@@ -603,21 +602,19 @@ typedef enum {
 } ngx_http_pulse_gateway_outcome_e;
 
 
-/* Series are static, so providers by other names share one row. */
+/* Registers them; from preconfiguration. */
+ngx_int_t ngx_http_pulse_gateway_metrics(ngx_conf_t *cf);
 
-#define ngx_http_pulse_gateway_each(series)                                   \
-    series("openai"),                                                         \
-    series("anthropic"),                                                      \
-    series("google"),                                                         \
-    series("replicate"),                                                      \
-    series("demo"),                                                           \
-    series("other")
-
-/* The row of a provider in them. */
+/* The row of a provider in them; taken for good when it is asked for first,
+ * the last one, "other", is of all that come too late. */
 ngx_uint_t ngx_http_pulse_gateway_row(const ngx_str_t *provider);
 
 void ngx_http_pulse_gateway_count(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_http_pulse_gateway_outcome_e outcome);
+
+/* What is added to the breakers of a provider that are open and half open. */
+void ngx_http_pulse_gateway_count_breaker(ngx_http_pulse_provider_t *provider,
+    ngx_int_t open, ngx_int_t half);
 void ngx_http_pulse_gateway_count_tokens(ngx_http_pulse_record_t *record);
 void ngx_http_pulse_gateway_first_token(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);

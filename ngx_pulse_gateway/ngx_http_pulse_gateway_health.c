@@ -38,51 +38,6 @@ static void ngx_http_pulse_gateway_again(ngx_http_pulse_gateway_ctx_t *ctx,
 static uint32_t ngx_http_pulse_gateway_model(ngx_http_pulse_candidate_t *c);
 
 
-/* by the rows of ngx_http_pulse_gateway_row() */
-
-#define ngx_http_pulse_gateway_breaker(provider)                              \
-    { "pulse_gateway_breakers", "provider=\"" provider "\",state=\"open\"",   \
-      "Circuit breakers that are not closed, by their state.",                \
-      NGX_PULSE_METRIC_GAUGE, 0 },                                            \
-    { "pulse_gateway_breakers",                                               \
-      "provider=\"" provider "\",state=\"half_open\"",                        \
-      "Circuit breakers that are not closed, by their state.",                \
-      NGX_PULSE_METRIC_GAUGE, 0 }
-
-#define ngx_http_pulse_gateway_opened(provider)                               \
-    { "pulse_gateway_breaker_opened_total", "provider=\"" provider "\"",      \
-      "Times that a circuit breaker opened.", NGX_PULSE_METRIC_COUNTER, 0 }
-
-
-static ngx_pulse_metric_t  ngx_http_pulse_gateway_breakers[] = {
-    ngx_http_pulse_gateway_each(ngx_http_pulse_gateway_breaker)
-};
-
-
-static ngx_pulse_metric_t  ngx_http_pulse_gateway_openings[] = {
-    ngx_http_pulse_gateway_each(ngx_http_pulse_gateway_opened)
-};
-
-
-ngx_int_t
-ngx_http_pulse_gateway_health_metrics(ngx_conf_t *cf)
-{
-    ngx_uint_t  n;
-
-    n = sizeof(ngx_http_pulse_gateway_breakers) / sizeof(ngx_pulse_metric_t);
-
-    if (ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_breakers, n)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    n = sizeof(ngx_http_pulse_gateway_openings) / sizeof(ngx_pulse_metric_t);
-
-    return ngx_pulse_metrics_register(cf, ngx_http_pulse_gateway_openings, n);
-}
-
-
 ngx_int_t
 ngx_http_pulse_gateway_health_zone(ngx_conf_t *cf,
     ngx_http_pulse_gateway_main_conf_t *gmcf)
@@ -317,17 +272,13 @@ static void
 ngx_http_pulse_gateway_told(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_http_pulse_provider_t *provider, ngx_uint_t edge, ngx_uint_t probe)
 {
-    ngx_log_t           *log;
-    ngx_pulse_metric_t  *open, *half;
+    ngx_log_t  *log;
 
     if (edge == NGX_PULSE_BREAKER_SAME) {
         return;
     }
 
     log = ctx->request->connection->log;
-
-    open = &ngx_http_pulse_gateway_breakers[2 * provider->row];
-    half = open + 1;
 
     switch (edge) {
 
@@ -337,14 +288,7 @@ ngx_http_pulse_gateway_told(ngx_http_pulse_gateway_ctx_t *ctx,
                       " the breaker opened", &provider->name,
                       provider->breaker.pause);
 
-        ngx_pulse_metric_add(&ngx_http_pulse_gateway_openings[provider->row],
-                             1);
-        ngx_pulse_metric_add(open, 1);
-
-        if (probe) {
-            ngx_pulse_metric_add(half, -1);
-        }
-
+        ngx_http_pulse_gateway_count_breaker(provider, 1, probe ? -1 : 0);
         break;
 
     case NGX_PULSE_BREAKER_HALF_OPEN:
@@ -352,8 +296,7 @@ ngx_http_pulse_gateway_told(ngx_http_pulse_gateway_ctx_t *ctx,
                       "pulse gateway: provider \"%V\" is probed: the pause of"
                       " the breaker is over", &provider->name);
 
-        ngx_pulse_metric_add(open, -1);
-        ngx_pulse_metric_add(half, 1);
+        ngx_http_pulse_gateway_count_breaker(provider, -1, 1);
         break;
 
     default: /* NGX_PULSE_BREAKER_CLOSED */
@@ -361,7 +304,7 @@ ngx_http_pulse_gateway_told(ngx_http_pulse_gateway_ctx_t *ctx,
                       "pulse gateway: provider \"%V\" is asked again: the"
                       " breaker closed", &provider->name);
 
-        ngx_pulse_metric_add(half, -1);
+        ngx_http_pulse_gateway_count_breaker(provider, 0, -1);
     }
 }
 

@@ -165,8 +165,10 @@ unlike($reply->{body}, qr/quota/i, 'it is not the client\'s quota');
 
 $replay{weak}->play((failure(500)) x 3, answer());
 unavailable(ask('weak-1'), "failure $_") for 1 .. 3;
-is(metric('pulse_gateway_breakers{provider="other",state="open"}'), 2,
-   'two are open');
+is(metric('pulse_gateway_breakers{provider="weak",state="open"}'), 1,
+   'it is open');
+is(metric('pulse_gateway_breakers{provider="poor",state="open"}'), 1,
+   'as another one is');
 $reply = ask('weak-1');
 is($reply->{headers}{'x-pulse-attempts'}, 0, 'the breaker is open');
 is($reply->{headers}{'retry-after'}, 1, 'for half a second');
@@ -177,11 +179,11 @@ is(scalar $replay{weak}->requests(3), 3, 'it is not');
 ok(wait_until(sub { ask('weak-1')->{status} == 200 && ++$rows }),
    'a probe closes it');
 served(ask('weak-1'), 'weak', 'and it is asked again');
-is(metric('pulse_gateway_breakers{provider="other",state="open"}'), 1,
-   'one is open');
-is(metric('pulse_gateway_breakers{provider="other",state="half_open"}'), 0,
-   'none is half open');
-is(metric('pulse_gateway_breaker_opened_total{provider="other"}'), 2,
+is(metric('pulse_gateway_breakers{provider="weak",state="open"}'), 0,
+   'it is open no more');
+is(metric('pulse_gateway_breakers{provider="weak",state="half_open"}'), 0,
+   'nor half open');
+is(metric('pulse_gateway_breaker_opened_total{provider="weak"}'), 1,
    'openings are counted');
 
 # a probe that fails, and one whose worker is killed
@@ -229,6 +231,28 @@ ok(!grep({ /no live upstreams/ } @{ $nginx->error_log }),
 
 $nginx->excuse($_) for 'refuses us', 'exited on signal 9';
 is_deeply([$nginx->problems], [], 'and its log is clean');
+
+
+# --- rows of metrics, over a reload
+
+my $many = gateway_nginx(http => join '', map {
+    provider("vendor-$_", $replay{spare}->url . '/v1', "models v$_;")
+} 1 .. 30)->run;
+
+for my $when ('many providers', 'after a reload') {
+    my $text = http(GET => '/metrics', port => $many->port)->{body};
+    my @named = $text =~ /^pulse_gateway_requests_total\{provider="([^"]+)"
+                          ,outcome="served"\}/mgx;
+
+    is_deeply(\@named, [(map { "vendor-$_" } 1 .. 23), 'other'],
+              "$when: a row for each, and one for the rest");
+    is(scalar(() = $text =~ /^# TYPE pulse_gateway_breakers /mg), 1,
+       "$when: one type");
+    $many->reload;
+}
+
+is($many->stop, undef, 'nginx ends');
+is_deeply([$many->problems], [], 'and its log is clean');
 
 ledger($user, $rows);
 

@@ -540,7 +540,7 @@ is($row->{output}, 0, 'gone early: the prompt only');
 # --- metrics and the log
 
 my $metrics = http(GET => '/metrics', port => $nginx->port)->{body};
-like($metrics, qr/\{provider="other",outcome="client_gone"\} 2$/m,
+like($metrics, qr/\{provider="one",outcome="client_gone"\} 2$/m,
      'outcomes are counted');
 like($metrics, qr/^pulse_gateway_tokens_total\{part="output"\} [1-9]/m,
      'tokens are');
