@@ -51,6 +51,7 @@ static ngx_int_t ngx_http_pulse_gateway_readable(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_redact(ngx_pulse_buf_t *b);
 static void ngx_http_pulse_gateway_owed(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_uint_t all);
 
@@ -612,6 +613,8 @@ ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
         return;
     }
 
+    ngx_http_pulse_gateway_redact(&ctx->body);
+
     if (ngx_http_pulse_gateway_dialect(ctx->spoken)->read_error(&ctx->error,
                                      r->pool, ctx->body.data, ctx->body.len)
         == NGX_ERROR)
@@ -748,6 +751,54 @@ ngx_http_pulse_gateway_refused(ngx_http_request_t *r,
     }
 
     ctx->pass = (ctx->error.message.len != 0);
+}
+
+
+/*
+ * Providers quote our key and our account in their errors.  What begins as
+ * these do is starred in its place: so a body that passes stays as long as it
+ * was, and JSON.
+ */
+
+static void
+ngx_http_pulse_gateway_redact(ngx_pulse_buf_t *b)
+{
+    u_char      *p, *last;
+    ngx_str_t   *prefix;
+
+    static ngx_str_t  prefixes[] = {
+        ngx_string("sk-"), ngx_string("org-"), ngx_string("proj_"),
+        ngx_string("gsk_"), ngx_string("xai-"), ngx_string("AIza"),
+        ngx_null_string
+    };
+
+    last = b->data + b->len;
+
+    for (p = b->data; p < last; p++) {
+
+        if (p != b->data && (isalnum(p[-1]) || p[-1] == '_')) {
+            continue;
+        }
+
+        for (prefix = prefixes; prefix->len; prefix++) {
+            if ((size_t) (last - p) > prefix->len
+                && ngx_memcmp(p, prefix->data, prefix->len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (prefix->len == 0) {
+            continue;
+        }
+
+        for (p += prefix->len;
+             p < last && (isalnum(*p) || *p == '-' || *p == '_');
+             p++)
+        {
+            *p = '*';
+        }
+    }
 }
 
 

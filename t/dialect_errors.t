@@ -111,7 +111,7 @@ sub shape {
 for my $from (@dialects) {
     for my $case (@errors) {
         my ($status, $type, $told) = @$case;
-        my $secret = $told == 503 ? ' of sk-secret-of-ours in org-7Xq2' : '';
+        my $secret = ' of sk-secret-of-ours in org-7Xq2';
 
         for my $to (Pulse::Matrix::clients()) {
             my $name = "$status of $from to $to";
