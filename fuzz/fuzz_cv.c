@@ -13,10 +13,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+const char *__lsan_default_suppressions(void);
+
 static void fuzz_request(pulse_form_t *form, ngx_str_t *text,
     ngx_uint_t kind);
 static void fuzz_write(ngx_pool_t *pool, const pulse_cv_t *cv,
     ngx_uint_t pdf);
+
+
+/* what it keeps for a thread is found by no leak sanitizer */
+
+const char *
+__lsan_default_suppressions(void)
+{
+    return "leak:libfontconfig";
+}
 
 
 int

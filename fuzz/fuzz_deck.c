@@ -13,12 +13,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+const char *__lsan_default_suppressions(void);
+
 static void fuzz_request(pulse_form_t *form, ngx_str_t *text,
     ngx_uint_t kind);
 static void fuzz_write(ngx_pool_t *pool, const pulse_deck_t *deck,
     ngx_uint_t pdf);
 static ngx_int_t fuzz_file(void *ctx, ngx_pool_t *pool, const ngx_str_t *id,
     ngx_str_t *data);
+
+
+/* what it keeps for a thread is found by no leak sanitizer */
+
+const char *
+__lsan_default_suppressions(void)
+{
+    return "leak:libfontconfig";
+}
 
 
 int

@@ -60,6 +60,8 @@ static void pulse_deck_chart(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_slide_t *slide);
 static void pulse_deck_series(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_chart_t *chart);
+static ngx_uint_t pulse_deck_has(const ngx_pulse_json_value_t *v,
+    const char *key);
 static void *pulse_deck_alloc(pulse_deck_reader_t *reader, size_t size);
 
 
@@ -113,7 +115,7 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
 
     pulse_deck_options(&reader, v, locale);
 
-    if (ngx_pulse_json_get(v, "slides")) {
+    if (pulse_deck_has(v, "slides")) {
         pulse_deck_slides(&reader, v);
         return;
     }
@@ -140,7 +142,7 @@ pulse_deck_options(pulse_deck_reader_t *reader,
 
     /* both names are in use; the studio's own is asked for */
 
-    deck->title = pulse_form_text(form, v, ngx_pulse_json_get(v, "title")
+    deck->title = pulse_form_text(form, v, pulse_deck_has(v, "title")
                                            ? "title" : "presentation_title",
                                   PULSE_DECK_TITLE, PULSE_FORM_REQUIRED);
     deck->subtitle = pulse_form_text(form, v, "subtitle", PULSE_DECK_TITLE,
@@ -154,7 +156,7 @@ pulse_deck_options(pulse_deck_reader_t *reader,
 
     deck->template = pulse_deck_theme_of[
                          pulse_form_choice(form, v,
-                                           ngx_pulse_json_get(v, "template")
+                                           pulse_deck_has(v, "template")
                                            ? "template" : "theme",
                                            pulse_deck_themes, 0)];
     deck->accent = pulse_form_color(form, v, "accent", PULSE_DECK_ACCENT);
@@ -410,7 +412,7 @@ pulse_deck_picture(pulse_deck_reader_t *reader,
 
     form = reader->form;
 
-    if (ngx_pulse_json_get(v, "image_file_id")) {
+    if (pulse_deck_has(v, "image_file_id")) {
         picture = pulse_deck_alloc(reader, sizeof(pulse_picture_t));
 
         if (picture) {
@@ -445,12 +447,12 @@ pulse_deck_picture(pulse_deck_reader_t *reader,
     picture->cover = pulse_form_choice(form, image, "fit", pulse_deck_fits,
                                        0);
 
-    if (!ngx_pulse_json_get(image, "data")
-        == !ngx_pulse_json_get(image, "file_id"))
+    if (pulse_deck_has(image, "data")
+        == pulse_deck_has(image, "file_id"))
     {
         pulse_form_refuse(form, image, "data", pulse_reason_either);
 
-    } else if (ngx_pulse_json_get(image, "data")) {
+    } else if (pulse_deck_has(image, "data")) {
         pulse_deck_inline(reader, image, picture);
 
     } else {
@@ -663,6 +665,11 @@ pulse_deck_series(pulse_deck_reader_t *reader,
     pulse_series_t          *series;
     ngx_pulse_json_value_t  *element;
 
+    if (v->type != NGX_PULSE_JSON_OBJECT) {
+        pulse_form_refuse(reader->form, v, NULL, pulse_reason_type);
+        return;
+    }
+
     series = &chart->series[chart->nseries++];
 
     series->name = pulse_form_text(reader->form, v, "name", PULSE_DECK_NAME,
@@ -702,6 +709,19 @@ pulse_deck_series(pulse_deck_reader_t *reader,
             return;
         }
     }
+}
+
+
+/* null says nothing */
+
+static ngx_uint_t
+pulse_deck_has(const ngx_pulse_json_value_t *v, const char *key)
+{
+    ngx_pulse_json_value_t  *member;
+
+    member = ngx_pulse_json_get(v, key);
+
+    return member && member->type != NGX_PULSE_JSON_NULL;
 }
 
 

@@ -287,6 +287,10 @@ pulse_chart_lines(pulse_chart_page_t *page)
         cairo_set_line_width(cr, 2.25);
         cairo_set_line_join(cr, CAIRO_LINE_JOIN_ROUND);
 
+        /* text leaves a point behind, from which the line would start */
+
+        cairo_new_path(cr);
+
         for (i = 0; i < page->chart->ncategories; i++) {
             x = pulse_chart_slot(page, i, &size) + size / 2;
             cairo_line_to(cr, x, pulse_chart_at(page,

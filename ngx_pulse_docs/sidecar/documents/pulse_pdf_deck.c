@@ -459,7 +459,8 @@ pulse_pdf_table(pulse_pdf_deck_t *page)
     table = page->slide->table;
     box = pulse_slide_box(pulse_box_body, page->deck->wide, page->deck->rtl);
 
-    for (size = pulse_slide_table_size(table); /* void */ ; size--) {
+    for (size = pulse_slide_table_size(table, &box); /* void */ ;
+         size--) {
         sum = 0;
 
         for (i = 0; i < table->rows; i++) {
@@ -538,7 +539,7 @@ pulse_pdf_row(pulse_pdf_deck_t *page, ngx_uint_t row, double y, double size,
             return -1;
         }
 
-        needed = ngx_max(needed, set.height + 2 * PULSE_PDF_PADDING);
+        needed = ngx_max(needed, set.height + size * PULSE_SLIDE_CELL);
 
         if (height > 0) {
             pulse_pdf_tag(&page->pdf, row ? "TD" : "TH");

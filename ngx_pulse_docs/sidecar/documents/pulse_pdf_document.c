@@ -8,6 +8,7 @@
 #define pulse_pdf_twips(n)  ((double) (n) / 20)
 #define pulse_pdf_half(n)   ((double) (n) / 2)
 
+#define PULSE_PDF_RULE  2.5             /* points that a line takes */
 #define PULSE_PDF_BULLET    "\xe2\x80\xa2"
 
 
@@ -152,6 +153,10 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
 
     page->y += pulse_pdf_twips(page->look->roles[paragraph->role].after);
 
+    if (page->look->roles[paragraph->role].rule) {
+        page->y += PULSE_PDF_RULE;
+    }
+
     return rc;
 }
 
@@ -272,7 +277,8 @@ pulse_pdf_before(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph,
 
     if (look->rule) {
         pulse_pdf_rectangle(&page->pdf, page->margin,
-                            page->y + text->height + 1, width, 0.75,
+                            page->y + text->height + 1, width,
+                            PULSE_PDF_RULE - 1.75,
                             page->document->accent);
     }
 }

@@ -18,7 +18,7 @@ pulse_pptx_table(ngx_pool_t *pool, const pulse_deck_t *deck,
     pulse_box_t  box;
 
     box = pulse_slide_box(pulse_box_body, deck->wide, deck->rtl);
-    size = pulse_slide_table_size(table);
+    size = pulse_slide_table_size(table, &box);
 
     /* columns are in their logical order, "rtl" sets the first at the right */
 
@@ -53,12 +53,16 @@ pulse_pptx_row(ngx_pool_t *pool, const pulse_deck_t *deck,
     const pulse_table_t *table, ngx_uint_t row, ngx_uint_t size,
     ngx_pulse_buf_t *b)
 {
-    ngx_int_t         rc;
+    ngx_int_t         rc, margin;
     ngx_uint_t        i;
     const ngx_str_t  *cell;
 
+    margin = size * PULSE_SLIDE_CELL / 2 * PULSE_SLIDE_POINT;
+
+    /* the least; a reader makes it higher where text needs it */
+
     pulse_xml_format(b, "<a:tr h=\"%d\">",
-                     (ngx_int_t) size * 2 * PULSE_SLIDE_POINT);
+                     (ngx_int_t) size * PULSE_SLIDE_POINT + 2 * margin);
 
     rc = NGX_OK;
     cell = &table->cells[row * table->columns];
@@ -66,7 +70,8 @@ pulse_pptx_row(ngx_pool_t *pool, const pulse_deck_t *deck,
     for (i = 0; i < table->columns; i++) {
         ngx_pulse_buf_literal(b, "<a:tc><a:txBody><a:bodyPr/><a:lstStyle/>");
         rc |= pulse_pptx_paragraph(pool, deck, &cell[i], 0, size, b);
-        ngx_pulse_buf_literal(b, "</a:txBody><a:tcPr anchor=\"ctr\"");
+        pulse_xml_format(b, "</a:txBody><a:tcPr marT=\"%d\" marB=\"%d\""
+                            " anchor=\"ctr\"", margin, margin);
 
         /* the table's style has white text there, and a dark template's
          * accent is light */

@@ -19,12 +19,20 @@
 #define PULSE_SLIDE_MOST    24          /* points of a list's text */
 #define PULSE_SLIDE_LEAST   11
 
+#define PULSE_SLIDE_TABLE   18          /* points of a table's text */
+#define PULSE_SLIDE_SMALL   7
+#define PULSE_SLIDE_EDGES   14.4        /* at both sides of a cell */
+
 
 typedef struct {
     ngx_int_t    column;        /* 0: the whole width, 1, 2: a half of it */
     ngx_int_t    y;
     ngx_int_t    height;
 } pulse_slide_place_t;
+
+
+static ngx_uint_t pulse_slide_row_lines(const pulse_table_t *table,
+    ngx_uint_t row, ngx_uint_t size, const pulse_box_t *box);
 
 
 /* in the order of pulse_box_e, but for the last two */
@@ -198,9 +206,49 @@ pulse_slide_fit_bullets(const pulse_column_t *column, const pulse_box_t *box)
 
 
 ngx_uint_t
-pulse_slide_table_size(const pulse_table_t *table)
+pulse_slide_table_size(const pulse_table_t *table, const pulse_box_t *box)
 {
-    return table->rows > 12 ? 12 : table->rows > 7 ? 14 : 18;
+    double      height;
+    ngx_uint_t  i, size;
+
+    for (size = PULSE_SLIDE_TABLE; size > PULSE_SLIDE_SMALL; size--) {
+        height = 0;
+
+        for (i = 0; i < table->rows; i++) {
+            height += pulse_slide_row_lines(table, i, size, box)
+                      * size * PULSE_SLIDE_LINE + size * PULSE_SLIDE_CELL;
+        }
+
+        if (height <= (double) box->height / PULSE_SLIDE_POINT) {
+            break;
+        }
+    }
+
+    return size;
+}
+
+
+/* lines of the fullest cell */
+
+static ngx_uint_t
+pulse_slide_row_lines(const pulse_table_t *table, ngx_uint_t row,
+    ngx_uint_t size, const pulse_box_t *box)
+{
+    double      points;
+    ngx_uint_t  i, perline, lines, most;
+
+    points = (double) box->width / table->columns / PULSE_SLIDE_POINT
+             - PULSE_SLIDE_EDGES;
+    perline = points / (size * PULSE_SLIDE_LETTER);
+    most = 1;
+
+    for (i = 0; i < table->columns; i++) {
+        lines = pulse_slide_count(&table->cells[row * table->columns + i])
+                / perline + 1;
+        most = ngx_max(most, lines);
+    }
+
+    return most;
 }
 
 

@@ -15,6 +15,10 @@
 #define PULSE_SLIDE_HEIGHT   6858000
 #define PULSE_SLIDE_POINT    12700
 
+/* above and below the text of a cell together, of the text's size */
+
+#define PULSE_SLIDE_CELL     0.5
+
 
 typedef enum {
     pulse_box_cover_title = 0,
@@ -80,8 +84,10 @@ ngx_uint_t pulse_slide_count(const ngx_str_t *text);
 ngx_uint_t pulse_slide_fit_bullets(const pulse_column_t *column,
     const pulse_box_t *box);
 
-/* The size of a table's text, in points. */
-ngx_uint_t pulse_slide_table_size(const pulse_table_t *table);
+/* The size of a table's text, in points, at which it is expected to fit into
+ * a box. */
+ngx_uint_t pulse_slide_table_size(const pulse_table_t *table,
+    const pulse_box_t *box);
 
 /* Where a picture is drawn inside a box so that all of it is seen. */
 pulse_box_t pulse_slide_contain(const pulse_picture_t *picture,

@@ -27,7 +27,9 @@ pulse_xml_text(ngx_pulse_buf_t *b, const ngx_str_t *text)
         start = i + 1;
     }
 
-    ngx_pulse_buf_append(b, text->data + start, text->len - start);
+    if (start < text->len) {
+        ngx_pulse_buf_append(b, text->data + start, text->len - start);
+    }
 }
 
 
