@@ -235,7 +235,7 @@ ngx_http_pulse_gateway_free_peer(ngx_peer_connection_t *pc, void *data,
         return;
     }
 
-    /* nginx would take one that had begun to answer for stale, and try again */
+    /* what had begun to answer is not stale: nginx must not add a try */
 
     pc->cached = 0;
 
