@@ -9,7 +9,15 @@ $(BUILD)/bench/%.o: bench/%.c bench/bench.h
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench.o
 	@$(CC) -o $@ $^
 
-bench-build: $(BUILD)/bench/mock $(BUILD)/bench/load
+# blocks of the studio without nginx, linked as the unit tests are
+
+$(BUILD)/bench/blocks: bench/blocks.c \
+                       $(UNIT_OBJECTS:%=$(BUILD)/unit/plain/%) \
+                       $(BUILD)/unit/plain/pure.a
+	@mkdir -p $(@D)
+	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $^ $(PURE_LIBS)
+
+bench-build: $(BUILD)/bench/mock $(BUILD)/bench/load $(BUILD)/bench/blocks
 
 # without a registry the row of the peer is left out, and the table says so
 
