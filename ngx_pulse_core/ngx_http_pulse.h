@@ -112,6 +112,8 @@ typedef struct {
     int64_t                  price;         /* nano-USD, -1: not known */
     ngx_uint_t               estimated;     /* not the provider's figures */
     uint64_t                 clamped;       /* max_tokens lowered to, or 0 */
+    ngx_uint_t               claimed;       /* an idempotency key waits for
+                                               the end of the reservation */
 
     /* gateway */
 
@@ -164,7 +166,8 @@ ngx_int_t ngx_http_pulse_reply_raw(ngx_http_request_t *r, ngx_uint_t status,
 
 /* An error in the dialect of the record, in the caller's language; sets
  * record->code.  "details": JSON object text or NULL.  402, 401 and 4xx of
- * ours carry x-should-retry: false on dialect endpoints. */
+ * ours carry x-should-retry: false on dialect endpoints, but for 429 and a 409
+ * whose Retry-After was set before. */
 ngx_int_t ngx_http_pulse_error(ngx_http_request_t *r,
     ngx_http_pulse_code_e code, const ngx_str_t *details);
 

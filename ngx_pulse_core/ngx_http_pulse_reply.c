@@ -134,10 +134,9 @@ static ngx_http_pulse_error_t  ngx_http_pulse_errors[] = {
 
     { 409, 0, ngx_string("IDEMPOTENCY_MISMATCH"),
       "invalid_request_error", "conflict_error", "ABORTED",
-      { "استُخدم مفتاح التكرار نفسه من قبل مع محتوى مختلف. استخدم مفتاحًا"
-        " جديدًا.",
-        "This idempotency key was used before with another body. Use a new"
-        " key." } },
+      { "استُخدم مفتاح التكرار هذا من قبل، ولا يمكن إعادة جوابه لهذا الطلب.",
+        "This idempotency key was used before, and its answer cannot be given"
+        " to this request." } },
 
     { 413, 0, ngx_string("REQUEST_TOO_LARGE"),
       "invalid_request_error", "request_too_large", "INVALID_ARGUMENT",
@@ -631,6 +630,10 @@ ngx_http_pulse_error_headers(ngx_http_request_t *r,
 
     if (status < NGX_HTTP_INTERNAL_SERVER_ERROR
         && status != NGX_HTTP_TOO_MANY_REQUESTS
+        && (status != NGX_HTTP_CONFLICT
+            || ngx_http_pulse_find_header(r, "Retry-After",
+                                          sizeof("Retry-After") - 1)
+               == NULL)
         && ngx_http_pulse_set_header(r, "x-should-retry",
                                      &ngx_http_pulse_false)
            != NGX_OK)

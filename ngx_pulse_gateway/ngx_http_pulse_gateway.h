@@ -104,9 +104,28 @@ typedef struct {
 } ngx_http_pulse_hop_t;
 
 
+/* A request with an Idempotency-Key, and what its client is told. */
+
+typedef struct {
+    ngx_str_t                       key;
+    ngx_str_t                       hash;        /* as bytea is written */
+    ngx_event_t                     wait;
+    ngx_msec_t                      pause;       /* until it is asked again */
+    ngx_msec_t                      until;       /* patience ends */
+    ngx_uint_t                      status;
+    ngx_str_t                       type;
+    ngx_pulse_buf_t                 headers;     /* lines */
+    ngx_pulse_buf_t                 body;
+    unsigned                        taken:1;     /* the key is ours */
+    unsigned                        refused:1;   /* by the meter */
+} ngx_http_pulse_claim_t;
+
+
 typedef struct {
     ngx_http_request_t             *request;
     ngx_http_pulse_record_t        *record;
+    ngx_http_pulse_claim_t         *claim;       /* NULL: it has no key */
+    ngx_str_t                       text;        /* the body as it came */
     ngx_uint_t                      dialect;     /* NGX_PULSE_DIALECT_* */
     ngx_pulse_openai_request_t      chat;        /* of other dialects: what
                                                   * routes and meters it */
@@ -320,9 +339,58 @@ void ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx);
 ngx_int_t ngx_http_pulse_gateway_build(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
+/* Reserves what it may cost and goes on; owns the request. */
+void ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
 /* Starts the upstream once the tokens are reserved; owns the request. */
 void ngx_http_pulse_gateway_start(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+
+
+/* --- idempotency (ngx_http_pulse_gateway_claim.c, _keep.c) --- */
+
+/* Statements and metrics; from preconfiguration. */
+ngx_int_t ngx_http_pulse_gateway_claim_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_pulse_gateway_keep_init(ngx_conf_t *cf);
+
+/* Makes ctx->claim if the request has a key; NGX_DECLINED and "*rc" is of the
+ * answer that was sent if it cannot be one. */
+ngx_int_t ngx_http_pulse_gateway_claim_read(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
+
+/* Asks what became of the key: answers with that, or goes on to reserve; owns
+ * the request. */
+void ngx_http_pulse_gateway_claim_find(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Takes the key for what was reserved, and starts; owns the request. */
+void ngx_http_pulse_gateway_claim_take(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The meter refused: NGX_OK if the key is looked at first, NGX_DECLINED if it
+ * was before. */
+ngx_int_t ngx_http_pulse_gateway_claim_refused(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+void ngx_http_pulse_gateway_claim_free(ngx_http_pulse_claim_t *claim);
+
+/* 1 if the answer is made for a later request too: a client that leaves does
+ * not end it. */
+#define ngx_http_pulse_gateway_lasts(ctx)                                     \
+    ((ctx)->claim && (ctx)->claim->taken && !(ctx)->chat.stream)
+
+/* Notes what goes to the client; with the last byte of what was charged it is
+ * sent to the store. */
+void ngx_http_pulse_gateway_keep_header(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+void ngx_http_pulse_gateway_keep_body(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_chain_t *in);
+
+/* Answers with a row of type idempotency_reply that has an answer; as
+ * ngx_http_pulse_reply(). */
+ngx_int_t ngx_http_pulse_gateway_keep_reply(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_pg_result_t *res);
 
 
 /* --- dialects (ngx_http_pulse_gateway_dialect.c) --- */

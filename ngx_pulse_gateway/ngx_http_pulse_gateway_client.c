@@ -6,7 +6,9 @@
  * A client that leaves.  nginx would end the upstream, and does so where the
  * provider is to be canceled.  To drain a provider its answer is read on for
  * the figures at its end, while nothing goes to the client: the filters here
- * take what is written, so that nginx finds no error in it.
+ * take what is written, so that nginx finds no error in it.  So is an answer
+ * read that is no stream and has an idempotency key: whoever asks again with
+ * the key gets it.
  */
 
 
@@ -112,7 +114,9 @@ ngx_http_pulse_gateway_drain(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (!provider->drain || ctx->finalized || !u->request_body_sent) {
+    if ((!provider->drain && !ngx_http_pulse_gateway_lasts(ctx))
+        || ctx->finalized || !u->request_body_sent)
+    {
         return NGX_DECLINED;
     }
 
@@ -127,8 +131,10 @@ ngx_http_pulse_gateway_drain(ngx_http_request_t *r,
         ngx_del_timer(&ctx->alive);
     }
 
-    ctx->alive.handler = ngx_http_pulse_gateway_drain_handler;
-    ngx_add_timer(&ctx->alive, provider->drain_time);
+    if (!ngx_http_pulse_gateway_lasts(ctx)) {
+        ctx->alive.handler = ngx_http_pulse_gateway_drain_handler;
+        ngx_add_timer(&ctx->alive, provider->drain_time);
+    }
 
     /*
      * Nobody waits for this client to take anything.  The buffers are left as
@@ -181,6 +187,8 @@ ngx_http_pulse_gateway_body_filter(ngx_http_request_t *r, ngx_chain_t *in,
     if (ctx == NULL || r != r->main) {
         return next(r, in);
     }
+
+    ngx_http_pulse_gateway_keep_body(r, ctx, in);
 
     if (!ctx->draining) {
         rc = next(r, in);

@@ -14,7 +14,7 @@
 
 
 static ngx_uint_t ngx_http_pulse_gateway_gone(ngx_http_request_t *r,
-    ngx_int_t rc);
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_pulse_gateway_reply(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_http_pulse_code_e ngx_http_pulse_gateway_failure(
@@ -93,7 +93,7 @@ ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
         ngx_http_pulse_gateway_verdict(r, ctx);
     }
 
-    if (ngx_http_pulse_gateway_gone(r, rc)) {
+    if (ngx_http_pulse_gateway_gone(r, ctx, rc)) {
         ctx->gone = 1;
         ngx_http_pulse_gateway_settle(r, ctx);
         ngx_http_pulse_gateway_count(ctx, NGX_HTTP_PULSE_GATEWAY_GONE);
@@ -113,10 +113,20 @@ ngx_http_pulse_gateway_finalize(ngx_http_request_t *r, ngx_int_t rc)
 
 
 static ngx_uint_t
-ngx_http_pulse_gateway_gone(ngx_http_request_t *r, ngx_int_t rc)
+ngx_http_pulse_gateway_gone(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc)
 {
-    return rc < 0 || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
-           || rc == NGX_HTTP_REQUEST_TIME_OUT || r->connection->error;
+    if (rc < 0 || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || rc == NGX_HTTP_REQUEST_TIME_OUT)
+    {
+        return 1;
+    }
+
+    /* one that was read to its end and has a key is written, for later */
+
+    return r->connection->error
+           && !(ctx->draining && ctx->claim && ctx->claim->taken
+                && (ctx->ended || !ctx->chat.stream));
 }
 
 

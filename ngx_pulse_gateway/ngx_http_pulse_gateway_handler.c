@@ -13,8 +13,6 @@
 static void ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
-static void ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
     ngx_int_t rc);
 static void ngx_http_pulse_gateway_cleanup(void *data);
@@ -99,13 +97,20 @@ ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_pulse_gateway_read(r, ctx, &rc) != NGX_OK
-        || ngx_http_pulse_gateway_choose(r, ctx, &rc) != NGX_OK)
+        || ngx_http_pulse_gateway_choose(r, ctx, &rc) != NGX_OK
+        || ngx_http_pulse_gateway_claim_read(r, ctx, &rc) != NGX_OK)
     {
         ngx_http_finalize_request(r, rc);
         return;
     }
 
     ngx_http_pulse_gateway_estimate(ctx);
+
+    if (ctx->claim) {
+        ngx_http_pulse_gateway_claim_find(r, ctx);
+        return;
+    }
+
     ngx_http_pulse_gateway_reserve(r, ctx);
 }
 
@@ -128,6 +133,7 @@ ngx_http_pulse_gateway_read(ngx_http_request_t *r,
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_gateway_module);
 
+    ctx->text = body;
     ctx->route.kind = glcf->kind;
     ctx->dialect = ngx_http_pulse_gateway_dialect_of(ctx->record->dialect);
 
@@ -261,7 +267,7 @@ ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx)
 }
 
 
-static void
+void
 ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
@@ -319,6 +325,13 @@ ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
     uint64_t  granted;
 
     if (rc != NGX_OK) {
+
+        if (ctx->claim
+            && ngx_http_pulse_gateway_claim_refused(r, ctx) == NGX_OK)
+        {
+            return;
+        }
+
         ngx_http_finalize_request(r, ngx_http_pulse_usage_refuse(r));
         return;
     }
@@ -329,6 +342,11 @@ ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
     if (granted < ctx->max_tokens) {
         ctx->max_tokens = granted;
         ctx->record->clamped = granted;
+    }
+
+    if (ctx->claim) {
+        ngx_http_pulse_gateway_claim_take(r, ctx);
+        return;
     }
 
     ngx_http_pulse_gateway_start(r, ctx);
@@ -348,6 +366,10 @@ ngx_http_pulse_gateway_cleanup(void *data)
     }
 
     ngx_http_pulse_gateway_timers_stop(ctx);
+
+    if (ctx->claim) {
+        ngx_http_pulse_gateway_claim_free(ctx->claim);
+    }
 
     ngx_pulse_buf_free(&ctx->body);
     ngx_pulse_buf_free(&ctx->edited);

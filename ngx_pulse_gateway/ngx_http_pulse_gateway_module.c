@@ -161,7 +161,12 @@ ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
 
     if (ctx && r == r->main && !ctx->passing) {
 
+        if (ctx->hold && ngx_http_pulse_gateway_lasts(ctx)) {
+            return NGX_OK;
+        }
+
         if (ctx->draining) {
+            ngx_http_pulse_gateway_keep_header(r, ctx);
             r->header_sent = 1;
             return NGX_OK;
         }
@@ -181,6 +186,10 @@ ngx_http_pulse_gateway_header_filter(ngx_http_request_t *r)
         }
     }
 
+    if (ctx && r == r->main) {
+        ngx_http_pulse_gateway_keep_header(r, ctx);
+    }
+
     return ngx_http_next_header_filter(r);
 }
 
@@ -196,7 +205,10 @@ ngx_http_pulse_gateway_output_filter(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_http_pulse_gateway_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_pulse_gateway_metrics(cf) != NGX_OK) {
+    if (ngx_http_pulse_gateway_metrics(cf) != NGX_OK
+        || ngx_http_pulse_gateway_claim_init(cf) != NGX_OK
+        || ngx_http_pulse_gateway_keep_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -185,7 +185,7 @@ ngx_http_pulse_gateway_start_candidate(ngx_http_pulse_gateway_ctx_t *ctx)
 
     ngx_http_pulse_gateway_total(ctx);
 
-    if (provider->drain) {
+    if (provider->drain || ngx_http_pulse_gateway_lasts(ctx)) {
         ngx_http_pulse_gateway_client_watch(r);
     }
 

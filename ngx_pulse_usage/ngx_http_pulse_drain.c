@@ -108,7 +108,9 @@ ngx_http_pulse_drain_read(ngx_http_pulse_drain_t *drain)
             drain->record(drain, &record);
         }
 
-        if (record.type == NGX_PULSE_JOURNAL_CLOSE) {
+        if (record.type == NGX_PULSE_JOURNAL_CLOSE
+            || (record.type == NGX_PULSE_JOURNAL_CANCEL && record.claimed))
+        {
             ngx_http_pulse_drain_add(drain, &record);
         }
     }

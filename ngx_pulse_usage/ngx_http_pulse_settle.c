@@ -44,6 +44,7 @@ ngx_http_pulse_settle_fill(ngx_http_pulse_reservation_t *rv)
                               NGX_PULSE_METER_MAX_AMOUNT);
     jr->price = record->price;
     jr->estimated = record->estimated ? 1 : 0;
+    jr->claimed = record->claimed ? 1 : 0;
 }
 
 
@@ -176,6 +177,25 @@ ngx_http_pulse_usage_granted(ngx_http_request_t *r)
 
     return (record && record->reservation && record->reservation->slot)
            ? record->reservation->granted : 0;
+}
+
+
+ngx_int_t
+ngx_http_pulse_usage_event(ngx_http_request_t *r, u_char *text)
+{
+    ngx_http_pulse_record_t  *record;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record == NULL || record->reservation == NULL
+        || !record->reservation->receipt)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_uuid_text(text, record->reservation->id);
+
+    return record->reservation->slot ? NGX_AGAIN : NGX_OK;
 }
 
 

@@ -39,6 +39,10 @@ ngx_int_t ngx_http_pulse_usage_refuse(ngx_http_request_t *r);
 /* Amount granted to the request, 0 if it holds no reservation. */
 uint64_t ngx_http_pulse_usage_granted(ngx_http_request_t *r);
 
+/* The id of its event, NGX_HTTP_PULSE_UUID_LEN bytes: NGX_AGAIN while it is
+ * open, NGX_OK once it is charged; NGX_DECLINED if there is none. */
+ngx_int_t ngx_http_pulse_usage_event(ngx_http_request_t *r, u_char *text);
+
 /* Notes what was counted so far (input + output), so that a worker killed
  * now is settled at it.  One store, no lock: call it for each event. */
 void ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount);

@@ -288,6 +288,10 @@ ngx_pulse_journal_json(ngx_pulse_buf_t *b,
         ngx_pulse_buf_literal(b, "\"canceled\":true,");
     }
 
+    if (record->claimed) {
+        ngx_pulse_buf_literal(b, "\"claimed\":true,");
+    }
+
     ngx_pulse_journal_text(b, "model", record->model, record->model_len);
     ngx_pulse_journal_text(b, "provider", record->provider,
                            record->provider_len);

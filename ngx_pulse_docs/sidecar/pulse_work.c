@@ -300,7 +300,8 @@ pulse_work_leases(pulse_work_t *w)
 static ngx_int_t
 pulse_work_tidy(pulse_work_t *w)
 {
-    return pulse_store_run(&w->store, "SELECT outbox_sweep()");
+    return pulse_store_run(&w->store,
+                           "SELECT outbox_sweep(), idempotency_sweep()");
 }
 
 
