@@ -14,7 +14,9 @@ static ngx_int_t ngx_http_pulse_gateway_conversation(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_uint_t ngx_http_pulse_gateway_by_responses(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
-static void ngx_http_pulse_gateway_dialect_splice(
+static ngx_int_t ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
+static ngx_int_t ngx_http_pulse_gateway_dialect_own(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 static ngx_int_t ngx_http_pulse_gateway_dialect_pass(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
@@ -380,8 +382,7 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     }
 
     if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_SPLICE) {
-        ngx_http_pulse_gateway_dialect_splice(ctx, b);
-        return NGX_OK;
+        return ngx_http_pulse_gateway_dialect_splice(r, ctx, b);
     }
 
     if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS) {
@@ -410,9 +411,9 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_pulse_gateway_dialect_splice(ngx_http_pulse_gateway_ctx_t *ctx,
-    ngx_pulse_buf_t *b)
+static ngx_int_t
+ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b)
 {
     ngx_pulse_openai_edit_t      edit;
     ngx_http_pulse_candidate_t  *candidate;
@@ -430,6 +431,62 @@ ngx_http_pulse_gateway_dialect_splice(ngx_http_pulse_gateway_ctx_t *ctx,
     }
 
     ngx_pulse_openai_write(&ctx->chat, &edit, b);
+
+    return b->failed ? NGX_ERROR
+                     : ngx_http_pulse_gateway_dialect_own(r, ctx, b);
+}
+
+
+/* Less what models of other vendors have said in turns before. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_dialect_own(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b)
+{
+    ngx_int_t            rc;
+    ngx_str_t            body;
+    ngx_uint_t           keep;
+    ngx_pool_t          *pool;
+    ngx_pulse_buf_t      own;
+    ngx_pulse_target_t   target;
+
+    ngx_http_pulse_gateway_target(&ctx->route.elts[ctx->candidate], &target);
+
+    keep = target.reasoning_content ? NGX_PULSE_OPENAI_KEEP_THINKING : 0;
+
+    /* Google's signatures of calls, also where others sell its models */
+
+    if (ngx_strlcasestrn(target.model.data,
+                         target.model.data + target.model.len,
+                         (u_char *) "gemini", sizeof("gemini") - 2)
+        != NULL)
+    {
+        keep |= NGX_PULSE_OPENAI_KEEP_EXTRA;
+    }
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, r->connection->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    body.data = b->data;
+    body.len = b->len;
+
+    ngx_pulse_buf_init(&own, 0);
+
+    rc = ngx_pulse_openai_foreign(&body, pool, keep, &own);
+
+    ngx_destroy_pool(pool);
+
+    if (rc == NGX_OK) {
+        b->len = 0;
+        ngx_pulse_buf_append(b, own.data, own.len);
+        ngx_pulse_dropped_add(&ctx->dropped, "thinking");
+    }
+
+    ngx_pulse_buf_free(&own);
+
+    return (rc == NGX_ERROR || b->failed) ? NGX_ERROR : NGX_OK;
 }
 
 

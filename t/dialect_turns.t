@@ -29,6 +29,18 @@ my %answers = (
                            totalTokenCount => 5 } },
 );
 
+$answers{chat} = { id => 'c', object => 'chat.completion', created => 7,
+    model => 'm', choices => [{ index => 0, finish_reason => 'stop',
+        message => { role => 'assistant', content => 'y' } }],
+    usage => { prompt_tokens => 3, completion_tokens => 2,
+               total_tokens => 5 } };
+$answers{responses} = { id => 'resp_1', object => 'response', created_at => 7,
+    model => 'm', status => 'completed', output => [{ type => 'message',
+        id => 'msg_1', role => 'assistant', status => 'completed',
+        content => [{ type => 'output_text', text => 'y',
+                      annotations => [] }] }],
+    usage => { input_tokens => 3, output_tokens => 2, total_tokens => 5 } };
+
 my $replay = Pulse::Replay->start(answers => {
     map { $_ => { json => $answers{$_} } } keys %answers });
 my $url = $replay->url;
@@ -36,7 +48,10 @@ my $url = $replay->url;
 my $nginx = gateway_nginx(http =>
     provider('google', "$url/\@gemini", 'dialect gemini; models gemini-*;')
     . provider('anthropic', "$url/\@claude",
-               'dialect anthropic; models claude-*;'))->run;
+               'dialect anthropic; models claude-*;')
+    . provider('chat', "$url/\@chat", 'dialect openai; models chat-*;')
+    . provider('responses', "$url/\@responses",
+               'dialect responses; models items-*;'))->run;
 
 my $key = make_key(make_user(plan => 'creator', tokens => 100_000_000));
 my $asked = 0;
@@ -153,6 +168,44 @@ is($content->[0]{signature}, 'EpADown', 'Claude has its signature again');
 is($content->[0]{thinking}, 'hm', 'with its thinking');
 is($content->[1]{data}, 'EqADhidden', 'and what it hid');
 unlike($request->{body}, qr/CiwB/, 'nothing of Gemini');
+
+# --- clients of OpenAI, of both its endpoints: Claude, then OpenAI
+
+@history = ({ role => 'user', content => 'x' });
+($got) = turn('/v1/chat/completions', { model => 'claude-opus-5-5',
+    messages => \@history });
+
+push @history, $got->{choices}[0]{message},
+    { role => 'tool', tool_call_id => 'toolu_1', content => 'r' };
+ok($history[1]{reasoning_details}, 'what Claude signed, in chat');
+
+($got, $request, $warning) = turn('/v1/chat/completions',
+    { model => 'chat-1', messages => \@history });
+
+unlike($request->{body}, qr/EpADown|EqADhidden|reasoning_/,
+       'OpenAI is not sent it');
+is($request->{json}{messages}[1]{tool_calls}[0]{id}, 'toolu_1',
+   'but the call');
+like($warning, qr/\bthinking\b/, 'which is said');
+
+@history = ({ role => 'user', content => 'x' });
+($got) = turn('/v1/responses', { model => 'claude-opus-5-5', store => \0,
+    input => \@history });
+
+push @history, @{ $got->{output} }, { type => 'function_call_output',
+    call_id => 'toolu_1', output => 'r' };
+is(scalar(grep { ($_->{type} // '') eq 'reasoning' }
+          @history), 2,
+   'the same in Responses');
+
+($got, $request, $warning) = turn('/v1/responses',
+    { model => 'items-1', store => \0, input => \@history });
+
+unlike($request->{body}, qr/EpADown|EqADhidden|pulse\./,
+       'OpenAI is not sent it');
+is_deeply([map { $_->{type} // 'message' } @{ $request->{json}{input} }],
+          [qw(message function_call function_call_output)], 'but all else');
+like($warning, qr/\bthinking\b/, 'which is said');
 
 is($nginx->stop, undef, 'nginx ends');
 is_deeply([$nginx->problems], [], 'and its log is clean');

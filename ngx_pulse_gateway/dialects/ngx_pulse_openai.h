@@ -107,6 +107,21 @@ void ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
     const ngx_pulse_openai_edit_t *edit, ngx_pulse_buf_t *b);
 
 
+/* members that a model knows although they are not OpenAI's */
+
+#define NGX_PULSE_OPENAI_KEEP_THINKING  1   /* reasoning_content */
+#define NGX_PULSE_OPENAI_KEEP_EXTRA     2   /* extra_content */
+
+/*
+ * Appends a provider's body less what answers of other vendors' models bore:
+ * reasoning_details as we write them and the members that "keep" has not.
+ * NGX_DECLINED if there is none, and nothing is appended; NGX_ERROR without
+ * memory.
+ */
+ngx_int_t ngx_pulse_openai_foreign(const ngx_str_t *body, ngx_pool_t *pool,
+    ngx_uint_t keep, ngx_pulse_buf_t *b);
+
+
 #define NGX_PULSE_OPENAI_PASS      0        /* send the event as it came */
 #define NGX_PULSE_OPENAI_EDITED    1        /* send what is in the buffer */
 #define NGX_PULSE_OPENAI_DROP      2        /* send nothing */

@@ -20,6 +20,10 @@
 #define NGX_PULSE_RESPONSES_NEXT      "pulse.next:"     /* of a call */
 #define NGX_PULSE_RESPONSES_LAST      "pulse.last:"     /* text or call */
 
+/* what OpenAI's own begins with */
+
+#define NGX_PULSE_RESPONSES_OPAQUE    "gAAAA"
+
 
 ngx_int_t ngx_pulse_responses_read(ngx_pulse_conversation_t *cv,
     ngx_pool_t *pool, const ngx_str_t *body,

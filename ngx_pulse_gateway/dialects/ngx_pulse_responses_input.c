@@ -21,6 +21,8 @@ static ngx_int_t ngx_pulse_responses_read_result(
     ngx_pulse_responses_request_t *rq, const ngx_pulse_json_value_t *v);
 static ngx_int_t ngx_pulse_responses_read_thought(
     ngx_pulse_responses_request_t *rq, const ngx_pulse_json_value_t *v);
+static ngx_uint_t ngx_pulse_responses_foreign(const ngx_str_t *opaque,
+    const ngx_pulse_json_value_t *content);
 static ngx_int_t ngx_pulse_responses_read_tagged(
     ngx_pulse_responses_request_t *rq, ngx_str_t *opaque);
 static ngx_int_t ngx_pulse_responses_read_reference(
@@ -346,6 +348,12 @@ ngx_pulse_responses_read_thought(ngx_pulse_responses_request_t *rq,
 
     ngx_pulse_unknown_members(rq->cv, v, known);
 
+    if (ngx_pulse_responses_foreign(&opaque, content)
+        && ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
     if (opaque.len) {
         rc = ngx_pulse_responses_read_tagged(rq, &opaque);
 
@@ -386,6 +394,26 @@ ngx_pulse_responses_read_thought(ngx_pulse_responses_request_t *rq,
     part->signature = opaque;
 
     return ngx_pulse_member_string(v, "id", &part->item_id, rq->refusal);
+}
+
+
+/* OpenAI refuses what it has not signed, and as it is to store nothing, it
+ * does not find what is not signed at all; others send thinking openly */
+
+static ngx_uint_t
+ngx_pulse_responses_foreign(const ngx_str_t *opaque,
+    const ngx_pulse_json_value_t *content)
+{
+    size_t  len;
+
+    if (opaque->len == 0) {
+        return content == NULL || content->nelts == 0;
+    }
+
+    len = sizeof(NGX_PULSE_RESPONSES_OPAQUE) - 1;
+
+    return opaque->len < len
+           || ngx_memcmp(opaque->data, NGX_PULSE_RESPONSES_OPAQUE, len) != 0;
 }
 
 

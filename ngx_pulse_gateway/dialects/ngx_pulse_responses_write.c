@@ -11,7 +11,6 @@
 
 /* a Fernet token: its version, and a time before the year 2106, in base64 */
 
-#define NGX_PULSE_RESPONSES_OPAQUE       "gAAAA"
 
 
 typedef struct {

@@ -1,5 +1,6 @@
 
 #include "unit_stream.h"
+#include "ngx_pulse_openai.h"
 
 
 /* what each dialect would have to change in its own body */
@@ -14,6 +15,7 @@ typedef struct {
 
 
 static void test_edits(void);
+static void test_foreign(void);
 static void test_order(void);
 static void test_memory(void);
 
@@ -32,6 +34,10 @@ static void test_memory(void);
 #define WRAP   "{\"thought\":true,\"text\":\"h\",\"thoughtSignature\":"       \
                "\"cHVsc2U6RXBBRA==\"}"
 #define FCALL  "\"functionCall\":{\"name\":\"f\"}}"
+#define ITEMS  "{\"model\":\"m\",\"input\":["
+#define ITEM   "{\"role\":\"user\",\"content\":\"x\"}"
+#define REASON(s)                                                             \
+    "{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":\"" s "\"}"
 #define SKIP   "{\"thoughtSignature\":\"skip_thought_signature_validator\","
 
 
@@ -119,7 +125,68 @@ static test_edit_t  test_edit_table[] = {
       FCALL SAID,
       SAY "{" FCALL "]},{\"parts\":[{\"functionResponse\":{\"name\":\"f\"}}]"
       "},{\"parts\":[{\"text\":\"y\"}]},{\"role\":\"model\",\"parts\":["
-      SKIP FCALL SAID }
+      SKIP FCALL SAID },
+
+    { "OpenAI's own reasoning stays", &ngx_pulse_dialect_responses, 0,
+      ITEMS "{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":"
+      "\"gAAAAABo\"},{\"type\":\"reasoning\",\"summary\":[],\"content\":[{"
+      "\"type\":\"reasoning_text\",\"text\":\"open\"}]}," ITEM "]}",
+      ITEMS "{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":"
+      "\"gAAAAABo\"},{\"type\":\"reasoning\",\"summary\":[],\"content\":[{"
+      "\"type\":\"reasoning_text\",\"text\":\"open\"}]}," ITEM "]}" },
+
+    { "that of others, signed, hidden, of a call, of nobody",
+      &ngx_pulse_dialect_responses, 0,
+      ITEMS "{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":"
+      "\"EpAD\"}," REASON("pulse.redacted:EqAD") "," REASON("pulse.next:Ciw")
+      "," ITEM " , " REASON("pulse.last:Ciw") ",{\"type\":\"reasoning\","
+      "\"id\":\"rs_1\",\"summary\":[{\"type\":\"summary_text\",\"text\":"
+      "\"hm\"}]}]}",
+      ITEMS ITEM " ]}" }
+};
+
+
+/* the same where bodies are spliced, and what a model knows of it */
+
+typedef struct {
+    const char           *name;
+    ngx_uint_t            keep;
+    const char           *body;
+    const char           *expected;             /* NULL: as it is */
+} test_foreign_t;
+
+
+#define CHAT  "{\"messages\":[{\"role\":\"assistant\",\"content\":\"c\""
+#define TOLD  "\"reasoning_content\":\"hm\""
+#define PIECE "\"reasoning_details\" : [{\"type\":\"thinking\",\"index\":0,"   \
+              "\"thinking\":\"hm\",\"signature\":\"EpAD\"}]"
+#define EXTRA "\"extra_content\":{\"google\":{\"thought_signature\":\"Ciw\"}}"
+#define TOOL  "\"tool_calls\":[{\"id\":\"a\""
+
+
+static test_foreign_t  test_foreign_table[] = {
+    { "nothing", 0, CHAT "," TOLD "}]}", NULL },
+    { "a text of that name", 0,
+      "{\"messages\":[{\"role\":\"user\",\"content\":"
+      "\"\\\"extra_content\\\"\"}],"
+      "\"extra_content\":1}", NULL },
+    { "another vendor's", 0,
+      CHAT ",\"reasoning_details\":[{\"type\":\"reasoning.text\"}]}]}", NULL },
+    { "ours", 0, CHAT "," TOLD ", " PIECE "}]}", CHAT "}]}" },
+    { "ours, first", 0,
+      "{\"messages\":[{" PIECE " ,\n\"role\":\"assistant\"}]}",
+      "{\"messages\":[{\"role\":\"assistant\"}]}" },
+    { "its text is wanted", NGX_PULSE_OPENAI_KEEP_THINKING,
+      CHAT "," TOLD "," PIECE "}]}", CHAT "," TOLD "}]}" },
+    { "signatures", 0,
+      CHAT "," EXTRA "," TOOL "," EXTRA ",\"type\":\"function\"}]}]}",
+      CHAT "," TOOL ",\"type\":\"function\"}]}]}" },
+    { "signatures are wanted", NGX_PULSE_OPENAI_KEEP_EXTRA,
+      CHAT "," EXTRA "," TOOL "," EXTRA "}]}]}", NULL },
+    { "a name with escapes", 0,
+      CHAT ",\"reasoning\\u005fcontent\":\"hm\"," PIECE "}]}",
+      CHAT ",\"reasoning\\u005fcontent\":null}]}" },
+    { "no messages", 0, "{\"messages\":{\"extra_content\":1}}", NULL }
 };
 
 
@@ -127,6 +194,7 @@ int
 main(void)
 {
     test_edits();
+    test_foreign();
     test_order();
     test_memory();
 
@@ -156,6 +224,38 @@ test_edits(void)
         check_int(t->dialect->read(&cv, pool, &body, &refusal), NGX_OK);
         ngx_pulse_edit_body(&cv, &body, t->sign, &b);
         check_mem(b.data, b.len, t->expected, strlen(t->expected));
+
+        ngx_pulse_buf_free(&b);
+        ngx_destroy_pool(pool);
+    }
+
+    unit_case(NULL);
+}
+
+
+static void
+test_foreign(void)
+{
+    ngx_str_t         body;
+    ngx_uint_t        i;
+    ngx_pool_t       *pool;
+    test_foreign_t   *t;
+    ngx_pulse_buf_t   b;
+
+    for (i = 0; i < sizeof(test_foreign_table) / sizeof(test_foreign_t); i++) {
+        t = &test_foreign_table[i];
+        unit_case("%s", t->name);
+
+        pool = unit_pool();
+        body = unit_str(t->body);
+        ngx_pulse_buf_init(&b, 0);
+
+        check_int(ngx_pulse_openai_foreign(&body, pool, t->keep, &b),
+                  t->expected ? NGX_OK : NGX_DECLINED);
+
+        if (t->expected) {
+            check_mem(b.data, b.len, t->expected, strlen(t->expected));
+        }
 
         ngx_pulse_buf_free(&b);
         ngx_destroy_pool(pool);
