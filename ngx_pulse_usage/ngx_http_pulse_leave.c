@@ -19,6 +19,9 @@ static void ngx_http_pulse_leave_drain(ngx_http_pulse_usage_main_conf_t *umcf,
 static void ngx_http_pulse_leave_return(
     ngx_http_pulse_usage_main_conf_t *umcf, PGconn *conn,
     ngx_msec_t deadline);
+static void ngx_http_pulse_leave_close(
+    ngx_http_pulse_usage_main_conf_t *umcf, PGconn *conn,
+    ngx_msec_t deadline);
 static PGresult *ngx_http_pulse_leave_query(PGconn *conn, const char *sql,
     const u_char *incarnation, ngx_pulse_buf_t *json, ngx_msec_t deadline);
 static ngx_int_t ngx_http_pulse_leave_wait(PGconn *conn,
@@ -48,6 +51,7 @@ ngx_http_pulse_leave(ngx_cycle_t *cycle,
 
     ngx_http_pulse_leave_drain(umcf, conn, deadline);
     ngx_http_pulse_leave_return(umcf, conn, deadline);
+    ngx_http_pulse_leave_close(umcf, conn, deadline);
 
     PQfinish(conn);
 }
@@ -116,6 +120,7 @@ ngx_http_pulse_leave_drain(ngx_http_pulse_usage_main_conf_t *umcf,
         rc = ngx_http_pulse_drain_read(&drain);
 
         if (rc == NGX_OK) {
+            shared->flushed = drain.pos;
             continue;
         }
 
@@ -183,6 +188,38 @@ ngx_http_pulse_leave_return(ngx_http_pulse_usage_main_conf_t *umcf,
 }
 
 
+/*
+ * The store may have granted what this node never heard of: its answer came
+ * too late, or the connection broke.  Nobody here can give that back by its
+ * lease.  What is still open keeps its leases for the replay, though.
+ */
+
+static void
+ngx_http_pulse_leave_close(ngx_http_pulse_usage_main_conf_t *umcf,
+    PGconn *conn, ngx_msec_t deadline)
+{
+    uint32_t            i;
+    ngx_pulse_meter_t  *m;
+
+    m = &umcf->shared->meter;
+
+    for (i = 1; i <= m->reservations_top; i++) {
+
+        if (m->reservations[i].state != NGX_PULSE_METER_FREE) {
+            return;
+        }
+    }
+
+    if (umcf->shared->flushed < umcf->shared->written) {
+        return;
+    }
+
+    PQclear(ngx_http_pulse_leave_query(conn, "SELECT node_close($1)",
+                                       umcf->shared->incarnation, NULL,
+                                       deadline));
+}
+
+
 /* NULL if the store refused it or the time is over. */
 
 static PGresult *
@@ -193,17 +230,26 @@ ngx_http_pulse_leave_query(PGconn *conn, const char *sql,
     PGresult    *res, *last;
     const char  *params[2];
 
-    /* libpq takes strings */
-
-    ngx_pulse_buf_char(json, '\0');
-
     (void) ngx_cpystrn(id, (u_char *) incarnation, sizeof(id));
 
     params[0] = (char *) id;
-    params[1] = (char *) json->data;
 
-    if (json->failed
-        || PQsendQueryParams(conn, sql, 2, NULL, params, NULL, NULL, 0) != 1)
+    if (json) {
+
+        /* libpq takes strings */
+
+        ngx_pulse_buf_char(json, '\0');
+
+        if (json->failed) {
+            return NULL;
+        }
+
+        params[1] = (char *) json->data;
+    }
+
+    if (PQsendQueryParams(conn, sql, json ? 2 : 1, NULL, params, NULL, NULL,
+                          0)
+        != 1)
     {
         return NULL;
     }

@@ -17,10 +17,17 @@ my $seed = $ENV{SEED} || 20261123;
 my $schedules = $ENV{SCHEDULES} || 8;
 my $chaos = Pulse::Chaos->new;
 
+SKIP: {
+    skip 'no libfaketime: no clock is set', 1 if !Pulse::Chaos::sets_clocks();
+    pass('clocks can be set');
+}
+
 for my $n ($seed .. $seed + $schedules - 1) {
     my ($done, @problems) = $chaos->schedule($n);
 
-    is_deeply(\@problems, [], "seed $n: " . join ', ', @$done);
+    ok(!@problems, "seed $n: " . join ', ', @$done)
+        or diag(join "\n", @problems);
+    last if $chaos->{broken};
 
     diag("schedule $n done") if $ENV{SCHEDULES} && ($n - $seed) % 20 == 19;
 }

@@ -72,6 +72,60 @@ unlink "$schema/0003_a.sql";
 is($status, 1, 'a database that is ahead');
 like($err, qr/has "0003_a\.sql"/);
 
+# a number below those that a home has is applied later, and makes the same
+
+sub shape {
+    my ($name) = @_;
+
+    return [postgres->sql($name, q{
+        SELECT md5(pg_get_functiondef(p.oid)), p.oid::regprocedure::text
+          FROM pg_proc p
+         WHERE pronamespace = 'public'::regnamespace
+        UNION ALL
+        SELECT table_name, column_name || ' ' || data_type || ' '
+               || is_nullable || coalesce(column_default, '')
+          FROM information_schema.columns
+         WHERE table_schema = 'public'
+        UNION ALL
+        SELECT conrelid::regclass::text, pg_get_constraintdef(oid)
+          FROM pg_constraint
+         WHERE connamespace = 'public'::regnamespace
+        UNION ALL
+        SELECT tablename, indexdef
+          FROM pg_indexes
+         WHERE schemaname = 'public'
+         ORDER BY 1, 2})];
+}
+
+
+my @files = glob "$Pulse::Env::root/conf/schema/*.sql";
+my @late = grep { m{/000[56]_} } @files;
+my $part = suite_dir() . '/part';
+
+mkdir $part;
+
+for my $set (["${database}_whole", \@files],
+             ["${database}_later", [grep { !m{/000[56]_} } @files], \@late])
+{
+    my ($name, @steps) = @$set;
+
+    postgres->sql('postgres', "CREATE DATABASE $name");
+    local $ENV{TEST_NGINX_PULSE_PG} = postgres->conninfo($name);
+
+    unlink glob "$part/*";
+
+    for my $step (@steps) {
+        system('cp', @$step, $part) == 0 or die "cp failed\n";
+
+        is(ctl_json('migrate', '--schema', $part)->{applied}, scalar @$step,
+           "$name: all that is new");
+    }
+}
+
+is(scalar @late, 2, 'two come later');
+is_deeply(shape("${database}_later"), shape("${database}_whole"),
+          'the order makes no difference');
+
 # all at once: they take turns
 
 postgres->sql('postgres', "CREATE DATABASE ${database}_race");

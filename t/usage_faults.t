@@ -8,21 +8,8 @@ use lib 't/lib';
 
 use Pulse::Env 'own';
 use Pulse::Client qw(http);
-use Pulse::Spend;
+use Pulse::Spend qw(:DEFAULT ends events);
 use Test::More;
-
-sub events {
-    my ($user, $n) = @_;
-
-    my $count = 0;
-    wait_until {
-        $count = sql("SELECT count(*) FROM usage_events
-                      WHERE user_id = '$user'");
-        $count >= $n;
-    } 15;
-
-    return $count;
-}
 
 # ten requests that hold 1000 each; the odd ones have counted their number
 
@@ -43,15 +30,6 @@ sub ten {
     } 10;
 
     return @clients;
-}
-
-sub ends {
-    my ($node, @excuses) = @_;
-
-    $node->excuse($_) for @excuses;
-    is($node->stop, undef, 'it ends');
-    is_deeply([$node->problems], [], 'and its log is clean');
-    is_deeply(audit(), [], 'the audit finds no difference');
 }
 
 subtest 'workers are killed' => sub {
@@ -220,6 +198,64 @@ subtest 'the disk is full' => sub {
     is(events($user, 3), 3, 'and all goes on');
     ends($node, 'write failed, nothing is admitted');
 };
+
+# A file system of its own, with a file that fills it.
+
+my $mounted;
+
+subtest 'the disk is full, a real one' => sub {
+    my $journal = journal('small');
+
+    mkdir $journal;
+
+    if (system("mount -t tmpfs -o size=512k none $journal 2> /dev/null") != 0)
+    {
+        plan skip_all => 'nothing may be mounted here';
+    }
+
+    $mounted = $journal;
+
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $node = node(name => 'small', log_level => 'crit',
+                    directives => 'access_log off;');
+
+    is(spend($node, $key, 'want=1000&amount=10')->[0], 200, 'there is room');
+    is(events($user, 1), 1, 'and it is recorded');
+
+    my $client = Pulse::Client->connect(port => $node->port);
+    $client->request(GET => '/spend?want=50&hold=4000', bearer => $key);
+    wait_until {
+        http(GET => '/metrics', port => $node->port)->{body}
+            =~ /^pulse_reservations_open 1$/m;
+    } 10;
+
+    system("dd if=/dev/zero of=$journal/filler bs=4k 2> /dev/null");
+
+    # what is left of the journal's last page takes a few records more
+
+    my $served = 1;
+    my $reply;
+
+    for (1 .. 200) {
+        $reply = spend($node, $key, 'want=1')->[2];
+        last if $reply->{status} != 200;
+        $served++;
+    }
+
+    is($reply->{status}, 503, 'then nothing is admitted');
+    is($client->response->{status}, 200, 'what is admitted ends');
+
+    unlink "$journal/filler";
+    wait_until { spend($node, $key, 'want=1')->[0] == 200 } 10;
+    is(events($user, $served + 2), $served + 2, 'all is recorded once');
+    ends($node, 'write failed, nothing is admitted');
+};
+
+END {
+    local $?;
+    system("umount -l $mounted") if defined $mounted;
+}
 
 sub limit {
     my ($size, @pids) = @_;

@@ -7,24 +7,11 @@ use lib 't/lib';
 
 use Pulse::Env 'stores';
 use Pulse::Client qw(http);
-use Pulse::Spend;
+use Pulse::Spend qw(:DEFAULT events);
 use Test::More;
 
 my $one = node(name => 'a');
 my $two = node(name => 'b');
-
-sub events {
-    my ($user, $n) = @_;
-
-    my $count = 0;
-    wait_until {
-        $count = sql("SELECT count(*) FROM usage_events
-                      WHERE user_id = '$user'");
-        $count >= $n;
-    } 10;
-
-    return $count;
-}
 
 subtest 'two nodes, four workers, one account at its limit' => sub {
     my $user = make_user(plan => 'pro', tokens => 5000);

@@ -15,7 +15,7 @@ use Pulse::Spend;
 use POSIX ();
 use Time::HiRes qw(sleep);
 
-my $faketime = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
+my ($faketime) = glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 
 # name => [fault, its heal]; a fault returns false where it cannot be had
 
@@ -63,7 +63,7 @@ sub new {
         my $clock = Pulse::Env::suite_dir() . "/clock-$name";
         clock($clock, '+0');
 
-        my %env = -e $faketime
+        my %env = sets_clocks()
             ? (env => { LD_PRELOAD => $faketime, FAKETIME_NO_CACHE => 1,
                         FAKETIME_TIMESTAMP_FILE => $clock,
                         FAKETIME_DONT_FAKE_MONOTONIC => 1 })
@@ -89,10 +89,68 @@ sub new {
 }
 
 
-# One schedule: up to four faults, in turn or at once, each for a while.
-# Returns what was done, and complaints.
+sub sets_clocks { defined $faketime }
+
+
+# One schedule within its time.  Returns what was done, and complaints; one
+# that breaks off tells the state that it leaves, and sets "broken".
 
 sub schedule {
+    my ($self, $seed) = @_;
+
+    my $limit = 300 * ($ENV{PULSE_TEST_PATIENCE} // 1);
+
+    $self->{done} = [];
+
+    my @problems = eval {
+        local $SIG{ALRM} = sub { die "not done in $limit s\n" };
+
+        alarm $limit;
+        $self->disturb($seed);
+    };
+
+    my $error = $@;
+
+    alarm 0;
+
+    if ($error) {
+        $self->{broken} = 1;
+        @problems = ("broken off: $error", $self->state);
+    }
+
+    return ($self->{done}, @problems);
+}
+
+
+# What runs or is stopped, and what Postgres is at.
+
+sub state {
+    my ($self) = @_;
+
+    my $dir = Pulse::Env::suite_dir();
+    my @lines = qx{ps -eo pid,ppid,stat,wchan:20,args};
+    my %ours = map { $_->{pid} // 0 => 1 }
+               @{ $self->{nodes} }, $self->{sidecar}, Pulse::Env::redis(),
+               Pulse::Env::postgres();
+
+    my @state = grep { /\Q$dir\E/ || /^\s*(\d+)\s+(\d+)/
+                                     && ($ours{$1} || $ours{$2}) } @lines;
+
+    chomp @state;
+
+    push @state, eval {
+        Pulse::Env::sql("SELECT pid, state, wait_event, left(query, 60)
+                         FROM pg_stat_activity
+                         WHERE datname = current_database()");
+    };
+
+    return @state;
+}
+
+
+# Up to four faults, in turn or at once, each for a while.
+
+sub disturb {
     my ($self, $seed) = @_;
 
     srand $seed;
@@ -103,7 +161,7 @@ sub schedule {
 
     $self->{excused} = {};
 
-    my (@done, @heals);
+    my @heals;
 
     for (1 .. 1 + int rand 4) {
         my $name = $names[int rand @names];
@@ -117,7 +175,7 @@ sub schedule {
         next if grep { $_->[0] eq $name } @heals;
         next if !eval { $fault->($self, $node) };
 
-        push @done, $name;
+        push @{ $self->{done} }, $name;
         push @heals, [$name, $heal, $node] if $heal;
         $self->{count}{$name}++;
 
@@ -131,7 +189,7 @@ sub schedule {
 
     my @results = collect($load);
 
-    return (\@done, $self->compare($user, $limit, \@results));
+    return $self->compare($user, $limit, \@results);
 }
 
 
@@ -324,6 +382,8 @@ sub kill_node {
 
     return 0 if !defined $node->pid;
 
+    forget_full($self, $node);
+
     kill KILL => $node->pid, $node->workers;
     $node->stop('KILL');
 
@@ -355,6 +415,8 @@ sub end_node {
     return 0 if $self->{paused};
     return 0 if !defined $node->pid || $node->{chaos}{stopped};
 
+    forget_full($self, $node);
+
     my $wrong = $node->stop(rand() < 0.5 ? 'QUIT' : 'TERM');
 
     die "$wrong\n" if defined $wrong;
@@ -371,6 +433,17 @@ sub start_nodes {
     for my $node (@{ $self->{nodes} }) {
         $node->run if !defined $node->pid;
     }
+}
+
+
+# What a full disk did not take waits in memory, and ends at its estimate if
+# the node ends before there is room.
+
+sub forget_full {
+    my ($self, $node) = @_;
+
+    $self->{excused}{ $node->{chaos}{journal} } = 1
+        if delete $node->{chaos}{full};
 }
 
 
@@ -444,6 +517,8 @@ sub fill_disk {
     my ($size) = sort { $b <=> $a }
                  map { -s } glob "$node->{chaos}{journal}/*.journal";
 
+    $node->{chaos}{full} = 1;
+
     return file_limit(($size // 0) + 100 + int rand 200, @workers);
 }
 
@@ -452,6 +527,7 @@ sub free_disk {
     my ($self, $node) = @_;
 
     file_limit('unlimited', $node->workers);
+    delete $node->{chaos}{full};
 }
 
 
@@ -467,7 +543,7 @@ sub file_limit {
 sub set_clock {
     my ($self, $node) = @_;
 
-    return 0 if !-e $faketime;
+    return 0 if !sets_clocks();
 
     clock($node->{chaos}{clock}, int(rand 200000) - 100000);
 

@@ -84,7 +84,8 @@ sub start {
         my $conninfo = $self->conninfo('postgres');
 
         -S "$self->{dir}/.s.PGSQL.5432"
-            && qx{psql -XAtq -d '$conninfo' -c 'SELECT 1' 2>&1} eq "1\n";
+            && qx{timeout 5 psql -XAtq -d '$conninfo' -c 'SELECT 1' 2>&1}
+               eq "1\n";
     } 20;
 
     die "Postgres did not start, see $self->{dir}/postgres.log\n" if !$up;
@@ -142,13 +143,16 @@ sub resume {
 
 
 # Rows as strings with fields separated by "|"; in scalar context the first.
-# Dies with what Postgres says.
+# Dies with what Postgres says, or when it says nothing: one that is paused
+# would be waited for without an end.
 
 sub sql {
     my ($self, $database, $statement) = @_;
 
-    my @command = ('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d',
-                   $self->conninfo($database), '-f', '-');
+    my $limit = 60 * ($ENV{PULSE_TEST_PATIENCE} // 1);
+    my @command = ('timeout', $limit, 'psql', '-XAtq', '-v',
+                   'ON_ERROR_STOP=1', '-d', $self->conninfo($database),
+                   '-f', '-');
 
     require IPC::Open3;
     local $SIG{PIPE} = 'IGNORE';
@@ -163,6 +167,8 @@ sub sql {
 
     waitpid $pid, 0;
     chomp @rows;
+
+    push @rows, "no answer in $limit s" if $? >> 8 == 124;
 
     die join("\n", 'psql:', @rows) . "\n" if $? != 0;
 

@@ -8,6 +8,7 @@ use warnings;
 use File::Path qw(make_path);
 use IO::Socket::UNIX;
 use Pulse::Process qw(is_alive spawn stop_process wait_until);
+use Socket qw(SOL_SOCKET SO_RCVTIMEO);
 
 
 sub new {
@@ -57,10 +58,11 @@ sub stop {
 
 
 sub pause { kill STOP => $_[0]{pid} }
-sub resume { kill CONT => $_[0]{pid} }
+sub resume { kill CONT => $_[0]{pid} // () }
 
 
-# One command on a connection of its own: a string, an array or undef.
+# One command on a connection of its own: a string, an array, or undef, also
+# when Redis is paused.
 
 sub command {
     my ($self, @args) = @_;
@@ -68,6 +70,8 @@ sub command {
     my $link = IO::Socket::UNIX->new(Peer => $self->{socket}) // return undef;
 
     local $SIG{PIPE} = 'IGNORE';
+
+    setsockopt $link, SOL_SOCKET, SO_RCVTIMEO, pack 'l!l!', 5, 0;
 
     print $link '*' . @args . "\r\n",
                 map { '$' . length($_) . "\r\n$_\r\n" } @args;

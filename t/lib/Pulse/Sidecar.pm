@@ -65,7 +65,7 @@ sub pid { $_[0]{pid} }
 sub files { $_[0]{files} }
 sub socket_path { $_[0]{socket} }
 sub pause { kill STOP => $_[0]{pid} }
-sub resume { kill CONT => $_[0]{pid} }
+sub resume { kill CONT => $_[0]{pid} // () }
 
 
 # The wait status, undef if it had to be killed.

@@ -11,8 +11,11 @@ use POSIX ();
 use Pulse::Client qw(http);
 use Pulse::Env ();
 use Pulse::Nginx;
+use Pulse::Process qw(wait_until);
+use Test::More ();
 
 our @EXPORT = qw(account audit journal node race spend);
+our @EXPORT_OK = qw(ends events);
 
 
 # node(name => text, journal => dir, zone => size, rate => text,
@@ -142,6 +145,38 @@ sub account {
                                    WHERE user_id = '$user'
                                    AND kind = $kind
                                    ORDER BY period_start DESC LIMIT 1");
+}
+
+
+# how many rows of the ledger a person has, once there are so many
+
+sub events {
+    my ($user, $n) = @_;
+
+    my $count = 0;
+
+    wait_until {
+        $count = Pulse::Env::sql("SELECT count(*) FROM usage_events
+                                  WHERE user_id = '$user'");
+        $count >= $n;
+    } 15;
+
+    return $count;
+}
+
+
+# three tests: the node ends in time, with nothing in its log that is not
+# excused, and the audit is clean
+
+sub ends {
+    my ($node, @excuses) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    $node->excuse(@excuses);
+    Test::More::is($node->stop, undef, 'it ends');
+    Test::More::is_deeply([$node->problems], [], 'and its log is clean');
+    Test::More::is_deeply(audit(), [], 'the audit finds no difference');
 }
 
 
