@@ -1,20 +1,18 @@
 
-#include "unit_stream.h"
+#include "unit_recording.h"
 #include "ngx_pulse_anthropic.h"
 
 
 static void test_recordings(void);
-static void test_recording(const char *dir, ngx_pulse_json_value_t *record);
+static void test_recording(unit_recording_t *recording);
 static void test_recorded_stream(ngx_str_t *body,
     ngx_pulse_json_value_t *record);
 static void test_recorded_answer(ngx_str_t *body,
     ngx_pulse_json_value_t *record);
 static void test_recorded_request(ngx_str_t *body);
+static void test_compare(ngx_pulse_collector_t *collector,
+    ngx_pulse_json_value_t *record);
 static void test_target(ngx_pulse_target_t *target, const char *letters);
-static void test_compare_record(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *record);
-static void test_compare_usage(ngx_pulse_chat_usage_t *usage,
-    ngx_pulse_json_value_t *record);
 
 
 int
@@ -29,93 +27,31 @@ main(void)
 static void
 test_recordings(void)
 {
-    char                     name[512];
-    ngx_str_t                text, api;
-    const char              *dir;
-    ngx_uint_t               n;
-    ngx_pool_t              *pool;
-    ngx_pulse_json_value_t  *list, *record;
+    ngx_uint_t  n;
 
-    dir = unit_shared();
-
-    if (dir == NULL) {
+    if (unit_shared() == NULL) {
         return;
     }
 
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/expected.json",
-                    dir);
-    text = unit_file(name);
-    check(text.data != NULL);
+    n = unit_recordings("anthropic.messages", test_recording);
 
-    if (text.data == NULL) {
-        return;
-    }
-
-    n = 0;
-    pool = unit_pool();
-    list = unit_tree(pool, text.data, text.len);
-    check(list != NULL);
-
-    for (record = list ? list->children : NULL; record; record = record->next)
-    {
-        api = unit_string(record, "api");
-
-        if (ngx_pulse_is(&api, "anthropic.messages")) {
-            test_recording(dir, record);
-            n++;
-        }
-    }
-
-    unit_case(NULL);
     check(n >= 100);
     printf("# anthropic: %lu recordings\n", (unsigned long) n);
-
-    ngx_destroy_pool(pool);
-    free(text.data);
 }
 
 
 static void
-test_recording(const char *dir, ngx_pulse_json_value_t *record)
+test_recording(unit_recording_t *recording)
 {
-    char                     name[512];
-    ngx_str_t                file, body;
-    ngx_uint_t               stream;
-
-    file = unit_string(record, "file");
-    stream = ngx_pulse_json_get(record, "stream")->boolean;
-
-    unit_case("%.*s", (int) file.len, file.data);
-
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/%.*s", dir,
-                    (int) file.len, file.data);
-
-    body = unit_file(name);
-    check(body.data != NULL);
-
-    if (body.data == NULL) {
-        return;
-    }
-
-    if (stream) {
-        test_recorded_stream(&body, record);
+    if (recording->stream) {
+        test_recorded_stream(&recording->body, recording->expected);
 
     } else {
-        test_recorded_answer(&body, record);
+        test_recorded_answer(&recording->body, recording->expected);
     }
 
-    free(body.data);
-
-    file.len -= stream ? 4 : 5;
-
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/%.*s.req.json", dir,
-                    (int) file.len, file.data);
-
-    body = unit_file(name);
-
-    if (body.data) {
-        test_recorded_request(&body);
-        free(body.data);
+    if (recording->request.data) {
+        test_recorded_request(&recording->request);
     }
 }
 
@@ -143,7 +79,7 @@ test_recorded_stream(ngx_str_t *body, ngx_pulse_json_value_t *record)
                             cut ? 1 : body->len),
                   NGX_OK);
         check_int(s.ends, 1);
-        test_compare_record(&s.collector, record);
+        test_compare(&s.collector, record);
 
         /* what a client gets of it says the same */
 
@@ -161,7 +97,7 @@ test_recorded_stream(ngx_str_t *body, ngx_pulse_json_value_t *record)
         unit_start(&s, &ngx_pulse_dialect_anthropic);
         check_int(unit_feed(&s, body->data, body->len, cut, body->len),
                   NGX_OK);
-        test_compare_record(&s.collector, record);
+        test_compare(&s.collector, record);
         unit_end(&s);
     }
 }
@@ -193,7 +129,7 @@ test_recorded_answer(ngx_str_t *body, ngx_pulse_json_value_t *record)
     check_int(ngx_pulse_anthropic_read_answer(s.pool, body, unit_event, &s),
               NGX_OK);
     check_int(s.ends, 1);
-    test_compare_record(&s.collector, record);
+    test_compare(&s.collector, record);
 
     unit_start(&two, &ngx_pulse_dialect_anthropic);
     check_int(unit_feed(&two, s.out.data, s.out.len, 0, s.out.len), NGX_OK);
@@ -290,105 +226,40 @@ test_target(ngx_pulse_target_t *target, const char *letters)
 
 
 static void
-test_compare_record(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *record)
-{
-    ngx_str_t                expected, id, name;
-    ngx_pulse_buf_t          text;
-    ngx_pulse_part_t        *part;
-    ngx_pulse_json_value_t  *call;
-
-    static const char  *finishes[] = {
-        "stop", "length", "tool_calls", "content_filter", "error"
-    };
-
-    ngx_pulse_buf_init(&text, 0);
-
-    call = ngx_pulse_json_get(record, "tool_calls")->children;
-
-    for (part = collector->parts; part; part = part->next) {
-
-        if (part->type == NGX_PULSE_PART_TEXT) {
-            ngx_pulse_buf_str(&text, &part->text);
-        }
-
-        if (part->type == NGX_PULSE_PART_CALL) {
-            check(call != NULL);
-
-            if (call == NULL) {
-                break;
-            }
-
-            id = unit_string(call, "id");
-            name = unit_string(call, "name");
-
-            check_mem(part->id.data, part->id.len, id.data, id.len);
-            check_mem(part->name.data, part->name.len, name.data, name.len);
-            check(unit_same(unit_tree(collector->pool, part->arguments.data,
-                                      part->arguments.len),
-                            ngx_pulse_json_get(call, "arguments")));
-            call = call->next;
-        }
-    }
-
-    check(call == NULL);
-
-    expected = unit_string(record, "text");
-    check_mem(text.data, text.len, expected.data, expected.len);
-    ngx_pulse_buf_free(&text);
-
-    expected = unit_string(record, "finish_reason");
-    check_mem(finishes[collector->finish],
-              strlen(finishes[collector->finish]),
-              expected.data, expected.len);
-
-    expected = unit_string(record, "finish_reason_native");
-    check_mem(collector->native.data, collector->native.len, expected.data,
-              expected.len);
-
-    test_compare_usage(&collector->usage, record);
-}
-
-
-static void
-test_compare_usage(ngx_pulse_chat_usage_t *usage,
-    ngx_pulse_json_value_t *record)
+test_compare(ngx_pulse_collector_t *collector, ngx_pulse_json_value_t *record)
 {
     int64_t                  input, output;
-    ngx_pulse_json_value_t  *native, *pass, *expected;
+    ngx_str_t                native;
+    ngx_pulse_json_value_t  *pass;
 
-    expected = ngx_pulse_member(record, "usage");
-    native = ngx_pulse_json_get(record, "usage_native");
+    unit_compare_answer(collector, record);
 
-    check_int(usage->known, expected != NULL);
+    native = unit_string(record, "finish_reason_native");
+    check_mem(collector->native.data, collector->native.len, native.data,
+              native.len);
 
-    if (expected == NULL) {
+    pass = ngx_pulse_member(ngx_pulse_json_get(record, "usage_native"),
+                            "iterations");
+
+    if (pass == NULL || pass->nelts == 0) {
+        unit_compare_usage(&collector->usage, record,
+                           unit_number(ngx_pulse_member(record, "usage"),
+                                       "output_tokens"));
         return;
     }
-
-    pass = ngx_pulse_member(native, "iterations");
 
     /* what is expected leaves passes out that are billed */
 
-    if (pass && pass->nelts) {
-        input = 0;
-        output = 0;
+    input = 0;
+    output = 0;
 
-        for (pass = pass->children; pass; pass = pass->next) {
-            input += unit_number(pass, "input_tokens")
-                     + unit_number(pass, "cache_read_input_tokens")
-                     + unit_number(pass, "cache_creation_input_tokens");
-            output += unit_number(pass, "output_tokens");
-        }
-
-        check_int(usage->input, input);
-        check_int(usage->output, output);
-        return;
+    for (pass = pass->children; pass; pass = pass->next) {
+        input += unit_number(pass, "input_tokens")
+                 + unit_number(pass, "cache_read_input_tokens")
+                 + unit_number(pass, "cache_creation_input_tokens");
+        output += unit_number(pass, "output_tokens");
     }
 
-    check_int(usage->input, unit_number(expected, "input_tokens"));
-    check_int(usage->cached, unit_number(expected, "cached_input_tokens"));
-    check_int(usage->cache_write, unit_number(expected, "cache_write_tokens"));
-    check_int(usage->output, unit_number(expected, "output_tokens"));
-    check_int(usage->reasoning, unit_number(expected, "reasoning_tokens"));
+    check_int(collector->usage.input, input);
+    check_int(collector->usage.output, output);
 }

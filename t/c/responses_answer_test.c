@@ -1,5 +1,5 @@
 
-#include "unit_stream.h"
+#include "unit_recording.h"
 #include "ngx_pulse_openai.h"
 #include "ngx_pulse_responses.h"
 
@@ -13,7 +13,7 @@ static void test_citations(void);
 static void test_client(void);
 static void test_lines(void);
 static void test_recordings(void);
-static void test_recording(const char *dir, ngx_pulse_json_value_t *record);
+static void test_recording(unit_recording_t *recording);
 static void test_recorded_stream(ngx_str_t *body,
     ngx_pulse_json_value_t *record);
 static void test_recorded_answer(ngx_str_t *body,
@@ -24,8 +24,6 @@ static void test_recorded_error(const ngx_pulse_chat_error_t *error,
 static void test_say(unit_stream_t *s, ngx_pulse_answer_e type,
     const char *text);
 static void test_compare_record(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *record);
-static void test_compare_usage(ngx_pulse_chat_usage_t *usage,
     ngx_pulse_json_value_t *record);
 static void test_compare(ngx_pulse_collector_t *one,
     ngx_pulse_collector_t *two);
@@ -619,93 +617,31 @@ test_say(unit_stream_t *s, ngx_pulse_answer_e type, const char *text)
 static void
 test_recordings(void)
 {
-    char                     name[512];
-    ngx_str_t                text, api;
-    const char              *dir;
-    ngx_uint_t               n;
-    ngx_pool_t              *pool;
-    ngx_pulse_json_value_t  *list, *record;
+    ngx_uint_t  n;
 
-    dir = unit_shared();
-
-    if (dir == NULL) {
+    if (unit_shared() == NULL) {
         return;
     }
 
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/expected.json",
-                    dir);
-    text = unit_file(name);
-    check(text.data != NULL);
+    n = unit_recordings("openai.responses", test_recording);
 
-    if (text.data == NULL) {
-        return;
-    }
-
-    n = 0;
-    pool = unit_pool();
-    list = unit_tree(pool, text.data, text.len);
-    check(list != NULL);
-
-    for (record = list ? list->children : NULL; record; record = record->next)
-    {
-        api = unit_string(record, "api");
-
-        if (ngx_pulse_is(&api, "openai.responses")) {
-            test_recording(dir, record);
-            n++;
-        }
-    }
-
-    unit_case(NULL);
     check(n >= 100);
     printf("# responses: %lu recordings\n", (unsigned long) n);
-
-    ngx_destroy_pool(pool);
-    free(text.data);
 }
 
 
 static void
-test_recording(const char *dir, ngx_pulse_json_value_t *record)
+test_recording(unit_recording_t *recording)
 {
-    char                     name[512];
-    ngx_str_t                file, body;
-    ngx_uint_t               stream;
-
-    file = unit_string(record, "file");
-    stream = ngx_pulse_json_get(record, "stream")->boolean;
-
-    unit_case("%.*s", (int) file.len, file.data);
-
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/%.*s", dir,
-                    (int) file.len, file.data);
-
-    body = unit_file(name);
-    check(body.data != NULL);
-
-    if (body.data == NULL) {
-        return;
-    }
-
-    if (stream) {
-        test_recorded_stream(&body, record);
+    if (recording->stream) {
+        test_recorded_stream(&recording->body, recording->expected);
 
     } else {
-        test_recorded_answer(&body, record);
+        test_recorded_answer(&recording->body, recording->expected);
     }
 
-    free(body.data);
-
-    file.len -= stream ? 4 : 5;
-
-    (void) snprintf(name, sizeof(name), "%s/data/recordings/%.*s.req.json", dir,
-                    (int) file.len, file.data);
-
-    body = unit_file(name);
-
-    if (body.data) {
-        test_recorded_request(&body);
-        free(body.data);
+    if (recording->request.data) {
+        test_recorded_request(&recording->request);
     }
 }
 
@@ -898,14 +834,7 @@ static void
 test_compare_record(ngx_pulse_collector_t *collector,
     ngx_pulse_json_value_t *record)
 {
-    ngx_str_t                expected, id, name;
-    ngx_pulse_buf_t          text;
-    ngx_pulse_part_t        *part;
-    ngx_pulse_json_value_t  *call;
-
-    static const char  *finishes[] = {
-        "stop", "length", "tool_calls", "content_filter", "error"
-    };
+    ngx_str_t  native;
 
     if (ngx_pulse_member(record, "error")) {
         check_int(collector->failed, 1);
@@ -913,73 +842,15 @@ test_compare_record(ngx_pulse_collector_t *collector,
         return;
     }
 
-    ngx_pulse_buf_init(&text, 0);
+    unit_compare_answer(collector, record);
 
-    call = ngx_pulse_json_get(record, "tool_calls")->children;
+    native = unit_string(record, "finish_reason_native");
+    check_mem(collector->native.data, collector->native.len, native.data,
+              native.len);
 
-    for (part = collector->parts; part; part = part->next) {
-
-        if (part->type == NGX_PULSE_PART_TEXT) {
-            ngx_pulse_buf_str(&text, &part->text);
-        }
-
-        if (part->type == NGX_PULSE_PART_CALL) {
-            check(call != NULL);
-
-            if (call == NULL) {
-                break;
-            }
-
-            id = unit_string(call, "id");
-            name = unit_string(call, "name");
-
-            check_mem(part->id.data, part->id.len, id.data, id.len);
-            check_mem(part->name.data, part->name.len, name.data, name.len);
-            id = unit_string(call, "arguments_raw");
-            check_mem(part->arguments.data, part->arguments.len, id.data,
-                      id.len);
-            call = call->next;
-        }
-    }
-
-    check(call == NULL);
-
-    expected = unit_string(record, "text");
-    check_mem(text.data, text.len, expected.data, expected.len);
-    ngx_pulse_buf_free(&text);
-
-    expected = unit_string(record, "finish_reason");
-    check_mem(finishes[collector->finish],
-              strlen(finishes[collector->finish]),
-              expected.data, expected.len);
-
-    expected = unit_string(record, "finish_reason_native");
-    check_mem(collector->native.data, collector->native.len, expected.data,
-              expected.len);
-
-    test_compare_usage(&collector->usage, record);
-}
-
-
-static void
-test_compare_usage(ngx_pulse_chat_usage_t *usage,
-    ngx_pulse_json_value_t *record)
-{
-    ngx_pulse_json_value_t  *expected;
-
-    expected = ngx_pulse_member(record, "usage");
-
-    check_int(usage->known, expected != NULL);
-
-    if (expected == NULL) {
-        return;
-    }
-
-    check_int(usage->input, unit_number(expected, "input_tokens"));
-    check_int(usage->cached, unit_number(expected, "cached_input_tokens"));
-    check_int(usage->cache_write, unit_number(expected, "cache_write_tokens"));
-    check_int(usage->output, unit_number(expected, "output_tokens"));
-    check_int(usage->reasoning, unit_number(expected, "reasoning_tokens"));
+    unit_compare_usage(&collector->usage, record,
+                       unit_number(ngx_pulse_member(record, "usage"),
+                                   "output_tokens"));
 }
 
 
