@@ -212,6 +212,7 @@ typedef struct {
     unsigned                        hold:1;      /* header is not sent yet */
     unsigned                        ended:1;     /* last event is out */
     unsigned                        cut:1;       /* by us, at the grant */
+    unsigned                        extended:1;  /* by a dear prompt */
     unsigned                        gone:1;      /* the client is */
     unsigned                        draining:1;  /* ... and we read on */
     unsigned                        finalized:1;

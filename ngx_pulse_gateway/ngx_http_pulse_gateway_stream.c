@@ -19,6 +19,8 @@ static ngx_uint_t ngx_http_pulse_gateway_event_failed(
 static ngx_int_t ngx_http_pulse_gateway_send(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_sse_event_t *ev,
     ngx_uint_t action);
+static ngx_int_t ngx_http_pulse_gateway_extend(
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static uint64_t ngx_http_pulse_gateway_counted(
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_buf_t *ngx_http_pulse_gateway_out(
@@ -405,13 +407,45 @@ ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx)
     }
 
     if (ngx_http_pulse_gateway_counted(ctx)
-        > ngx_http_pulse_gateway_most(ctx))
+        > ngx_http_pulse_gateway_most(ctx)
+        && ngx_http_pulse_gateway_extend(ctx) != NGX_OK)
     {
         return NGX_DONE;
     }
 
     ngx_http_pulse_usage_progress(ctx->request, ctx->likely
                               + ngx_pulse_tokens_likely(&ctx->answer.output));
+
+    return NGX_OK;
+}
+
+
+/*
+ * A prompt that was dearer than its bound has taken from what the answer was
+ * granted.  That is our mistake, and ends nothing while the user has tokens
+ * left; NGX_DECLINED if it is the answer that is too long.
+ */
+
+static ngx_int_t
+ngx_http_pulse_gateway_extend(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t  lacking;
+
+    if (ctx->extended || ctx->answer.usage.input <= ctx->prompt
+        || ngx_http_pulse_gateway_counted(ctx)
+           > ctx->max_tokens * ctx->chat.n)
+    {
+        return NGX_DECLINED;
+    }
+
+    lacking = ctx->answer.usage.input - ctx->prompt;
+
+    if (ngx_http_pulse_usage_extend(ctx->request, lacking) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ctx->extended = 1;
+    ctx->granted += lacking;
 
     return NGX_OK;
 }

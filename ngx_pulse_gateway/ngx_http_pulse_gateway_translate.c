@@ -220,7 +220,12 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
 
     rc = ngx_http_pulse_gateway_note(ctx, ev);
 
-    if (rc != NGX_OK) {
+    /* what passes unchanged has opened a part before its first event: the
+     * writer must hear of it to close it */
+
+    if (rc != NGX_OK
+        && !(rc == NGX_DONE && ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS))
+    {
         return rc;
     }
 
@@ -238,7 +243,7 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
     dialect = ngx_http_pulse_gateway_dialect(ctx->dialect);
     dialect->write_event(ctx->writer, ctx->conversation, ev, &ctx->edited);
 
-    return NGX_OK;
+    return rc;
 }
 
 

@@ -212,6 +212,44 @@ ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount)
 }
 
 
+ngx_int_t
+ngx_http_pulse_usage_extend(ngx_http_request_t *r, uint64_t amount)
+{
+    ngx_int_t                       rc;
+    ngx_http_pulse_record_t        *record;
+    ngx_pulse_meter_t              *m;
+    ngx_http_pulse_reservation_t   *rv;
+    ngx_pulse_meter_reservation_t  *res;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record == NULL || record->reservation == NULL
+        || record->reservation->slot == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    rv = record->reservation;
+    res = rv->slot;
+    m = &rv->conf->shared->meter;
+
+    ngx_http_pulse_usage_lock(rv->conf);
+
+    rc = ngx_pulse_meter_extend(m, res, amount);
+
+    if (rc == NGX_OK) {
+        rv->granted += amount;
+
+    } else if (ngx_pulse_meter_room(&m->accounts[res->account], amount)) {
+        rc = NGX_OK;
+    }
+
+    ngx_http_pulse_usage_unlock(rv->conf);
+
+    return rc;
+}
+
+
 void
 ngx_http_pulse_usage_settle(ngx_http_request_t *r, uint64_t amount)
 {

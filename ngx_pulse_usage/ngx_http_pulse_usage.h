@@ -43,6 +43,14 @@ uint64_t ngx_http_pulse_usage_granted(ngx_http_request_t *r);
  * open, NGX_OK once it is charged; NGX_DECLINED if there is none. */
 ngx_int_t ngx_http_pulse_usage_event(ngx_http_request_t *r, u_char *text);
 
+/*
+ * The request turns out to cost more than it reserved: takes "amount" more
+ * from this node's lease, without a word to the store.  NGX_OK also if the
+ * lease has less but the user's limit has room, as far as is known here: what
+ * passes the reservation becomes debt then.  NGX_DECLINED: stop.
+ */
+ngx_int_t ngx_http_pulse_usage_extend(ngx_http_request_t *r, uint64_t amount);
+
 /* Notes what was counted so far (input + output), so that a worker killed
  * now is settled at it.  One store, no lock: call it for each event. */
 void ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount);

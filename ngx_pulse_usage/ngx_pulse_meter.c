@@ -174,6 +174,38 @@ ngx_pulse_meter_reserve(ngx_pulse_meter_t *m,
 }
 
 
+ngx_int_t
+ngx_pulse_meter_extend(ngx_pulse_meter_t *m,
+    ngx_pulse_meter_reservation_t *res, uint64_t amount)
+{
+    ngx_pulse_lease_t           lease;
+    ngx_pulse_meter_account_t  *account;
+
+    if (!ngx_pulse_meter_holds(res->state)) {
+        return NGX_DECLINED;
+    }
+
+    account = &m->accounts[res->account];
+    lease = account->lease;
+
+    if (account->retired
+        || ngx_pulse_lease_reserve(&lease, amount, amount) == 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    res->record.reserved += amount;
+
+    ngx_pulse_meter_barrier();
+
+    /* repair sums up what reservations have */
+
+    account->lease = lease;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_pulse_meter_settle(ngx_pulse_meter_t *m,
     ngx_pulse_meter_reservation_t *res, uint64_t amount)
@@ -326,6 +358,18 @@ ngx_pulse_meter_used(const ngx_pulse_meter_account_t *account)
              ? account->lease.settled - account->store.settled : 0;
 
     return account->used + unsent;
+}
+
+
+ngx_uint_t
+ngx_pulse_meter_room(const ngx_pulse_meter_account_t *account,
+    uint64_t amount)
+{
+    uint64_t  taken;
+
+    taken = ngx_pulse_meter_used(account) + account->lease.reserved;
+
+    return taken <= account->limit && amount <= account->limit - taken;
 }
 
 

@@ -128,6 +128,13 @@ ngx_pulse_meter_reservation_t *ngx_pulse_meter_reserve(ngx_pulse_meter_t *m,
     const u_char *id, ngx_uint_t worker, ngx_msec_t now);
 
 /*
+ * Adds to a reservation that is open.  NGX_OK, NGX_DECLINED if the lease has
+ * less free, or gives nothing any more.
+ */
+ngx_int_t ngx_pulse_meter_extend(ngx_pulse_meter_t *m,
+    ngx_pulse_meter_reservation_t *res, uint64_t amount);
+
+/*
  * Ends a reservation at "amount": the lease is charged, the rest is free
  * again, the record is a close, and the state SETTLED until it is written
  * and ngx_pulse_meter_release() called.  Does nothing if it has ended.
@@ -160,6 +167,11 @@ void ngx_pulse_meter_merge(ngx_pulse_meter_account_t *account,
 
 /* What the user has used by all that is known here. */
 uint64_t ngx_pulse_meter_used(const ngx_pulse_meter_account_t *account);
+
+/* 1 if by all that is known here the user's limit has room for so much that
+ * is not reserved. */
+ngx_uint_t ngx_pulse_meter_room(const ngx_pulse_meter_account_t *account,
+    uint64_t amount);
 
 /* 1 if nothing is open and the store knows all that happened. */
 ngx_uint_t ngx_pulse_meter_clean(const ngx_pulse_meter_account_t *account);

@@ -355,8 +355,8 @@ my ($path, $body) = question('responses', stream => 1,
 my $reply = http(POST => $path, port => $nginx->port, bearer => $key,
                  json => $body);
 
-like($reply->{body}, qr/event: error\n.*PROVIDER_ERROR/s,
-     'a broken event is told');
+is($reply->{status}, 502, 'a broken first event is told');
+is($reply->{json}{error}{code}, 'PROVIDER_ERROR', 'before the stream begins');
 is(scalar(grep { /pulse gateway: .* sent / } @{ $nginx->error_log }), 1,
    'and logged once');
 

@@ -203,6 +203,26 @@ for my $to (@dialects) {
 }
 
 
+# ... unless there is more where that came from: the bound of the prompt was
+# our mistake, and the answer is not cut for it
+
+{
+    my $rich = make_user(plan => 'pro', tokens => 100_000);
+    my $mine = { user => $rich, key => make_key($rich) };
+    my $play = stream('anthropic', map { "word$_ " } 1 .. 40);
+
+    $play->{body} =~ s/"input_tokens":9/"input_tokens":9000/;
+    $replay->play($play);
+
+    my ($reply, $got, $row) = answer('anthropic', 'anthropic', $mine,
+                                     max => 60);
+
+    is($got->{finish}, 'stop', 'a dear prompt of who has enough');
+    is(scalar(() = $got->{text} =~ /word/g), 40, 'cuts nothing');
+    is($row->{input}, 9000);
+}
+
+
 # an array of JSON, and the studio
 
 $replay->play(stream('gemini', map { "word$_ " } 1 .. 40));

@@ -167,6 +167,30 @@ test_reservations(void)
     check_int(ngx_pulse_lease_free(&a->lease), 50);
     check_int(m->open, 0);
 
+    /* one that costs more than was thought takes from what is free, and no
+     * more than that; then there may be room that no lease has */
+
+    r = ngx_pulse_meter_reserve(m, a, 20, 20, id_of(6), 3, 0);
+    check_int(ngx_pulse_meter_extend(m, r, 31), NGX_DECLINED);
+    check_int(ngx_pulse_meter_extend(m, r, 30), NGX_OK);
+    check_int(r->record.reserved, 50);
+    check_int(ngx_pulse_lease_free(&a->lease), 0);
+
+    a->limit = ngx_pulse_meter_used(a) + 50 + 10;
+    check_int(ngx_pulse_meter_room(a, 10), 1);
+    check_int(ngx_pulse_meter_room(a, 11), 0);
+    a->limit = 0;
+    check_int(ngx_pulse_meter_room(a, 1), 0);
+
+    a->retired = 1;
+    check_int(ngx_pulse_meter_extend(m, r, 1), NGX_DECLINED);
+    a->retired = 0;
+
+    ngx_pulse_meter_cancel(m, r);
+    check_int(ngx_pulse_lease_free(&a->lease), 50);
+    check_int(ngx_pulse_meter_extend(m, r, 1), NGX_DECLINED);
+    ngx_pulse_meter_release(m, r, r->record.id);
+
     /* a second keeper is late: its slot is free, then it is another's */
 
     ngx_pulse_meter_release(m, r, id_of(7));
