@@ -220,12 +220,16 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
 
     rc = ngx_http_pulse_gateway_note(ctx, ev);
 
-    /* what passes unchanged has opened a part before its first event: the
-     * writer must hear of it to close it */
-
-    if (rc != NGX_OK
-        && !(rc == NGX_DONE && ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS))
+    if (rc == NGX_DONE && ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS
+        && (ev->type == NGX_PULSE_ANSWER_TEXT
+            || ev->type == NGX_PULSE_ANSWER_THINKING))
     {
+        /* bytes that passed have opened the part, which bears nothing until
+         * now: the writer hears of it to close it */
+
+        ev->text.len = 0;
+
+    } else if (rc != NGX_OK) {
         return rc;
     }
 

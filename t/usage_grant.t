@@ -209,16 +209,16 @@ for my $to (@dialects) {
 {
     my $rich = make_user(plan => 'pro', tokens => 100_000);
     my $mine = { user => $rich, key => make_key($rich) };
-    my $play = stream('anthropic', map { "word$_ " } 1 .. 40);
+    my $play = stream('anthropic', map { "word$_ " } 1 .. 60);
 
     $play->{body} =~ s/"input_tokens":9/"input_tokens":9000/;
     $replay->play($play);
 
     my ($reply, $got, $row) = answer('anthropic', 'anthropic', $mine,
-                                     max => 60);
+                                     max => 40);
 
-    is($got->{finish}, 'stop', 'a dear prompt of who has enough');
-    is(scalar(() = $got->{text} =~ /word/g), 40, 'cuts nothing');
+    is($got->{finish}, 'length', 'a dear prompt of who has enough');
+    is(scalar(() = $got->{text} =~ /word/g), 40, 'takes nothing away');
     is($row->{input}, 9000);
 }
 
