@@ -232,7 +232,7 @@ test_compare(ngx_pulse_collector_t *collector, ngx_pulse_json_value_t *record)
     ngx_str_t                native;
     ngx_pulse_json_value_t  *pass;
 
-    unit_compare_answer(collector, record);
+    unit_compare_answer(collector, record, 0);
 
     native = unit_string(record, "finish_reason_native");
     check_mem(collector->native.data, collector->native.len, native.data,

@@ -842,7 +842,7 @@ test_compare_record(ngx_pulse_collector_t *collector,
         return;
     }
 
-    unit_compare_answer(collector, record);
+    unit_compare_answer(collector, record, 1);
 
     native = unit_string(record, "finish_reason_native");
     check_mem(collector->native.data, collector->native.len, native.data,

@@ -47,7 +47,7 @@ static test_case_t  test_table[] = {
       "{\"type\":\"ephemeral\",\"ttl\":\"1h\"}},{\"type\":\"text\",\"text\":"
       "\"b\"}]," ASK "}",
       "\"systemInstruction\":{\"parts\":[{\"text\":\"a\"},{\"text\":\"b\"}]}",
-      "", NULL },
+      "cache_control", NULL },
 
     { "a marker of the cache", ANTHROPIC,
       USER("{\"type\":\"text\",\"text\":\"a\",\"cache_control\":"

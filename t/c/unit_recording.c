@@ -10,7 +10,7 @@ static void unit_recording(const char *dir, ngx_pulse_json_value_t *expected,
 static ngx_str_t unit_recorded(const char *dir, const ngx_str_t *name,
     const char *extension);
 static void unit_compare_calls(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *expected);
+    ngx_pulse_json_value_t *expected, ngx_uint_t raw);
 
 
 ngx_uint_t
@@ -109,7 +109,7 @@ unit_recorded(const char *dir, const ngx_str_t *name, const char *extension)
 
 void
 unit_compare_answer(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *expected)
+    ngx_pulse_json_value_t *expected, ngx_uint_t raw)
 {
     ngx_str_t        text;
     ngx_pulse_buf_t  b;
@@ -118,7 +118,7 @@ unit_compare_answer(ngx_pulse_collector_t *collector,
         "stop", "length", "tool_calls", "content_filter", "error"
     };
 
-    unit_compare_calls(collector, expected);
+    unit_compare_calls(collector, expected, raw);
 
     text = unit_string(expected, "text");
 
@@ -138,9 +138,9 @@ unit_compare_answer(ngx_pulse_collector_t *collector,
 
 static void
 unit_compare_calls(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *expected)
+    ngx_pulse_json_value_t *expected, ngx_uint_t raw)
 {
-    ngx_str_t                id, name, raw;
+    ngx_str_t                id, name, arguments;
     ngx_pulse_part_t        *part;
     ngx_pulse_json_value_t  *call;
 
@@ -161,14 +161,14 @@ unit_compare_calls(ngx_pulse_collector_t *collector,
 
         id = unit_string(call, "id");
         name = unit_string(call, "name");
-        raw = unit_string(call, "arguments_raw");
+        arguments = unit_string(call, "arguments_raw");
 
         check_mem(part->id.data, part->id.len, id.data, id.len);
         check_mem(part->name.data, part->name.len, name.data, name.len);
 
-        if (raw.data) {
-            check_mem(part->arguments.data, part->arguments.len, raw.data,
-                      raw.len);
+        if (raw) {
+            check_mem(part->arguments.data, part->arguments.len,
+                      arguments.data, arguments.len);
         } else {
             check(unit_same(unit_tree(collector->pool, part->arguments.data,
                                       part->arguments.len),

@@ -22,10 +22,10 @@ typedef void (*unit_recording_pt)(unit_recording_t *recording);
  * its file as the case's name; how many, 0 without the folder. */
 ngx_uint_t unit_recordings(const char *api, unit_recording_pt test);
 
-/* Checks text, calls, their arguments and the finish reason; arguments as
- * bytes where those are expected, else as JSON. */
+/* Checks text, calls and the finish reason; arguments of calls as bytes with
+ * "raw", else as JSON: some providers send them as a value. */
 void unit_compare_answer(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *expected);
+    ngx_pulse_json_value_t *expected, ngx_uint_t raw);
 
 /* Checks the tokens: "output" is what is billed as such. */
 void unit_compare_usage(const ngx_pulse_chat_usage_t *usage,
