@@ -294,6 +294,11 @@ void ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
 ngx_int_t ngx_http_pulse_gateway_learn_zone(ngx_conf_t *cf,
     ngx_http_pulse_gateway_main_conf_t *gmcf);
 
+/* The bound of the text of a prompt at a provider, whichever of its dialects
+ * it is asked in. */
+uint64_t ngx_http_pulse_gateway_bound(const ngx_pulse_tokens_t *prompt,
+    ngx_http_pulse_provider_t *provider);
+
 /* What is known of the estimates for a candidate, or NULL; as
  * ngx_pulse_learn_find(). */
 ngx_pulse_learned_t *ngx_http_pulse_gateway_learned(ngx_http_request_t *r,

@@ -246,8 +246,9 @@ ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx)
         learned = ngx_http_pulse_gateway_learned(ctx->request,
                                                  &ctx->route.elts[i], 0);
 
-        bound = ngx_pulse_learn_bound(learned,
-                                      ngx_pulse_tokens_bound(&chat->prompt));
+        bound = ngx_http_pulse_gateway_bound(&chat->prompt,
+                                             ctx->route.elts[i].provider);
+        bound = ngx_pulse_learn_bound(learned, bound);
         likely = ngx_pulse_learn_likely(learned,
                                      ngx_pulse_tokens_likely(&chat->prompt));
 

@@ -79,11 +79,33 @@ ngx_http_pulse_gateway_learned(ngx_http_request_t *r,
 }
 
 
+uint64_t
+ngx_http_pulse_gateway_bound(const ngx_pulse_tokens_t *prompt,
+    ngx_http_pulse_provider_t *provider)
+{
+    uint64_t    n, frames;
+    ngx_uint_t  i;
+
+    frames = 0;
+
+    for (i = 0; i < NGX_PULSE_DIALECTS; i++) {
+
+        if (provider->dialects & (1 << i)) {
+            n = ngx_pulse_conversation_frames(prompt, i);
+            frames = ngx_max(frames, n);
+        }
+    }
+
+    return ngx_pulse_tokens_bound(prompt) + frames;
+}
+
+
 void
 ngx_http_pulse_gateway_learn(ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    uint64_t              bound, likely;
-    ngx_pulse_learned_t  *learned;
+    uint64_t                     bound, likely;
+    ngx_pulse_learned_t         *learned;
+    ngx_http_pulse_candidate_t  *candidate;
 
     /* what pictures come to is not of the text */
 
@@ -91,13 +113,15 @@ ngx_http_pulse_gateway_learn(ngx_http_pulse_gateway_ctx_t *ctx)
         return;
     }
 
-    learned = ngx_http_pulse_gateway_learned(ctx->request,
-                                         &ctx->route.elts[ctx->candidate], 1);
+    candidate = &ctx->route.elts[ctx->candidate];
+
+    learned = ngx_http_pulse_gateway_learned(ctx->request, candidate, 1);
     if (learned == NULL) {
         return;
     }
 
-    bound = ngx_pulse_tokens_bound(&ctx->chat.prompt);
+    bound = ngx_http_pulse_gateway_bound(&ctx->chat.prompt,
+                                         candidate->provider);
     likely = ngx_pulse_tokens_likely(&ctx->chat.prompt);
 
     ngx_pulse_learn_note(learned, bound, likely, ctx->answer.usage.input);

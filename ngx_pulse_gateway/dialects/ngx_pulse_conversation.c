@@ -265,6 +265,15 @@ ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv)
 
     if (cv->tools) {
         cv->prompt.bound += NGX_PULSE_CHAT_FIRST_TOOL;
+        cv->prompt.frames |= NGX_PULSE_TOKENS_TOOLS;
+    }
+
+    if (cv->format == NGX_PULSE_FORMAT_SCHEMA) {
+        cv->prompt.frames |= NGX_PULSE_TOKENS_SCHEMA;
+    }
+
+    if (cv->effort > NGX_PULSE_EFFORT_NONE || cv->budget || cv->adaptive) {
+        cv->prompt.frames |= NGX_PULSE_TOKENS_THINKING;
     }
 
     for (tool = cv->tools; tool; tool = tool->next) {
@@ -279,6 +288,47 @@ ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv)
     ngx_pulse_count_json(cv, &cv->format_schema);
 
     ngx_pulse_name_results(cv);
+}
+
+
+/*
+ * Measured on recordings, beyond what each tool and the first one add.
+ * Anthropic's prompt for tools is the longest, and longer where one of them
+ * must be called.
+ */
+
+uint64_t
+ngx_pulse_conversation_frames(const ngx_pulse_tokens_t *prompt,
+    ngx_uint_t dialect)
+{
+    uint64_t  n;
+
+    static const struct {
+        uint64_t  tools;
+        uint64_t  schema;
+        uint64_t  thinking;
+    } frames[] = {
+        { 0, 0, 32 },           /* NGX_PULSE_DIALECT_OPENAI */
+        { 144, 0, 48 },         /* NGX_PULSE_DIALECT_RESPONSES */
+        { 530, 180, 40 },       /* NGX_PULSE_DIALECT_ANTHROPIC */
+        { 136, 32, 0 }          /* NGX_PULSE_DIALECT_GEMINI */
+    };
+
+    n = 0;
+
+    if (prompt->frames & NGX_PULSE_TOKENS_TOOLS) {
+        n += frames[dialect].tools;
+    }
+
+    if (prompt->frames & NGX_PULSE_TOKENS_SCHEMA) {
+        n += frames[dialect].schema;
+    }
+
+    if (prompt->frames & NGX_PULSE_TOKENS_THINKING) {
+        n += frames[dialect].thinking;
+    }
+
+    return n;
 }
 
 

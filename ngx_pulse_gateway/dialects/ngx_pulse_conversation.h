@@ -309,6 +309,11 @@ ngx_int_t ngx_pulse_part_url(ngx_pulse_part_t *part, const ngx_str_t *url);
  * the images, names results after the calls that they answer. */
 void ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv);
 
+/* Tokens of the prompts of its own that a provider of this dialect may put
+ * around tools, schemas and thinking: of the bound, and of no other figure. */
+uint64_t ngx_pulse_conversation_frames(const ngx_pulse_tokens_t *prompt,
+    ngx_uint_t dialect);
+
 
 /* --- reading a tree: a refusal names the value or its member --- */
 

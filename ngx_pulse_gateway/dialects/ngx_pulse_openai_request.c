@@ -364,6 +364,14 @@ ngx_pulse_openai_field(ngx_pulse_openai_reader_t *reader, const ngx_str_t *key)
         }
     }
 
+    /* "reasoning_effort", and what others call it */
+
+    if (key->len >= sizeof("reasoning") - 1
+        && ngx_memcmp(key->data, "reasoning", sizeof("reasoning") - 1) == 0)
+    {
+        reader->request->prompt.frames |= NGX_PULSE_TOKENS_THINKING;
+    }
+
     return NGX_PULSE_OPENAI_OTHER;
 }
 
@@ -395,12 +403,20 @@ ngx_pulse_openai_inner(ngx_pulse_openai_reader_t *reader,
 
             if (ev->index == 0) {
                 prompt->bound += NGX_PULSE_OPENAI_FIRST_TOOL;
+                prompt->frames |= NGX_PULSE_TOKENS_TOOLS;
             }
         }
 
         break;
 
     case NGX_PULSE_OPENAI_RESPONSE_FORMAT:
+
+        if (ev->type == NGX_PULSE_JSON_OBJECT) {
+            prompt->frames |= NGX_PULSE_TOKENS_SCHEMA;
+        }
+
+        break;
+
     case NGX_PULSE_OPENAI_PREDICTION:
     case NGX_PULSE_OPENAI_TOOL_CHOICE:
         break;

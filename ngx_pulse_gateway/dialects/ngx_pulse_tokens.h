@@ -7,6 +7,13 @@
 #include <ngx_core.h>
 
 
+/* what providers put prompts of their own around, if it is asked for */
+
+#define NGX_PULSE_TOKENS_TOOLS     0x01
+#define NGX_PULSE_TOKENS_SCHEMA    0x02
+#define NGX_PULSE_TOKENS_THINKING  0x04
+
+
 /*
  * How many tokens a text is, without the provider's tokenizer.  Three figures
  * come of one pass: "bound" is what no tokenizer in use passes on real text,
@@ -22,6 +29,7 @@ typedef struct {
     uint64_t     triples;       /* CJK, Indic */
     uint64_t     quads;         /* emoji */
     uint64_t     extra;         /* tokens added to both as they are */
+    ngx_uint_t   frames;        /* NGX_PULSE_TOKENS_*, of a prompt */
 } ngx_pulse_tokens_t;
 
 
