@@ -16,6 +16,7 @@ typedef struct {
     size_t                      text_end;
     ngx_uint_t                  texts;
     unsigned                    object:1;
+    unsigned                    input:1;    /* its figure was seen */
 } ngx_pulse_openai_scanner_t;
 
 
@@ -276,7 +277,7 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
 
     total = scanner.total;
 
-    if (total > answer->usage.input
+    if (scanner.input && total > answer->usage.input
         && total - answer->usage.input > answer->usage.output)
     {
         answer->usage.output = total - answer->usage.input;
@@ -430,6 +431,7 @@ ngx_pulse_openai_scan_usage(ngx_pulse_openai_scanner_t *scanner,
         if (ngx_pulse_openai_named(&ev->key, "prompt_tokens")) {
             usage->input = n;
             usage->known = 1;
+            scanner->input = 1;
 
         } else if (ngx_pulse_openai_named(&ev->key, "completion_tokens")) {
             usage->output = n;

@@ -386,25 +386,27 @@ ngx_pulse_openai_events_usage(ngx_pulse_chat_usage_t *usage,
     const ngx_pulse_json_value_t *v)
 {
     int64_t                        input, output, total, n;
+    ngx_int_t                      rc;
     const ngx_pulse_json_value_t  *details;
 
     input = 0;
     output = 0;
     total = 0;
 
-    if (ngx_pulse_openai_events_number(v, "prompt_tokens", &input) != NGX_OK
-        && ngx_pulse_openai_events_number(v, "completion_tokens", &output)
-           != NGX_OK)
+    rc = ngx_pulse_openai_events_number(v, "prompt_tokens", &input);
+
+    if (ngx_pulse_openai_events_number(v, "completion_tokens", &output)
+        != NGX_OK
+        && rc != NGX_OK)
     {
         return;
     }
 
-    (void) ngx_pulse_openai_events_number(v, "completion_tokens", &output);
     (void) ngx_pulse_openai_events_number(v, "total_tokens", &total);
 
     /* some count reasoning in the total only */
 
-    if (total - input > output) {
+    if (rc == NGX_OK && total - input > output) {
         output = total - input;
     }
 

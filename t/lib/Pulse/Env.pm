@@ -231,6 +231,20 @@ sub keys_file {
 }
 
 
+# A key of links to files, as a sidecar makes one.
+
+sub files_key {
+    my ($file) = @_;
+
+    require Digest::SHA;
+
+    open my $out, '>', $file or die "$file: $!\n";
+    chmod 0600, $file;
+    print $out Digest::SHA::sha256_hex($secret), "\n";
+    close $out;
+}
+
+
 # jwt(user => id, claims => {}, header => {}, secret => text): claims given
 # replace ours, undef removes one.  A session row is made for it unless
 # "session" says which or is undef.

@@ -22,7 +22,8 @@ sub start {
 
     my $self = bless {
         dir => $dir, socket => "$dir/$name.sock", mail => "$dir/mail",
-        files => "$dir/files", log => "$dir/$name.log", options => $o{options} // [], owner => $$,
+        files => "$dir/files", log => "$dir/$name.log",
+        options => $o{options} // [], owner => $$,
     }, $class;
 
     mkdir $self->{mail};

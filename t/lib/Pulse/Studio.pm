@@ -42,6 +42,10 @@ sub new {
     link_to(Pulse::Env::redis()->socket_path, "$dir/run");
     link_to("$dir/sidecar.sock", "$dir/run");
 
+    mkdir "$dir/files";
+    Pulse::Env::files_key("$dir/files.key") if !-e "$dir/files.key";
+    link_to("$dir/$_", $self->{prefix}) for qw(files files.key);
+
     return $self;
 }
 
