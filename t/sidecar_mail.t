@@ -200,6 +200,7 @@ subtest 'each is sent by one sidecar' => sub {
     my $second = Pulse::Sidecar->start(name => 'second');
 
     ok(sent($_)) for @ids;
+    sql("SELECT admin_jobs_run('retention')");
     ok(wait_until { sql("SELECT count(*) FROM outbox WHERE id = $old") == 0 });
     is(sql("SELECT count(*) FROM outbox WHERE id = $due"), 1,
        'what is old and sent is forgotten');

@@ -79,6 +79,26 @@ static pulse_ctl_command_t  pulse_ctl_commands[] = {
       "keys rotate FILE [--alg EdDSA|ES256|HS256] [--keep N]",
       pulse_ctl_keys_rotate },
 
+    { { "jobs", "list" },
+      "jobs list [--state STATE] [--kind KIND] [--limit N]",
+      pulse_ctl_jobs_list },
+
+    { { "jobs", "show" },
+      "jobs show ID",
+      pulse_ctl_jobs_show },
+
+    { { "jobs", "retry" },
+      "jobs retry ID | --dead [--kind KIND]",
+      pulse_ctl_jobs_retry },
+
+    { { "jobs", "drop" },
+      "jobs drop ID",
+      pulse_ctl_jobs_drop },
+
+    { { "jobs", "run" },
+      "jobs run KIND",
+      pulse_ctl_jobs_run },
+
     { { NULL, NULL }, NULL, NULL }
 };
 

@@ -8,6 +8,7 @@
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
+#include "pulse_upkeep.h"
 #include "pulse_uploads.h"
 #include "pulse_work.h"
 #include "pulse_worker.h"
@@ -215,7 +216,14 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
         return 1;
     }
 
-    rc = pulse_work_start(&conf->work);
+    pulse_jobs_add(pulse_upkeep_kinds);
+
+    rc = pulse_jobs_start(conf->work.conninfo);
+
+    if (rc == 0) {
+        rc = pulse_work_start(&conf->work);
+    }
+
     if (rc != 0) {
         pulse_log(PULSE_LOG_ERR, "pulse sidecar: cannot start a thread: %s",
                   strerror(rc));
@@ -237,6 +245,7 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 
     pulse_http_stop(daemon, conf->listen);
     pulse_work_stop();
+    pulse_jobs_stop();
     pulse_documents_done();
     pulse_uploads_done();
 
@@ -278,7 +287,7 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
         return -1;
     }
 
-    conf->work.files = 1;
+    pulse_jobs_add(pulse_upkeep_files_kinds);
 
     return 0;
 }

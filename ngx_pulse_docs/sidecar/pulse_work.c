@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
-#include "pulse_files.h"
+#include "pulse_jobs.h"
 #include "pulse_log.h"
 #include "pulse_work.h"
 
@@ -41,8 +41,7 @@ static void pulse_work_hear(pulse_work_t *w);
 static ngx_int_t pulse_work_wait(pulse_work_t *w, int64_t timeout);
 static ngx_int_t pulse_work_outbox(pulse_work_t *w);
 static ngx_int_t pulse_work_leases(pulse_work_t *w);
-static ngx_int_t pulse_work_tidy(pulse_work_t *w);
-static ngx_int_t pulse_work_files(pulse_work_t *w);
+static ngx_int_t pulse_work_schedule(pulse_work_t *w);
 static int64_t pulse_work_now(void);
 
 
@@ -51,8 +50,7 @@ static pulse_work_t  pulse_work;
 static pulse_work_task_t  pulse_work_tasks[] = {
     { "outbox", PULSE_WORK_POLL, pulse_work_outbox, 0 },
     { "leases", 5000, pulse_work_leases, 0 },
-    { "tidy", 600000, pulse_work_tidy, 0 },
-    { "files", 600000, pulse_work_files, 0 },
+    { "schedule", 1000, pulse_work_schedule, 0 },
     { NULL, 0, NULL, 0 }
 };
 
@@ -131,7 +129,7 @@ pulse_work_connect(pulse_work_t *w)
     if (pulse_store_connect(&w->store) != NGX_OK
         || pulse_store_run(&w->store, "SET statement_timeout = '10s'")
            != NGX_OK
-        || pulse_store_run(&w->store, "LISTEN outbox") != NGX_OK)
+        || pulse_store_run(&w->store, "LISTEN outbox; LISTEN jobs") != NGX_OK)
     {
         pulse_work_down(w);
         return NGX_ERROR;
@@ -149,6 +147,8 @@ pulse_work_connect(pulse_work_t *w)
     for (task = pulse_work_tasks; task->handler; task++) {
         task->due = 0;
     }
+
+    pulse_jobs_wake();
 
     return NGX_OK;
 }
@@ -252,6 +252,7 @@ pulse_work_hear(pulse_work_t *w)
         PQfreemem(notify);
 
         pulse_work_tasks[0].due = 0;
+        pulse_jobs_wake();
     }
 }
 
@@ -298,17 +299,9 @@ pulse_work_leases(pulse_work_t *w)
 
 
 static ngx_int_t
-pulse_work_tidy(pulse_work_t *w)
+pulse_work_schedule(pulse_work_t *w)
 {
-    return pulse_store_run(&w->store,
-                           "SELECT outbox_sweep(), idempotency_sweep()");
-}
-
-
-static ngx_int_t
-pulse_work_files(pulse_work_t *w)
-{
-    return w->conf->files ? pulse_files_sweep(&w->store) : NGX_OK;
+    return pulse_store_run(&w->store, "SELECT jobs_schedule()");
 }
 
 

@@ -9,14 +9,13 @@
 typedef struct {
     const char      *conninfo;
     const char      *lease_ttl;     /* interval, as Postgres reads one */
-    unsigned         files:1;       /* to be swept */
     pulse_outbox_t   outbox;
 } pulse_work_conf_t;
 
 
 /*
  * The sidecar's regular work, in one thread with one connection: mail as it
- * comes, leases of nodes that are gone, mail long sent, files past their time.
+ * comes, leases of nodes that are gone, schedules; and it wakes the jobs.
  * 0, or an errno; "conf" must live until pulse_work_stop().
  */
 int pulse_work_start(pulse_work_conf_t *conf);

@@ -1,0 +1,27 @@
+
+#include "pulse_files.h"
+#include "pulse_upkeep.h"
+
+
+static ngx_int_t pulse_upkeep_files(pulse_job_t *job);
+
+
+const pulse_job_kind_t  pulse_upkeep_kinds[] = {
+    { "retention", PULSE_JOBS_UPKEEP, pulse_job_sql,
+      "SELECT retention_sweep() WHERE $1::jsonb IS NOT NULL" },
+    { NULL, 0, NULL, NULL }
+};
+
+const pulse_job_kind_t  pulse_upkeep_files_kinds[] = {
+    { "files", PULSE_JOBS_UPKEEP, pulse_upkeep_files, NULL },
+    { NULL, 0, NULL, NULL }
+};
+
+
+/* each of its batches is a transaction: a file goes after its row */
+
+static ngx_int_t
+pulse_upkeep_files(pulse_job_t *job)
+{
+    return pulse_files_sweep(job->store);
+}
