@@ -85,6 +85,18 @@ typedef struct {
 } ngx_http_pulse_auth_credential_t;
 
 
+/* what a token of our own says */
+
+typedef struct {
+    ngx_str_t             user;
+    ngx_str_t             id;               /* of a session or a key */
+    ngx_str_t             locale;
+    const char           *by;               /* "key", NULL: a session */
+    int64_t               issued;           /* s */
+    int64_t               expires;
+} ngx_http_pulse_auth_claims_t;
+
+
 /* --- ngx_http_pulse_auth_credential.c --- */
 
 /* The credential that decides; it stays in the request's headers. */
@@ -189,6 +201,19 @@ void ngx_http_pulse_auth_revoked(ngx_http_request_t *r, ngx_uint_t kind,
     const ngx_str_t *id);
 
 extern ngx_pulse_pg_statement_t  ngx_http_pulse_auth_revocation_statements[];
+
+
+/* --- ngx_http_pulse_auth_token.c --- */
+
+/* Appends a token, signed with the ring's active key. */
+ngx_int_t ngx_http_pulse_auth_sign(ngx_http_request_t *r,
+    ngx_http_pulse_auth_claims_t *claims, ngx_pulse_buf_t *token);
+
+/* Appends a token for whoever made the request, good for "lifetime" seconds
+ * and no longer than the credential that vouched for it.  NGX_ERROR if it was
+ * nobody, or there is no ring. */
+ngx_int_t ngx_http_pulse_auth_delegate(ngx_http_request_t *r, time_t lifetime,
+    ngx_pulse_buf_t *token);
 
 
 /* --- ngx_http_pulse_auth_session.c, ngx_http_pulse_auth_keys.c --- */

@@ -407,19 +407,21 @@ ngx_http_pulse_auth_issuer(ngx_http_pulse_auth_main_conf_t *amcf,
 }
 
 
-/* What our own tokens bear besides: the session, and the user's language. */
+/* What our own tokens bear besides: the session, or the key that one was made
+ * for, and the user's language. */
 
 static const char *
 ngx_http_pulse_auth_session(ngx_http_pulse_auth_main_conf_t *amcf,
     ngx_http_pulse_auth_ctx_t *ctx, ngx_pulse_jwt_t *jwt)
 {
-    ngx_pulse_json_value_t          *session, *locale;
+    ngx_pulse_json_value_t          *session, *locale, *by;
     ngx_http_pulse_auth_identity_t  *identity;
 
     identity = &ctx->identity;
 
     session = ngx_pulse_json_get(jwt->claims, "sid");
     locale = ngx_pulse_json_get(jwt->claims, "locale");
+    by = ngx_pulse_json_get(jwt->claims, "by");
 
     if (session == NULL || session->type != NGX_PULSE_JSON_STRING
         || !ngx_pulse_uuid_valid(&session->string)
@@ -432,7 +434,9 @@ ngx_http_pulse_auth_session(ngx_http_pulse_auth_main_conf_t *amcf,
         return "\"iat\" is missing";
     }
 
-    identity->kind = NGX_HTTP_PULSE_AUTH_SESSION;
+    identity->kind = (by != NULL && by->string.len == 3
+                      && ngx_memcmp(by->string.data, "key", 3) == 0)
+                     ? NGX_HTTP_PULSE_AUTH_KEY : NGX_HTTP_PULSE_AUTH_SESSION;
     identity->has_user = 1;
 
     ngx_strlow(identity->user, jwt->subject.data, NGX_HTTP_PULSE_UUID_LEN);

@@ -767,43 +767,22 @@ static ngx_int_t
 ngx_http_pulse_auth_sign_in(ngx_http_request_t *r, ngx_str_t *user,
     ngx_str_t *session, ngx_str_t *locale, int64_t issued, int64_t expires)
 {
-    ngx_str_t                         text;
-    ngx_pulse_buf_t                  *claims, *token;
-    ngx_http_pulse_auth_main_conf_t  *amcf;
+    ngx_pulse_buf_t               *token;
+    ngx_http_pulse_auth_claims_t   claims;
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_auth_module);
-
-    claims = ngx_http_pulse_buf(r, 0);
     token = ngx_http_pulse_buf(r, 0);
-
-    if (claims == NULL || token == NULL) {
+    if (token == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_pulse_buf_literal(claims, "{\"iss\":");
-    ngx_pulse_buf_json(claims, amcf->issuer.data, amcf->issuer.len);
-    ngx_pulse_buf_literal(claims, ",\"aud\":");
-    ngx_pulse_buf_json(claims, amcf->audience.data, amcf->audience.len);
-    ngx_pulse_buf_literal(claims, ",\"sub\":");
-    ngx_pulse_buf_json(claims, user->data, user->len);
-    ngx_pulse_buf_literal(claims, ",\"sid\":");
-    ngx_pulse_buf_json(claims, session->data, session->len);
-    ngx_pulse_buf_literal(claims, ",\"locale\":");
-    ngx_pulse_buf_json(claims, locale->data, locale->len);
-    ngx_pulse_buf_literal(claims, ",\"iat\":");
-    ngx_pulse_buf_int(claims, issued);
-    ngx_pulse_buf_literal(claims, ",\"exp\":");
-    ngx_pulse_buf_int(claims, expires);
-    ngx_pulse_buf_char(claims, '}');
+    claims.user = *user;
+    claims.id = *session;
+    claims.locale = *locale;
+    claims.by = NULL;
+    claims.issued = issued;
+    claims.expires = expires;
 
-    text.data = claims->data;
-    text.len = claims->len;
-
-    if (claims->failed
-        || ngx_pulse_jwt_sign(amcf->ring->signer, &text, token) != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "pulse auth: a token cannot be signed");
+    if (ngx_http_pulse_auth_sign(r, &claims, token) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -7,6 +7,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_pulse.h"
+#include "ngx_http_pulse_auth.h"
 #include "ngx_pulse_link.h"
 
 
@@ -20,6 +21,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                      feature; /* of plans, empty: none */
     ngx_str_t                      stored;  /* URI of the internal location */
+    ngx_uint_t                     chat;    /* may be asked for an answer */
     ngx_http_upstream_conf_t       upstream;
 } ngx_http_pulse_docs_loc_conf_t;
 

@@ -9,6 +9,7 @@
 
 
 #define NGX_HTTP_PULSE_DOCS_HEADER_MAX  (32 * 1024)
+#define NGX_HTTP_PULSE_DOCS_TOKEN       600     /* s, longer than any answer */
 
 
 typedef struct {
@@ -25,7 +26,7 @@ typedef ngx_int_t (*ngx_http_pulse_docs_field_pt)(ngx_http_request_t *r,
 
 typedef struct {
     ngx_str_t                      name;
-    ngx_http_pulse_docs_field_pt   handler;
+    ngx_http_pulse_docs_field_pt   handler;     /* NULL: passed on */
 } ngx_http_pulse_docs_field_t;
 
 
@@ -36,6 +37,8 @@ static ngx_int_t ngx_http_pulse_docs_feature(ngx_http_request_t *r,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_docs_pass(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_docs_create_request(ngx_http_request_t *r);
+static ngx_int_t ngx_http_pulse_docs_private(ngx_http_request_t *r,
+    ngx_pulse_buf_t *b);
 static void ngx_http_pulse_docs_header(ngx_pulse_buf_t *b, const char *name,
     const ngx_str_t *value);
 static off_t ngx_http_pulse_docs_copy_body(ngx_http_request_t *r,
@@ -46,10 +49,6 @@ static ngx_int_t ngx_http_pulse_docs_read_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_docs_field(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_docs_field_length(ngx_http_request_t *r,
-    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
-static ngx_int_t ngx_http_pulse_docs_field_allow(ngx_http_request_t *r,
-    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
-static ngx_int_t ngx_http_pulse_docs_field_retry(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_docs_field_code(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
@@ -65,10 +64,13 @@ static void ngx_http_pulse_docs_finalize_request(ngx_http_request_t *r,
 /* all that the sidecar says in its header besides the status */
 
 static ngx_http_pulse_docs_field_t  ngx_http_pulse_docs_fields[] = {
-    { ngx_string("content-length"), ngx_http_pulse_docs_field_length },
-    { ngx_string("allow"), ngx_http_pulse_docs_field_allow },
-    { ngx_string("retry-after"), ngx_http_pulse_docs_field_retry },
-    { ngx_string("x-pulse-code"), ngx_http_pulse_docs_field_code },
+    { ngx_string("Content-Length"), ngx_http_pulse_docs_field_length },
+    { ngx_string("X-Pulse-Code"), ngx_http_pulse_docs_field_code },
+    { ngx_string("Allow"), NULL },
+    { ngx_string("Retry-After"), NULL },
+    { ngx_string("Idempotent-Replayed"), NULL },
+    { ngx_string("X-Usage-Tokens"), NULL },
+    { ngx_string("X-Usage-Warning"), NULL },
     { ngx_null_string, NULL }
 };
 
@@ -314,6 +316,10 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
     ngx_http_pulse_docs_header(b, "X-Trace-ID", &record->trace_id);
     ngx_http_pulse_docs_header(b, "Traceparent", &record->traceparent);
 
+    if (ngx_http_pulse_docs_private(r, b) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (length) {
         ngx_pulse_buf_literal(b, "Content-Length: ");
         ngx_pulse_buf_int(b, length);
@@ -333,6 +339,47 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
     buf->temporary = 1;
 
     r->upstream->request_bufs = cl;
+
+    return NGX_OK;
+}
+
+
+/* What is said of some requests only: the key under which the answer is kept,
+ * and the token to ask the gateway with. */
+
+static ngx_int_t
+ngx_http_pulse_docs_private(ngx_http_request_t *r, ngx_pulse_buf_t *b)
+{
+    ngx_str_t                       *key, chat;
+    ngx_pulse_buf_t                 *token;
+    ngx_http_pulse_docs_loc_conf_t  *dlcf;
+
+    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_docs_module);
+
+    key = ngx_http_pulse_header(r, "idempotency-key",
+                                sizeof("idempotency-key") - 1);
+
+    if (key != NULL && r->method == NGX_HTTP_POST) {
+        ngx_http_pulse_docs_header(b, "X-Pulse-Key", key);
+    }
+
+    if (!dlcf->chat) {
+        return NGX_OK;
+    }
+
+    token = ngx_http_pulse_buf(r, 0);
+
+    if (token == NULL
+        || ngx_http_pulse_auth_delegate(r, NGX_HTTP_PULSE_DOCS_TOKEN, token)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    chat.data = token->data;
+    chat.len = token->len;
+
+    ngx_http_pulse_docs_header(b, "X-Pulse-Token", &chat);
 
     return NGX_OK;
 }
@@ -501,13 +548,21 @@ ngx_http_pulse_docs_field(ngx_http_request_t *r,
     value.data = r->header_start;
     value.len = r->header_end - r->header_start;
 
-    for (field = ngx_http_pulse_docs_fields; field->handler; field++) {
-        if (field->name.len == len
-            && ngx_strncasecmp(field->name.data, r->header_name_start, len)
-               == 0)
+    for (field = ngx_http_pulse_docs_fields; field->name.len; field++) {
+
+        if (field->name.len != len
+            || ngx_strncasecmp(field->name.data, r->header_name_start, len)
+               != 0)
         {
+            continue;
+        }
+
+        if (field->handler) {
             return field->handler(r, ctx, &value);
         }
+
+        return ngx_http_pulse_docs_pass_header(r, (char *) field->name.data,
+                                               &value);
     }
 
     return NGX_OK;
@@ -521,22 +576,6 @@ ngx_http_pulse_docs_field_length(ngx_http_request_t *r,
     ctx->length = ngx_atoof(value->data, value->len);
 
     return (ctx->length == (off_t) NGX_ERROR) ? NGX_DECLINED : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_pulse_docs_field_allow(ngx_http_request_t *r,
-    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value)
-{
-    return ngx_http_pulse_docs_pass_header(r, "Allow", value);
-}
-
-
-static ngx_int_t
-ngx_http_pulse_docs_field_retry(ngx_http_request_t *r,
-    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value)
-{
-    return ngx_http_pulse_docs_pass_header(r, "Retry-After", value);
 }
 
 

@@ -36,7 +36,7 @@ static ngx_command_t  ngx_http_pulse_docs_commands[] = {
       NULL },
 
     { ngx_string("pulse_docs"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
       ngx_http_pulse_docs,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -165,6 +165,7 @@ ngx_http_pulse_docs_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->feature = { 0, NULL };
      *     conf->stored = { 0, NULL };
+     *     conf->chat = 0;
      *     conf->upstream.buffering = 0; and all else that is of no use here;
      *     hide_headers_hash stays empty: no header of the sidecar gets into
      *     the list that it is asked for
@@ -204,6 +205,7 @@ ngx_http_pulse_docs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_pulse_docs_loc_conf_t *dlcf = conf;
 
     ngx_str_t                 *value;
+    ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -212,17 +214,23 @@ ngx_http_pulse_docs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    if (cf->args->nelts == 2) {
-        value = cf->args->elts;
+    value = cf->args->elts;
 
-        if (value[1].len <= 8
-            || ngx_strncmp(value[1].data, "feature=", 8) != 0)
-        {
-            return "takes \"feature=NAME\" only";
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 4 && ngx_strncmp(value[i].data, "chat", 4) == 0) {
+            dlcf->chat = 1;
+            continue;
         }
 
-        dlcf->feature.data = value[1].data + 8;
-        dlcf->feature.len = value[1].len - 8;
+        if (value[i].len <= 8
+            || ngx_strncmp(value[i].data, "feature=", 8) != 0)
+        {
+            return "takes \"feature=NAME\" and \"chat\" only";
+        }
+
+        dlcf->feature.data = value[i].data + 8;
+        dlcf->feature.len = value[i].len - 8;
     }
 
     clcf->handler = ngx_http_pulse_docs_handler;

@@ -3,6 +3,7 @@
 
 
 #define PULSE_ANSWER_MESSAGE  3         /* tokens of a message itself */
+#define PULSE_ANSWER_STRING   90        /* bytes of one in JSON */
 
 
 static void pulse_answer_content(ngx_pulse_json_value_t *message,
@@ -10,6 +11,7 @@ static void pulse_answer_content(ngx_pulse_json_value_t *message,
 static ngx_uint_t pulse_answer_arabic(const ngx_str_t *text);
 static void pulse_answer_value(ngx_pulse_json_value_t *schema,
     const ngx_str_t *prompt, ngx_pulse_buf_t *b);
+static void pulse_answer_string(const ngx_str_t *prompt, ngx_pulse_buf_t *b);
 static ngx_uint_t pulse_answer_is(ngx_pulse_json_value_t *value,
     const char *text);
 
@@ -241,7 +243,7 @@ static void
 pulse_answer_value(ngx_pulse_json_value_t *schema, const ngx_str_t *prompt,
     ngx_pulse_buf_t *b)
 {
-    ngx_pulse_json_value_t  *type, *choice;
+    ngx_pulse_json_value_t  *type, *choice, *items;
 
     type = ngx_pulse_json_get(schema, "type");
     choice = ngx_pulse_json_get(schema, "enum");
@@ -261,14 +263,47 @@ pulse_answer_value(ngx_pulse_json_value_t *schema, const ngx_str_t *prompt,
         ngx_pulse_buf_literal(b, "true");
 
     } else if (pulse_answer_is(type, "array")) {
-        ngx_pulse_buf_literal(b, "[]");
+        items = ngx_pulse_json_get(schema, "items");
+
+        ngx_pulse_buf_char(b, '[');
+
+        if (items) {
+            pulse_answer_value(items, prompt, b);
+        }
+
+        ngx_pulse_buf_char(b, ']');
 
     } else if (pulse_answer_is(type, "object")) {
-        ngx_pulse_buf_literal(b, "{}");
+        pulse_answer_arguments(schema, prompt, b);
 
     } else {
-        ngx_pulse_buf_json(b, prompt->data, prompt->len);
+        pulse_answer_string(prompt, b);
     }
+}
+
+
+/* the first line, or what of it is no longer than a title */
+
+static void
+pulse_answer_string(const ngx_str_t *prompt, ngx_pulse_buf_t *b)
+{
+    size_t  len;
+
+    len = 0;
+
+    while (len < prompt->len && prompt->data[len] != '\n') {
+        len++;
+    }
+
+    if (len > PULSE_ANSWER_STRING) {
+        len = PULSE_ANSWER_STRING;
+
+        while (len && (prompt->data[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+
+    ngx_pulse_buf_json(b, prompt->data, len);
 }
 
 

@@ -219,8 +219,8 @@ pulse_demo_limit(ngx_pulse_json_value_t *body, pulse_demo_t *demo,
 }
 
 
-/* A tool is called only where the request insists: a demo has no need of
- * one. */
+/* A tool is called only where the request insists: a demo has no need of one.
+ * Without a tool "parameters" is the schema that the answer shall fit. */
 
 static const char *
 pulse_demo_tool(ngx_pulse_json_value_t *body, pulse_demo_t *demo,
@@ -240,6 +240,11 @@ pulse_demo_tool(ngx_pulse_json_value_t *body, pulse_demo_t *demo,
                || choice->string.len != 8
                || ngx_strncmp(choice->string.data, "required", 8) != 0)
     {
+        *parameters = ngx_pulse_json_get(
+                          ngx_pulse_json_get(
+                              ngx_pulse_json_get(body, "response_format"),
+                              "json_schema"),
+                          "schema");
         return NULL;
     }
 
@@ -291,7 +296,7 @@ pulse_demo_answer(pulse_http_request_t *r, ngx_pulse_json_value_t *messages,
     prompt.data = last->data;
     prompt.len = last->len;
 
-    if (demo->tool.len) {
+    if (demo->tool.len || parameters) {
         pulse_answer_arguments(parameters, &prompt, answer);
 
     } else {

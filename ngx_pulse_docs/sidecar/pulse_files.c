@@ -1,4 +1,5 @@
 
+#include <inttypes.h>
 #include <time.h>
 #include "ngx_pulse_id.h"
 #include "pulse_files.h"
@@ -19,8 +20,6 @@ typedef struct {
 } pulse_files_sweep_t;
 
 
-static ngx_int_t pulse_files_insert(pulse_http_request_t *r,
-    pulse_files_t *file);
 static void pulse_files_sign(pulse_http_request_t *r, ngx_pulse_buf_t *b,
     ngx_pulse_link_t *link, const u_char *id, const ngx_str_t *name);
 static enum MHD_Result pulse_files_json(pulse_http_request_t *r,
@@ -33,6 +32,7 @@ static ngx_int_t pulse_files_strays(pulse_files_sweep_t *sweep);
 
 
 static const char  *pulse_files_interval = "30 days";
+static int64_t      pulse_files_room = 1024 * 1024 * 1024;
 
 
 void
@@ -46,6 +46,38 @@ const char *
 pulse_files_kept(void)
 {
     return pulse_files_interval;
+}
+
+
+ngx_int_t
+pulse_files_set_room(const char *size)
+{
+    char     *end;
+    int64_t   n;
+
+    n = strtoll(size, &end, 10);
+
+    switch (*end) {
+
+    case 'g':
+    case 'G':
+        n *= 1024;
+        /* fall through */
+
+    case 'm':
+    case 'M':
+        n *= 1024 * 1024;
+        end++;
+        break;
+    }
+
+    if (n <= 0 || *end != '\0') {
+        return NGX_ERROR;
+    }
+
+    pulse_files_room = n;
+
+    return NGX_OK;
 }
 
 
@@ -72,47 +104,73 @@ pulse_files_add(pulse_http_request_t *r, pulse_files_t *file,
         return MHD_NO;
     }
 
-    if (pulse_files_insert(r, file) == NGX_OK) {
+    if (pulse_files_take(r, file, "ready", pulse_files_kept(), rc) == NGX_OK)
+    {
         return MHD_YES;
     }
 
-    /* the row may be there for all that: then its file must stay, and the
-     * sweep finds out */
+    /* the row may be there for all that if the connection broke: then its
+     * file must stay, and the sweep finds out */
 
     if (r->store->conn) {
         (void) pulse_shelf_remove(file->id);
     }
 
-    *rc = pulse_files_refused(r);
-
     return MHD_NO;
 }
 
 
-static ngx_int_t
-pulse_files_insert(pulse_http_request_t *r, pulse_files_t *file)
+ngx_int_t
+pulse_files_take(pulse_http_request_t *r, const pulse_files_t *file,
+    const char *status, const char *keep, enum MHD_Result *rc)
 {
-    char         size[NGX_INT64_LEN + 1];
-    PGresult    *res;
-    const char  *params[7];
+    char              size[NGX_INT64_LEN + 1], room[NGX_INT64_LEN + 1];
+    PGresult         *res;
+    const char       *params[9];
+    ngx_pulse_buf_t   details;
+
+    if (pulse_worker_store(r) != NGX_OK) {
+        *rc = pulse_reply_error(r, pulse_reply_store, NULL);
+        return NGX_DECLINED;
+    }
 
     snprintf(size, sizeof(size), "%zu", file->size);
+    snprintf(room, sizeof(room), "%" PRId64, pulse_files_room);
 
     params[0] = (char *) file->id;
     params[1] = (char *) r->user.data;
     params[2] = file->kind;
-    params[3] = (char *) file->name.data;
-    params[4] = file->content_type;
-    params[5] = size;
-    params[6] = pulse_files_kept();
+    params[3] = status;
+    params[4] = (char *) file->name.data;
+    params[5] = file->content_type;
+    params[6] = size;
+    params[7] = keep;
+    params[8] = room;
 
     res = pulse_store_query(r->store,
-                            "SELECT file_add($1, $2, $3, 'ready', $4, $5, $6,"
-                            " $7)", 7, params);
+                            "SELECT file_take($1, $2, $3, $4, $5, $6, $7, $8,"
+                            " $9)", 9, params);
 
+    if (res == NULL) {
+        *rc = pulse_files_refused(r);
+        return NGX_DECLINED;
+    }
+
+    if (PQgetisnull(res, 0, 0)) {
+        PQclear(res);
+        return NGX_OK;
+    }
+
+    ngx_pulse_buf_init(&details, 0);
+    ngx_pulse_buf_append(&details, (u_char *) PQgetvalue(res, 0, 0),
+                         PQgetlength(res, 0, 0));
+
+    *rc = pulse_reply_error(r, pulse_reply_no_room, &details);
+
+    ngx_pulse_buf_free(&details);
     PQclear(res);
 
-    return res ? NGX_OK : NGX_ERROR;
+    return NGX_DECLINED;
 }
 
 

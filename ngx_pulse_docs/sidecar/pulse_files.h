@@ -27,6 +27,18 @@ typedef struct {
 void pulse_files_keep(const char *interval);
 const char *pulse_files_kept(void);
 
+/* How much one person may keep, as "500m" or "1g"; before the start.
+ * NGX_ERROR if it is no size. */
+ngx_int_t pulse_files_set_room(const char *size);
+
+/*
+ * Says in the database that a file is there, or will be: NGX_OK, or
+ * NGX_DECLINED with an error answered in "*rc": there is no room, or no
+ * database.  "keep" is an interval.
+ */
+ngx_int_t pulse_files_take(pulse_http_request_t *r, const pulse_files_t *file,
+    const char *status, const char *keep, enum MHD_Result *rc);
+
 /*
  * Keeps what was made for the caller under a new id, file->id, and says so in
  * the database.  MHD_YES, or MHD_NO with an error answered, in "*rc".

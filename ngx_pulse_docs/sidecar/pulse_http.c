@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "ngx_pulse_id.h"
+#include "pulse_chat.h"
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
@@ -30,6 +31,8 @@ static ngx_uint_t pulse_http_match(pulse_http_request_t *r,
 static enum MHD_Result pulse_http_work(pulse_http_request_t *r);
 static enum MHD_Result pulse_http_not_found(pulse_http_request_t *r);
 static enum MHD_Result pulse_http_not_allowed(pulse_http_request_t *r);
+static void pulse_http_usage(struct MHD_Response *response, const char *name,
+    const char *value);
 static void pulse_http_completed(void *cls, struct MHD_Connection *connection,
     void **con_cls, enum MHD_RequestTerminationCode code);
 
@@ -76,6 +79,7 @@ pulse_http_stop(struct MHD_Daemon *daemon, const char *path)
     /* a suspended connection would never end */
 
     pulse_pacer_stop();
+    pulse_chat_stop();
     pulse_worker_stop();
 
     MHD_stop_daemon(daemon);
@@ -252,6 +256,10 @@ pulse_http_create(struct MHD_Connection *connection,
     r->connection = connection;
     r->pool = pool;
 
+    /* it lives as long as its connection's header */
+
+    r->path = path;
+
     pulse_http_find(r, routes, method, path);
     pulse_reply_identity(r);
 
@@ -278,6 +286,7 @@ pulse_http_find(pulse_http_request_t *r, pulse_http_route_t *routes,
         if (strcmp(route->method, method) == 0) {
             r->handler = route->handler;
             r->work = route->work;
+            r->once = route->once;
             return;
         }
 
@@ -321,8 +330,6 @@ pulse_http_match(pulse_http_request_t *r, const char *pattern,
     if (!ngx_pulse_uuid_valid(&id)) {
         return 0;
     }
-
-    /* the path lives as long as its connection's header */
 
     r->id = id;
 
@@ -400,6 +407,9 @@ pulse_http_queue(pulse_http_request_t *r, unsigned status,
 {
     enum MHD_Result  rc;
 
+    pulse_http_usage(response, "X-Usage-Tokens", r->tokens);
+    pulse_http_usage(response, "X-Usage-Warning", r->warning);
+
     if (r->suspended) {
 
         /* a worker's: the connection is another thread's */
@@ -416,6 +426,18 @@ pulse_http_queue(pulse_http_request_t *r, unsigned status,
     r->response = NULL;
 
     return rc;
+}
+
+
+static void
+pulse_http_usage(struct MHD_Response *response, const char *name,
+    const char *value)
+{
+    if (value && value[0] != '\0'
+        && MHD_get_response_header(response, name) == NULL)
+    {
+        MHD_add_response_header(response, name, value);
+    }
 }
 
 

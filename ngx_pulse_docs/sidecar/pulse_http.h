@@ -19,6 +19,8 @@
  * answer; "body" is whole when the handler runs.
  */
 
+typedef struct pulse_chat_s          pulse_chat_t;
+typedef struct pulse_once_s          pulse_once_t;
 typedef struct pulse_http_request_s  pulse_http_request_t;
 
 typedef enum MHD_Result (*pulse_http_handler_pt)(pulse_http_request_t *r);
@@ -27,6 +29,7 @@ struct pulse_http_request_s {
     struct MHD_Connection  *connection;
     ngx_pool_t             *pool;
     ngx_pulse_buf_t         body;
+    const char             *path;
     ngx_str_t               id;             /* of the path, or empty */
     pulse_http_handler_pt   handler;
     void                   *ctx;            /* of the handler */
@@ -42,6 +45,11 @@ struct pulse_http_request_s {
     pulse_http_request_t   *next;
     struct MHD_Response    *response;       /* waits for its thread */
     unsigned                status;
+    pulse_chat_t           *chat;           /* to be asked; pulse_chat.h */
+    const char             *tokens;         /* X-Usage-Tokens, or NULL */
+    const char             *warning;        /* X-Usage-Warning */
+    pulse_once_t           *claim;          /* of a key; pulse_once.h */
+    unsigned                once:1;
     unsigned                work:1;
     unsigned                suspended:1;
     unsigned                done:1;
@@ -59,6 +67,7 @@ typedef struct {
     const char             *path;
     pulse_http_handler_pt   handler;
     unsigned                work:1;         /* not for this thread */
+    unsigned                once:1;         /* takes an Idempotency-Key */
 } pulse_http_route_t;
 
 

@@ -1,10 +1,15 @@
 
 #include "ngx_pulse_id.h"
+#include "pulse_once.h"
 #include "pulse_reply.h"
+
+
+#define PULSE_REPLY_CODE  48
 
 
 typedef struct {
     unsigned     status;
+    const char  *after;             /* seconds, NULL: not to be asked again */
     const char  *code;
     const char  *message[2];        /* English, Arabic */
 } pulse_reply_code_t;
@@ -18,35 +23,53 @@ static void pulse_reply_text(ngx_pulse_buf_t *b, const char *text);
 
 static const pulse_reply_code_t  pulse_reply_codes[] = {
 
-    { MHD_HTTP_BAD_REQUEST, "INVALID_REQUEST",
+    { MHD_HTTP_BAD_REQUEST, NULL, "INVALID_REQUEST",
       { "The request is not valid. See the details for the field to mend.",
         "الطلب غير صالح. راجع الحقل المذكور في التفاصيل ثم أعد الإرسال." } },
 
-    { MHD_HTTP_NOT_FOUND, "NOT_FOUND",
+    { MHD_HTTP_NOT_FOUND, NULL, "NOT_FOUND",
       { "There is no such file or address.",
         "لا يوجد ملف أو عنوان كهذا." } },
 
-    { MHD_HTTP_METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED",
+    { MHD_HTTP_METHOD_NOT_ALLOWED, NULL, "METHOD_NOT_ALLOWED",
       { "This address does not take that method. The Allow header has those"
         " it takes.",
         "هذا العنوان لا يقبل طريقة الطلب المستخدمة. الطرق المقبولة في ترويسة"
         " Allow." } },
 
-    { MHD_HTTP_CONTENT_TOO_LARGE, "REQUEST_TOO_LARGE",
+    { MHD_HTTP_CONTENT_TOO_LARGE, NULL, "REQUEST_TOO_LARGE",
       { "The request is larger than allowed. Shorten or split it.",
         "حجم الطلب أكبر من المسموح. قلّل المحتوى أو قسّمه." } },
 
-    { MHD_HTTP_INTERNAL_SERVER_ERROR, "INTERNAL_ERROR",
+    { MHD_HTTP_CONFLICT, NULL, "IDEMPOTENCY_MISMATCH",
+      { "This idempotency key was used before, for another request.",
+        "استُخدم مفتاح التكرار هذا من قبل لطلب آخر." } },
+
+    { MHD_HTTP_CONFLICT, "2", "IDEMPOTENCY_MISMATCH",
+      { "The first request with this idempotency key is not answered yet.",
+        "لم يكتمل بعد جواب الطلب الأول بمفتاح التكرار هذا." } },
+
+    { MHD_HTTP_PAYMENT_REQUIRED, NULL, "QUOTA_EXCEEDED",
+      { "There is no room for this file. Delete some that you do not need.",
+        "لا تكفي المساحة المتاحة لهذا الملف. احذف ما لا تحتاجه من ملفاتك." } },
+
+    { MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, "INTERNAL_ERROR",
       { "Something went wrong on our side. Try again; if it stays, send us"
         " the trace id.",
         "حدث خطأ غير متوقع من جانبنا. أعد المحاولة، وإن تكرر فراسلنا مع رقم"
         " التتبع." } },
 
-    { MHD_HTTP_SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE",
+    { MHD_HTTP_BAD_GATEWAY, NULL, "PROVIDER_ERROR",
+      { "The model wrote something that cannot be used. Try again, or say more"
+        " about what you want.",
+        "كتب النموذج ما لا يمكن استخدامه. أعد المحاولة أو صف ما تريده بتفصيل"
+        " أكثر." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "5", "STORE_UNAVAILABLE",
       { "Files cannot be kept or read for the moment. Try again soon.",
         "تعذّر حفظ الملفات أو قراءتها مؤقتًا. أعد المحاولة بعد قليل." } },
 
-    { MHD_HTTP_SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE",
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "5", "SERVICE_UNAVAILABLE",
       { "Too much is being made at the moment. Try again soon.",
         "الخدمة مشغولة الآن. أعد المحاولة بعد قليل." } }
 };
@@ -86,6 +109,8 @@ pulse_reply_data(pulse_http_request_t *r, unsigned status,
 
     b.failed |= data->failed;
     ngx_pulse_buf_free(data);
+
+    pulse_once_keep(r, status, &b);
 
     return pulse_http_reply(r, status, &b);
 }
@@ -142,11 +167,35 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
         MHD_add_response_header(response, "Allow", r->allow);
     }
 
-    if (row->status == MHD_HTTP_SERVICE_UNAVAILABLE) {
-        MHD_add_response_header(response, "Retry-After", "5");
+    if (row->after) {
+        MHD_add_response_header(response, "Retry-After", row->after);
     }
 
     return pulse_http_queue(r, row->status, response);
+}
+
+
+enum MHD_Result
+pulse_reply_passed(pulse_http_request_t *r, unsigned status,
+    const ngx_str_t *code, const char *after, ngx_pulse_buf_t *body)
+{
+    char                  name[PULSE_REPLY_CODE];
+    struct MHD_Response  *response;
+
+    response = pulse_http_response(body);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+
+    snprintf(name, sizeof(name), "%.*s", (int) code->len, code->data);
+
+    MHD_add_response_header(response, "X-Pulse-Code", name);
+
+    if (after[0] != '\0') {
+        MHD_add_response_header(response, "Retry-After", after);
+    }
+
+    return pulse_http_queue(r, status, response);
 }
 
 

@@ -17,8 +17,12 @@ typedef enum {
     pulse_reply_not_found,
     pulse_reply_not_allowed,
     pulse_reply_too_large,
+    pulse_reply_mismatch,           /* an idempotency key of another one */
+    pulse_reply_running,            /* ... of one that is not answered yet */
+    pulse_reply_no_room,            /* for a file */
     pulse_reply_internal,
-    pulse_reply_store,              /* Postgres, or the files' disk */
+    pulse_reply_provider,           /* what a model wrote is of no use */
+    pulse_reply_store,              /* Postgres, or where files are */
     pulse_reply_busy
 } pulse_reply_e;
 
@@ -34,6 +38,11 @@ enum MHD_Result pulse_reply_data(pulse_http_request_t *r, unsigned status,
  * NULL. */
 enum MHD_Result pulse_reply_error(pulse_http_request_t *r, pulse_reply_e code,
     const ngx_pulse_buf_t *details);
+
+/* An error of the studio's that another part of it has answered, with its
+ * code; "after" is the Retry-After, or "". */
+enum MHD_Result pulse_reply_passed(pulse_http_request_t *r, unsigned status,
+    const ngx_str_t *code, const char *after, ngx_pulse_buf_t *body);
 
 /* INVALID_REQUEST for a member, with why in both languages. */
 enum MHD_Result pulse_reply_field(pulse_http_request_t *r,

@@ -1,7 +1,9 @@
 
 #include <getopt.h>
+#include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
+#include "pulse_chat.h"
 #include "pulse_demo.h"
 #include "pulse_documents.h"
 #include "pulse_files.h"
@@ -23,6 +25,7 @@ typedef struct {
     const char          *files;             /* NULL: no documents */
     const char          *files_key;
     const char          *clamd;
+    const char          *studio;            /* NULL: no chat model */
     pulse_work_conf_t    work;
 } pulse_sidecar_conf_t;
 
@@ -35,19 +38,19 @@ static enum MHD_Result pulse_sidecar_health(pulse_http_request_t *r);
 
 
 static pulse_http_route_t  pulse_sidecar_routes[] = {
-    { "GET", "/health", pulse_sidecar_health, 0 },
-    { "GET", "/demo/v1/models", pulse_demo_models, 0 },
-    { "POST", "/demo/v1/chat/completions", pulse_demo_chat, 0 },
-    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0 },
-    { "POST", "/v1/cv/generate", pulse_documents_cv, 1 },
-    { "POST", "/v1/slides/generate", pulse_documents_slides, 1 },
-    { "POST", "/v1/files/presigned-upload", pulse_uploads_announce, 1 },
-    { "GET", "/v1/files", pulse_files_list, 1 },
-    { "GET", "/v1/files/{id}", pulse_files_get, 1 },
-    { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url, 1 },
-    { "POST", "/v1/files/{id}/complete", pulse_uploads_complete, 1 },
-    { "DELETE", "/v1/files/{id}", pulse_files_delete, 1 },
-    { NULL, NULL, NULL, 0 }
+    { "GET", "/health", pulse_sidecar_health, 0, 0 },
+    { "GET", "/demo/v1/models", pulse_demo_models, 0, 0 },
+    { "POST", "/demo/v1/chat/completions", pulse_demo_chat, 0, 0 },
+    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0, 0 },
+    { "POST", "/v1/cv/generate", pulse_documents_cv, 1, 1 },
+    { "POST", "/v1/slides/generate", pulse_documents_slides, 1, 1 },
+    { "POST", "/v1/files/presigned-upload", pulse_uploads_announce, 1, 0 },
+    { "GET", "/v1/files", pulse_files_list, 1, 0 },
+    { "GET", "/v1/files/{id}", pulse_files_get, 1, 0 },
+    { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url, 1, 0 },
+    { "POST", "/v1/files/{id}/complete", pulse_uploads_complete, 1, 0 },
+    { "DELETE", "/v1/files/{id}", pulse_files_delete, 1, 0 },
+    { NULL, NULL, NULL, 0, 0 }
 };
 
 
@@ -56,7 +59,8 @@ static const char  pulse_sidecar_usage[] =
     "                     [--mail-dir DIR] [--mail-templates DIR]\n"
     "                     [--mail-from ADDRESS] [--lease-ttl INTERVAL]\n"
     "                     [--files DIR] [--files-key FILE]\n"
-    "                     [--files-keep INTERVAL] [--clamd SOCKET]\n"
+    "                     [--files-keep INTERVAL] [--files-room SIZE]\n"
+    "                     [--clamd SOCKET] [--studio SOCKET]\n"
     "\n"
     "  --listen          unix socket to make and serve on\n"
     "  --database        libpq keywords or URI; else $PULSE_DATABASE\n"
@@ -70,7 +74,10 @@ static const char  pulse_sidecar_usage[] =
     "  --files-key       key of links, made if there is none, DIR.key by\n"
     "                    default\n"
     "  --files-keep      after which files are removed, 30 days by default\n"
-    "  --clamd           unix socket of a scanner that looks at uploads\n";
+    "  --files-room      how much one person may keep, 1g by default\n"
+    "  --clamd           unix socket of a scanner that looks at uploads\n"
+    "  --studio          unix socket of nginx, whose chat model writes\n"
+    "                    outlines and summaries\n";
 
 
 int
@@ -102,6 +109,11 @@ main(int argc, char **argv)
 
     signal(SIGPIPE, SIG_IGN);
 
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: libcurl does not start");
+        return 1;
+    }
+
     rc = pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (rc != 0) {
         pulse_log(PULSE_LOG_ERR, "pulse sidecar: %s", strerror(rc));
@@ -127,7 +139,9 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
         { "files", required_argument, NULL, 'F' },
         { "files-key", required_argument, NULL, 'K' },
         { "files-keep", required_argument, NULL, 'k' },
+        { "files-room", required_argument, NULL, 'r' },
         { "clamd", required_argument, NULL, 'c' },
+        { "studio", required_argument, NULL, 's' },
         { NULL, 0, NULL, 0 }
     };
 
@@ -172,8 +186,19 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
             conf->clamd = optarg;
             break;
 
+        case 's':
+            conf->studio = optarg;
+            break;
+
         case 'k':
             pulse_files_keep(optarg);
+            break;
+
+        case 'r':
+            if (pulse_files_set_room(optarg) != NGX_OK) {
+                return -1;
+            }
+
             break;
 
         case -1:
@@ -202,6 +227,10 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 
     if (rc == 0) {
         rc = pulse_worker_start(conf->work.conninfo);
+    }
+
+    if (rc == 0) {
+        rc = pulse_chat_start(conf->studio);
     }
 
     if (rc != 0) {

@@ -35,8 +35,6 @@ typedef struct {
 
 static enum MHD_Result pulse_uploads_reply(pulse_http_request_t *r,
     const u_char *id, const char *content_type, size_t size);
-static ngx_int_t pulse_uploads_insert(pulse_http_request_t *r,
-    const pulse_files_t *file);
 static enum MHD_Result pulse_uploads_check(pulse_http_request_t *r,
     pulse_upload_t *upload);
 static ngx_uint_t pulse_uploads_is(pulse_upload_t *upload);
@@ -131,6 +129,7 @@ pulse_uploads_announce(pulse_http_request_t *r)
     ngx_pulse_uuid7(file.id);
     file.id[PULSE_SHELF_ID] = '\0';
     file.content_type = pulse_uploads_types[type];
+    file.kind = "upload";
     file.size = size;
     file.name = pulse_files_name(r, &name, "");
 
@@ -138,42 +137,13 @@ pulse_uploads_announce(pulse_http_request_t *r)
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 
-    if (pulse_uploads_insert(r, &file) != NGX_OK) {
-        return pulse_uploads_failed(r);
+    /* what does not come within the hour is forgotten */
+
+    if (pulse_files_take(r, &file, "pending", "1 hour", &rc) != NGX_OK) {
+        return rc;
     }
 
     return pulse_uploads_reply(r, file.id, file.content_type, file.size);
-}
-
-
-static ngx_int_t
-pulse_uploads_insert(pulse_http_request_t *r, const pulse_files_t *file)
-{
-    char         size[NGX_INT64_LEN + 1];
-    PGresult    *res;
-    const char  *params[5];
-
-    if (pulse_worker_store(r) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    snprintf(size, sizeof(size), "%zu", file->size);
-
-    params[0] = (char *) file->id;
-    params[1] = (char *) r->user.data;
-    params[2] = (char *) file->name.data;
-    params[3] = file->content_type;
-    params[4] = size;
-
-    /* what does not come within the hour is forgotten */
-
-    res = pulse_store_query(r->store,
-                            "SELECT file_add($1, $2, 'upload', 'pending', $3,"
-                            " $4, $5, '1 hour')", 5, params);
-
-    PQclear(res);
-
-    return res ? NGX_OK : NGX_ERROR;
 }
 
 

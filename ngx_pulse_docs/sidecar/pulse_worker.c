@@ -1,6 +1,8 @@
 
 #include <pthread.h>
+#include "pulse_chat.h"
 #include "pulse_log.h"
+#include "pulse_once.h"
 #include "pulse_reply.h"
 #include "pulse_worker.h"
 
@@ -29,6 +31,8 @@ typedef struct {
 
 
 static void *pulse_worker_run(void *arg);
+static void pulse_worker_append(pulse_http_request_t *r);
+static void pulse_worker_handle(pulse_http_request_t *r);
 static pulse_http_request_t *pulse_worker_next(void);
 
 
@@ -100,24 +104,45 @@ pulse_worker_add(pulse_http_request_t *r)
     pthread_mutex_lock(&pulse_workers.mutex);
 
     if (pulse_workers.running && pulse_workers.waiting < PULSE_WORKER_QUEUE) {
-
-        if (pulse_workers.last) {
-            pulse_workers.last->next = r;
-
-        } else {
-            pulse_workers.first = r;
-        }
-
-        pulse_workers.last = r;
-        pulse_workers.waiting++;
-
-        pthread_cond_signal(&pulse_workers.wake);
+        pulse_worker_append(r);
         rc = NGX_OK;
     }
 
     pthread_mutex_unlock(&pulse_workers.mutex);
 
     return rc;
+}
+
+
+void
+pulse_worker_again(pulse_http_request_t *r)
+{
+    /* while they stop too: pulse_worker_stop() answers what is left */
+
+    pthread_mutex_lock(&pulse_workers.mutex);
+
+    pulse_worker_append(r);
+
+    pthread_mutex_unlock(&pulse_workers.mutex);
+}
+
+
+static void
+pulse_worker_append(pulse_http_request_t *r)
+{
+    r->next = NULL;
+
+    if (pulse_workers.last) {
+        pulse_workers.last->next = r;
+
+    } else {
+        pulse_workers.first = r;
+    }
+
+    pulse_workers.last = r;
+    pulse_workers.waiting++;
+
+    pthread_cond_signal(&pulse_workers.wake);
 }
 
 
@@ -145,13 +170,37 @@ pulse_worker_run(void *arg)
 
         if (r) {
             r->store = &worker->store;
-            pulse_http_resume(r, r->handler(r));
+            pulse_worker_handle(r);
         }
     }
 
     pulse_store_close(&worker->store);
 
     return NULL;
+}
+
+
+static void
+pulse_worker_handle(pulse_http_request_t *r)
+{
+    enum MHD_Result  rc;
+
+    if (!r->once || pulse_once_begin(r, &rc) == NGX_OK) {
+        r->once = 0;
+        rc = r->handler(r);
+
+        if (r->chat) {
+
+            /* from here on it is another thread's */
+
+            pulse_chat_send(r);
+            return;
+        }
+
+        pulse_once_end(r);
+    }
+
+    pulse_http_resume(r, rc);
 }
 
 

@@ -24,6 +24,9 @@ void pulse_worker_stop(void);
  * pulse_http_resume().  NGX_BUSY: too many wait. */
 ngx_int_t pulse_worker_add(pulse_http_request_t *r);
 
+/* The same for one that was a worker's before: it waits however many do. */
+void pulse_worker_again(pulse_http_request_t *r);
+
 /* NGX_OK with r->store connected; NGX_ERROR, logged once for an outage. */
 ngx_int_t pulse_worker_store(pulse_http_request_t *r);
 

@@ -32,7 +32,7 @@ SIDECAR_SRCS = $(PURE) $(DOCUMENTS) ngx_pulse_link pulse_sidecar pulse_log \
     pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo pulse_answer \
     pulse_embedding pulse_work pulse_jobs pulse_upkeep pulse_outbox \
     pulse_mail pulse_shelf pulse_files pulse_uploads pulse_clamd \
-    pulse_documents
+    pulse_documents pulse_slides pulse_chat pulse_ask pulse_once
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_migrate pulse_people \
     pulse_keyring
 
@@ -48,7 +48,7 @@ sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
 	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl \
-	    -lcrypto -lz -lm -lmagic $(DOCUMENT_LIBS)
+	    -lcrypto -lz -lm -lmagic -lcurl $(DOCUMENT_LIBS)
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"

@@ -14,7 +14,6 @@
 #define PULSE_DECK_NAME      60
 #define PULSE_DECK_TOPIC     1000
 #define PULSE_DECK_ID        64
-#define PULSE_DECK_WANTED    30         /* slides of an outline */
 #define PULSE_DECK_IMAGE     11000000   /* bytes of base64 */
 
 #define PULSE_DECK_ACCENT    0x1f4e79
@@ -28,6 +27,8 @@ typedef struct {
 } pulse_deck_reader_t;
 
 
+static ngx_int_t pulse_deck_no_file(void *ctx, ngx_pool_t *pool,
+    const ngx_str_t *id, ngx_str_t *data);
 static void pulse_deck_options(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, const char *locale);
 static void pulse_deck_slides(pulse_deck_reader_t *reader,
@@ -126,6 +127,37 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
                                              PULSE_DECK_TITLE, 0);
     deck->outline.slides = pulse_form_integer(form, v, "num_slides", 1,
                                               PULSE_DECK_WANTED, 0);
+    deck->outline.model = pulse_form_text(form, v, "model", PULSE_DECK_TITLE,
+                                          0);
+}
+
+
+void
+pulse_deck_read_slides(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    pulse_deck_t *deck)
+{
+    pulse_deck_reader_t  reader;
+
+    reader.form = form;
+    reader.deck = deck;
+    reader.file = pulse_deck_no_file;
+    reader.ctx = NULL;
+
+    deck->nslides = 0;
+
+    pulse_deck_slides(&reader, v);
+
+    if (form->rc == NGX_OK && deck->nslides > PULSE_DECK_WANTED) {
+        pulse_form_refuse(form, v, "slides", pulse_reason_many);
+    }
+}
+
+
+static ngx_int_t
+pulse_deck_no_file(void *ctx, ngx_pool_t *pool, const ngx_str_t *id,
+    ngx_str_t *data)
+{
+    return NGX_DECLINED;
 }
 
 

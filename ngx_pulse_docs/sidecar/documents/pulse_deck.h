@@ -13,6 +13,7 @@
 #define PULSE_DECK_ROWS        20
 #define PULSE_DECK_CATEGORIES  24       /* of a chart */
 #define PULSE_DECK_SERIES      6
+#define PULSE_DECK_WANTED      30       /* slides of an outline */
 
 #define PULSE_PICTURE_PIXELS   (16 * 1000 * 1000)
 
@@ -113,6 +114,7 @@ typedef struct {
     ngx_str_t               topic;
     ngx_str_t               audience;
     ngx_uint_t              slides;     /* how many, 0: as fits */
+    ngx_str_t               model;      /* that writes it, empty: any */
 } pulse_outline_t;
 
 
@@ -150,6 +152,11 @@ typedef ngx_int_t (*pulse_deck_file_pt)(void *ctx, ngx_pool_t *pool,
 void pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const char *locale, pulse_deck_file_pt file, void *ctx,
     pulse_deck_t *deck);
+
+/* Reads the member "slides" of an outline that was written for the deck, into
+ * it: no images, and no more than PULSE_DECK_WANTED of them. */
+void pulse_deck_read_slides(pulse_form_t *form,
+    const ngx_pulse_json_value_t *v, pulse_deck_t *deck);
 
 /*
  * Recognizes a PNG or JPEG file by its own bytes and reads its size in
