@@ -53,6 +53,7 @@ typedef struct {
     ngx_uint_t                      drain;          /* if the client goes */
     unsigned                        available:1;
     unsigned                        standby:1;      /* only if alone */
+    unsigned                        prefix_only:1;  /* not by bare names */
 } ngx_http_pulse_provider_t;
 
 

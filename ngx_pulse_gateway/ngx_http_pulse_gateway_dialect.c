@@ -16,8 +16,10 @@ static ngx_uint_t ngx_http_pulse_gateway_by_responses(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
-static ngx_int_t ngx_http_pulse_gateway_dialect_own(ngx_http_request_t *r,
+static ngx_int_t ngx_http_pulse_gateway_dialect_vendor(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
+static ngx_uint_t ngx_http_pulse_gateway_dialect_keep(
+    const ngx_pulse_target_t *target);
 static ngx_int_t ngx_http_pulse_gateway_dialect_pass(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 static void ngx_http_pulse_gateway_dialect_edit(
@@ -405,9 +407,15 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     ngx_http_pulse_gateway_target(candidate, &target);
     target.max_tokens = ctx->max_tokens;
 
-    return ngx_http_pulse_gateway_dialects[ctx->spoken]->write(
+    rc = ngx_http_pulse_gateway_dialects[ctx->spoken]->write(
                                       ctx->conversation, &target, r->pool,
                                       &ctx->dropped, &ctx->refusal, b);
+
+    if (rc == NGX_OK && ctx->spoken == NGX_PULSE_DIALECT_OPENAI) {
+        return ngx_http_pulse_gateway_dialect_vendor(r, ctx, b);
+    }
+
+    return rc;
 }
 
 
@@ -433,36 +441,26 @@ ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
     ngx_pulse_openai_write(&ctx->chat, &edit, b);
 
     return b->failed ? NGX_ERROR
-                     : ngx_http_pulse_gateway_dialect_own(r, ctx, b);
+                     : ngx_http_pulse_gateway_dialect_vendor(r, ctx, b);
 }
 
 
-/* Less what models of other vendors have said in turns before. */
+/*
+ * In OpenAI's dialect, as this vendor takes it: less what models of others
+ * have said in turns before, and what its row of the catalogue refuses.
+ */
 
 static ngx_int_t
-ngx_http_pulse_gateway_dialect_own(ngx_http_request_t *r,
+ngx_http_pulse_gateway_dialect_vendor(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b)
 {
     ngx_int_t            rc;
     ngx_str_t            body;
-    ngx_uint_t           keep;
     ngx_pool_t          *pool;
     ngx_pulse_buf_t      own;
     ngx_pulse_target_t   target;
 
     ngx_http_pulse_gateway_target(&ctx->route.elts[ctx->candidate], &target);
-
-    keep = target.reasoning_content ? NGX_PULSE_OPENAI_KEEP_THINKING : 0;
-
-    /* Google's signatures of calls, also where others sell its models */
-
-    if (ngx_strlcasestrn(target.model.data,
-                         target.model.data + target.model.len,
-                         (u_char *) "gemini", sizeof("gemini") - 2)
-        != NULL)
-    {
-        keep |= NGX_PULSE_OPENAI_KEEP_EXTRA;
-    }
 
     pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, r->connection->log);
     if (pool == NULL) {
@@ -474,19 +472,56 @@ ngx_http_pulse_gateway_dialect_own(ngx_http_request_t *r,
 
     ngx_pulse_buf_init(&own, 0);
 
-    rc = ngx_pulse_openai_foreign(&body, pool, keep, &own);
-
-    ngx_destroy_pool(pool);
+    rc = ngx_pulse_openai_foreign(&body, pool,
+                           ngx_http_pulse_gateway_dialect_keep(&target), &own);
 
     if (rc == NGX_OK) {
         b->len = 0;
         ngx_pulse_buf_append(b, own.data, own.len);
         ngx_pulse_dropped_add(&ctx->dropped, "thinking");
+
+        body.data = b->data;
+        body.len = b->len;
+        own.len = 0;
     }
 
+    if (rc != NGX_ERROR && !b->failed) {
+        rc = ngx_pulse_openai_vendor(&body, pool, &target, &ctx->dropped,
+                                     &own);
+    }
+
+    if (rc == NGX_OK) {
+        b->len = 0;
+        ngx_pulse_buf_append(b, own.data, own.len);
+    }
+
+    ngx_destroy_pool(pool);
     ngx_pulse_buf_free(&own);
 
     return (rc == NGX_ERROR || b->failed) ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_pulse_gateway_dialect_keep(const ngx_pulse_target_t *target)
+{
+    ngx_uint_t  keep;
+
+    keep = 0;
+
+    if (target->no_thinking) {
+        keep |= NGX_PULSE_OPENAI_NO_THINKING;
+    }
+
+    if (target->reasoning_content) {
+        keep |= NGX_PULSE_OPENAI_KEEP_THINKING;
+    }
+
+    if (target->extra_content) {
+        keep |= NGX_PULSE_OPENAI_KEEP_EXTRA;
+    }
+
+    return keep;
 }
 
 
@@ -635,4 +670,10 @@ ngx_http_pulse_gateway_target(ngx_http_pulse_candidate_t *candidate,
     target->https_images = ngx_pulse_model_can(model->https_images, 1);
     target->reasoning_content = ngx_pulse_model_can(model->reasoning_content,
                                                     0);
+    target->no_thinking = !ngx_pulse_model_can(model->reasoning_content, 1);
+    target->named_choice = ngx_pulse_model_can(model->named_choice, 1);
+    target->developer = ngx_pulse_model_can(model->developer, 1);
+    target->extra_content = ngx_pulse_model_can(model->extra_content, 0);
+    target->parameters = model->parameters;
+    target->nparameters = model->nparameters;
 }

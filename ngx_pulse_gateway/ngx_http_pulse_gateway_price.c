@@ -168,7 +168,7 @@ ngx_http_pulse_gateway_price(ngx_http_pulse_gateway_ctx_t *ctx)
 
 
 /* The model itself, or a dated version of it; one that was tuned has another
- * price. */
+ * price, and those that a pattern matches have each its own. */
 
 static ngx_uint_t
 ngx_http_pulse_gateway_priced(ngx_http_pulse_candidate_t *candidate)
@@ -183,6 +183,10 @@ ngx_http_pulse_gateway_priced(ngx_http_pulse_candidate_t *candidate)
 
     id = &candidate->model->id;
     name = &candidate->name;
+
+    if (ngx_strlchr(id->data, id->data + id->len, '*')) {
+        return 0;
+    }
 
     for (i = id->len; i < name->len; i++) {
         ch = name->data[i];

@@ -258,7 +258,9 @@ ngx_http_pulse_route_model(ngx_http_pulse_gateway_main_conf_t *gmcf,
     providers = gmcf->providers.elts;
 
     for (i = 0; i < gmcf->providers.nelts; i++) {
-        if (ngx_http_pulse_route_within(gmcf, providers[i], name, route)) {
+        if (!providers[i]->prefix_only
+            && ngx_http_pulse_route_within(gmcf, providers[i], name, route))
+        {
             return 1;
         }
     }
@@ -301,6 +303,11 @@ ngx_http_pulse_route_within(ngx_http_pulse_gateway_main_conf_t *gmcf,
         /* not in the catalogue: the provider knows it or says that not */
 
         model = ngx_pulse_models_base(&gmcf->models, &provider->name, name);
+
+        if (model == NULL) {
+            model = ngx_pulse_models_pattern(&gmcf->models, &provider->name,
+                                             name, route->kind);
+        }
 
         if (model && !ngx_http_pulse_route_fits(model, route)) {
             return 0;

@@ -154,6 +154,13 @@ static ngx_command_t  ngx_http_pulse_provider_commands[] = {
       offsetof(ngx_http_pulse_provider_conf_t, standby),
       NULL },
 
+    { ngx_string("prefix_only"),
+      NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      0,
+      offsetof(ngx_http_pulse_provider_conf_t, prefix_only),
+      NULL },
+
       ngx_null_command
 };
 
@@ -217,6 +224,7 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pc.ssl_verify = NGX_CONF_UNSET;
     pc.insecure = NGX_CONF_UNSET;
     pc.standby = NGX_CONF_UNSET;
+    pc.prefix_only = NGX_CONF_UNSET;
 
     provider->waiting.upstream = &gmcf->balancer;
 
@@ -527,12 +535,14 @@ ngx_http_pulse_provider_make(ngx_conf_t *cf,
     ngx_conf_init_value(pc->ssl_verify, 1);
     ngx_conf_init_value(pc->insecure, 0);
     ngx_conf_init_value(pc->standby, 0);
+    ngx_conf_init_value(pc->prefix_only, 0);
 
     if (pc->keepalive.len == 0) {
         ngx_str_set(&pc->keepalive, "32");
     }
 
     provider->standby = (pc->standby != 0);
+    provider->prefix_only = (pc->prefix_only != 0);
     provider->total_timeout = pc->total_timeout;
 
     if (pc->base_url.len == 0) {

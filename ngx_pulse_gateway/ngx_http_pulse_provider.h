@@ -24,6 +24,7 @@ typedef struct {
     ngx_flag_t                   ssl_verify;
     ngx_flag_t                   insecure;
     ngx_flag_t                   standby;
+    ngx_flag_t                   prefix_only;
     unsigned                     ssl:1;
     unsigned                     needs_key:1;
 } ngx_http_pulse_provider_conf_t;

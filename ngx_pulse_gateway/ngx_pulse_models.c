@@ -61,10 +61,13 @@ static ngx_int_t ngx_pulse_models_flag(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_efforts(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_parameters(
+    ngx_pulse_models_reader_t *reader, ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
     const ngx_pulse_json_value_t *v, const char *key, const char *reason);
+static ngx_uint_t ngx_pulse_models_escaped(const ngx_str_t *name);
 static ngx_uint_t ngx_pulse_models_equal(const ngx_str_t *one,
     const ngx_str_t *two);
 
@@ -172,6 +175,14 @@ static ngx_pulse_models_member_t  ngx_pulse_models_capability_table[] = {
       offsetof(ngx_pulse_model_t, system_inside) },
     { "reasoning_content", ngx_pulse_models_flag,
       offsetof(ngx_pulse_model_t, reasoning_content) },
+    { "named_tool_choice", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, named_choice) },
+    { "developer_role", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, developer) },
+    { "extra_content", ngx_pulse_models_flag,
+      offsetof(ngx_pulse_model_t, extra_content) },
+    { "parameters", ngx_pulse_models_parameters,
+      0 },
     { "https_images", ngx_pulse_models_flag,
       offsetof(ngx_pulse_model_t, https_images) },
     { "efforts", ngx_pulse_models_efforts,
@@ -189,7 +200,7 @@ ngx_int_t
 ngx_pulse_models_read(ngx_pulse_models_t *models, ngx_pool_t *pool,
     const ngx_str_t *text, ngx_pulse_buf_t *err)
 {
-    ngx_uint_t                  n;
+    ngx_pulse_model_t           model;
     ngx_pulse_json_error_t      error;
     ngx_pulse_json_value_t     *root, *list, *v;
     ngx_pulse_models_reader_t   reader;
@@ -199,7 +210,7 @@ ngx_pulse_models_read(ngx_pulse_models_t *models, ngx_pool_t *pool,
     reader.text = text;
     reader.err = err;
 
-    models->nelts = 0;
+    ngx_memzero(models, sizeof(ngx_pulse_models_t));
 
     root = ngx_pulse_json_tree(pool, text->data, text->len, NULL, &error);
 
@@ -220,19 +231,26 @@ ngx_pulse_models_read(ngx_pulse_models_t *models, ngx_pool_t *pool,
 
     models->elts = ngx_pcalloc(pool, (list->nelts + 1)
                                      * sizeof(ngx_pulse_model_t));
-    if (models->elts == NULL) {
+    models->patterns = ngx_pcalloc(pool, (list->nelts + 1)
+                                         * sizeof(ngx_pulse_model_t));
+
+    if (models->elts == NULL || models->patterns == NULL) {
         return NGX_ERROR;
     }
 
-    n = 0;
-
     for (v = list->children; v; v = v->next) {
+        ngx_memzero(&model, sizeof(ngx_pulse_model_t));
 
-        if (ngx_pulse_models_model(&reader, v, &models->elts[n]) != NGX_OK) {
+        if (ngx_pulse_models_model(&reader, v, &model) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        models->nelts = ++n;
+        if (memchr(model.id.data, '*', model.id.len)) {
+            models->patterns[models->npatterns++] = model;
+
+        } else {
+            models->elts[models->nelts++] = model;
+        }
     }
 
     return NGX_OK;
@@ -252,7 +270,11 @@ ngx_pulse_models_model(ngx_pulse_models_reader_t *reader,
     }
 
     if (model->prices == NULL) {
-        model->prices = &model->price;
+        model->prices = ngx_palloc(reader->pool, sizeof(ngx_pulse_price_t));
+        if (model->prices == NULL) {
+            return NGX_ERROR;
+        }
+
         model->nprices = 1;
     }
 
@@ -266,7 +288,8 @@ static ngx_int_t
 ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, ngx_pulse_model_t *model)
 {
-    ngx_uint_t  i;
+    ngx_uint_t          i;
+    ngx_pulse_model_t  *pattern;
 
     if (model->id.len == 0) {
         return ngx_pulse_models_fail(reader, v, "id", "is required");
@@ -284,8 +307,23 @@ ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
         model->name = model->id;
     }
 
+    for (i = 0; i < reader->models->npatterns; i++) {
+        pattern = &reader->models->patterns[i];
+
+        if (ngx_pulse_models_equal(&pattern->id, &model->id)
+            && ngx_pulse_models_equal(&pattern->provider, &model->provider))
+        {
+            return ngx_pulse_models_fail(reader, v, "id", "is there twice");
+        }
+    }
+
     if (ngx_pulse_models_find(reader->models, &model->provider, &model->id)) {
         return ngx_pulse_models_fail(reader, v, "id", "is there twice");
+    }
+
+    if (model->naliases && memchr(model->id.data, '*', model->id.len)) {
+        return ngx_pulse_models_fail(reader, v, "aliases",
+                                     "are of a model, not of a pattern");
     }
 
     for (i = 0; i < model->naliases; i++) {
@@ -591,6 +629,69 @@ ngx_pulse_models_efforts(ngx_pulse_models_reader_t *reader,
 }
 
 
+/* {"seed": "random_seed", "logprobs": null} */
+
+static ngx_int_t
+ngx_pulse_models_parameters(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_pulse_model_t *model = to;
+
+    ngx_pulse_json_value_t      *child;
+    ngx_pulse_chat_parameter_t  *parameter;
+
+    if (v->type != NGX_PULSE_JSON_OBJECT) {
+        return ngx_pulse_models_fail(reader, v, NULL, "must be an object");
+    }
+
+    model->parameters = ngx_pcalloc(reader->pool, (v->nelts + 1)
+                                     * sizeof(ngx_pulse_chat_parameter_t));
+    if (model->parameters == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (child = v->children; child; child = child->next) {
+        parameter = &model->parameters[model->nparameters++];
+        parameter->name = child->key;
+
+        if (child->type == NGX_PULSE_JSON_NULL && child->key.len) {
+            continue;
+        }
+
+        if (child->key.len == 0 || child->type != NGX_PULSE_JSON_STRING
+            || child->string.len == 0
+            || ngx_pulse_models_escaped(&child->string))
+        {
+            return ngx_pulse_models_fail(reader, child, NULL,
+                                 "must be null or another plain name");
+        }
+
+        parameter->as = child->string;
+    }
+
+    return NGX_OK;
+}
+
+
+/* such a name is written into requests as it is */
+
+static ngx_uint_t
+ngx_pulse_models_escaped(const ngx_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] < ' ' || name->data[i] == '"'
+            || name->data[i] == '\\')
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static ngx_int_t
 ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to)
@@ -674,6 +775,31 @@ ngx_pulse_models_base(const ngx_pulse_models_t *models,
             && (best == NULL || id->len > best->id.len))
         {
             best = model;
+        }
+    }
+
+    return best;
+}
+
+
+ngx_pulse_model_t *
+ngx_pulse_models_pattern(const ngx_pulse_models_t *models,
+    const ngx_str_t *provider, const ngx_str_t *name, ngx_uint_t kind)
+{
+    ngx_uint_t          i;
+    ngx_pulse_model_t  *pattern, *best;
+
+    best = NULL;
+
+    for (i = 0; i < models->npatterns; i++) {
+        pattern = &models->patterns[i];
+
+        if (pattern->kind == kind
+            && ngx_pulse_models_equal(&pattern->provider, provider)
+            && (best == NULL || pattern->id.len > best->id.len)
+            && ngx_pulse_models_glob(&pattern->id, name))
+        {
+            best = pattern;
         }
     }
 

@@ -6,6 +6,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_pulse_buf.h"
+#include "ngx_pulse_chat.h"
 #include "ngx_pulse_price.h"
 
 
@@ -57,6 +58,12 @@ typedef struct {
     ngx_uint_t   system_inside;
     ngx_uint_t   https_images;
     ngx_uint_t   reasoning_content;     /* takes thinking back as that */
+    ngx_uint_t   named_choice;
+    ngx_uint_t   developer;
+    ngx_uint_t   extra_content;
+
+    ngx_pulse_chat_parameter_t  *parameters;    /* other names, or refused */
+    ngx_uint_t                   nparameters;
 
     ngx_str_t   *aliases;
     ngx_uint_t   naliases;
@@ -67,9 +74,16 @@ typedef struct {
 } ngx_pulse_model_t;
 
 
+/*
+ * An entry whose id has a '*' is no model but a pattern: what is known of all
+ * models that a provider has by such names.
+ */
+
 typedef struct {
     ngx_pulse_model_t  *elts;
     ngx_uint_t          nelts;
+    ngx_pulse_model_t  *patterns;
+    ngx_uint_t          npatterns;
 } ngx_pulse_models_t;
 
 
@@ -88,6 +102,11 @@ ngx_pulse_model_t *ngx_pulse_models_find(const ngx_pulse_models_t *models,
  * of gpt-4o), for its limits; NULL if there is none. */
 ngx_pulse_model_t *ngx_pulse_models_base(const ngx_pulse_models_t *models,
     const ngx_str_t *provider, const ngx_str_t *name);
+
+/* What is known of names like this one among models of a kind: the longest
+ * pattern, or NULL. */
+ngx_pulse_model_t *ngx_pulse_models_pattern(const ngx_pulse_models_t *models,
+    const ngx_str_t *provider, const ngx_str_t *name, ngx_uint_t kind);
 
 /* What a model can do, or "otherwise" where the catalogue does not say. */
 #define ngx_pulse_model_can(said, otherwise)                                  \

@@ -41,6 +41,14 @@ typedef struct {
 } ngx_pulse_chat_usage_t;
 
 
+/* A member of a request that a model has another name for, or refuses. */
+
+typedef struct {
+    ngx_str_t             name;
+    ngx_str_t             as;           /* empty: it is refused */
+} ngx_pulse_chat_parameter_t;
+
+
 /* A provider's error; strings are in the pool it was read with. */
 
 typedef struct {

@@ -252,6 +252,15 @@ typedef struct {
     unsigned              https_images:1;       /* fetches them itself */
     unsigned              reasoning_content:1;  /* OpenAI's dialect: takes
                                                  * thinking back */
+
+    /* of vendors that speak as OpenAI does, less or otherwise */
+
+    const ngx_pulse_chat_parameter_t  *parameters;
+    ngx_uint_t                         nparameters;
+    unsigned                           named_choice:1;
+    unsigned                           developer:1;     /* the role */
+    unsigned                           no_thinking:1;   /* none comes back */
+    unsigned                           extra_content:1; /* signs calls so */
 } ngx_pulse_target_t;
 
 
@@ -276,6 +285,15 @@ ngx_pulse_tool_t *ngx_pulse_tool_add(ngx_pulse_conversation_t *cv,
 /* Adds an edit of the bytes from "start" to "end"; NULL without memory. */
 ngx_pulse_edit_t *ngx_pulse_edit_add(ngx_pulse_conversation_t *cv,
     ngx_pool_t *pool, size_t start, size_t end);
+
+/* Adds an edit that takes a member out, or makes null of it where its name
+ * has escapes; NGX_ERROR without memory. */
+ngx_int_t ngx_pulse_edit_member(ngx_pulse_conversation_t *cv,
+    const ngx_str_t *body, const ngx_pulse_json_value_t *v);
+
+/* Where the name of a member begins, at its quote; 0 if it has escapes. */
+size_t ngx_pulse_edit_key(const ngx_str_t *body,
+    const ngx_pulse_json_value_t *v);
 
 /* Takes all edits back that came after "last". */
 void ngx_pulse_edit_back(ngx_pulse_conversation_t *cv, ngx_pulse_edit_t *last);

@@ -45,6 +45,43 @@ ngx_pulse_edit_add(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
 }
 
 
+ngx_int_t
+ngx_pulse_edit_member(ngx_pulse_conversation_t *cv, const ngx_str_t *body,
+    const ngx_pulse_json_value_t *v)
+{
+    size_t             key;
+    ngx_pulse_edit_t  *edit;
+
+    key = ngx_pulse_edit_key(body, v);
+
+    edit = ngx_pulse_edit_add(cv, cv->pool, key ? key : v->start, v->end);
+    if (edit == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (key == 0) {
+        ngx_str_set(&edit->text, "null");
+    }
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_pulse_edit_key(const ngx_str_t *body, const ngx_pulse_json_value_t *v)
+{
+    size_t  pos;
+
+    for (pos = v->start; body->data[pos - 1] != '"'; pos--) { /* void */ }
+
+    pos -= v->key.len + 2;
+
+    return (body->data[pos] == '"'
+            && ngx_memcmp(body->data + pos + 1, v->key.data, v->key.len) == 0)
+           ? pos : 0;
+}
+
+
 void
 ngx_pulse_edit_back(ngx_pulse_conversation_t *cv, ngx_pulse_edit_t *last)
 {

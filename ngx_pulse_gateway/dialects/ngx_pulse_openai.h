@@ -112,6 +112,10 @@ void ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
 #define NGX_PULSE_OPENAI_KEEP_THINKING  1   /* reasoning_content */
 #define NGX_PULSE_OPENAI_KEEP_EXTRA     2   /* extra_content */
 
+/* one that refuses a message that bears any thinking, its own too */
+
+#define NGX_PULSE_OPENAI_NO_THINKING    4
+
 /*
  * Appends a provider's body less what answers of other vendors' models bore:
  * reasoning_details as we write them and the members that "keep" has not.
@@ -120,6 +124,15 @@ void ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
  */
 ngx_int_t ngx_pulse_openai_foreign(const ngx_str_t *body, ngx_pool_t *pool,
     ngx_uint_t keep, ngx_pulse_buf_t *b);
+
+/*
+ * Appends a request of this dialect as the vendor takes it whom the target's
+ * last members describe, and notes what had to be left out.  NGX_DECLINED if
+ * it is taken as it is, and nothing is appended; NGX_ERROR without memory.
+ */
+ngx_int_t ngx_pulse_openai_vendor(const ngx_str_t *body, ngx_pool_t *pool,
+    const ngx_pulse_target_t *target, ngx_pulse_dropped_t *dropped,
+    ngx_pulse_buf_t *b);
 
 
 #define NGX_PULSE_OPENAI_PASS      0        /* send the event as it came */

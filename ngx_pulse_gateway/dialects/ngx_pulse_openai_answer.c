@@ -20,13 +20,6 @@ typedef struct {
 } ngx_pulse_openai_scanner_t;
 
 
-typedef struct {
-    ngx_pulse_chat_error_t     *error;
-    ngx_pool_t                 *pool;
-    unsigned                    found:1;
-} ngx_pulse_openai_error_reader_t;
-
-
 static ngx_int_t ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     const ngx_str_t *data);
 static ngx_uint_t ngx_pulse_openai_is_plain(const u_char *p, size_t len);
@@ -55,9 +48,6 @@ static void ngx_pulse_openai_chunk(const ngx_pulse_openai_answer_t *answer,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_openai_usage(const ngx_pulse_chat_usage_t *usage,
     ngx_pulse_buf_t *b);
-static ngx_int_t ngx_pulse_openai_error_value(void *ctx,
-    ngx_pulse_json_event_t *ev);
-static ngx_uint_t ngx_pulse_openai_is_quota(const ngx_str_t *code);
 static ngx_uint_t ngx_pulse_openai_named(const ngx_str_t *key,
     const char *name);
 
@@ -67,18 +57,6 @@ static ngx_uint_t ngx_pulse_openai_named(const ngx_str_t *key,
 static const char  *ngx_pulse_openai_outputs[] = {
     "content", "refusal", "reasoning_content", "reasoning", "arguments",
     "name", "input", "text", "transcript", NULL
-};
-
-
-static const char  *ngx_pulse_openai_quota_codes[] = {
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    NULL
 };
 
 
@@ -680,116 +658,6 @@ ngx_pulse_openai_usage(const ngx_pulse_chat_usage_t *usage, ngx_pulse_buf_t *b)
     ngx_pulse_buf_literal(b, ",\"total_tokens\":");
     ngx_pulse_buf_int(b, usage->input + usage->output);
     ngx_pulse_buf_char(b, '}');
-}
-
-
-ngx_int_t
-ngx_pulse_openai_error(ngx_pulse_chat_error_t *error, ngx_pool_t *pool,
-    const u_char *p, size_t len)
-{
-    ngx_int_t                        rc;
-    ngx_pulse_json_error_t           err;
-    ngx_pulse_openai_error_reader_t  reader;
-
-    ngx_memzero(error, sizeof(ngx_pulse_chat_error_t));
-
-    reader.error = error;
-    reader.pool = pool;
-    reader.found = 0;
-
-    rc = ngx_pulse_json_read(p, len, NULL, ngx_pulse_openai_error_value,
-                             &reader, &err);
-
-    if (rc == NGX_ABORT) {
-        return NGX_ERROR;
-    }
-
-    if (rc != NGX_OK || !reader.found) {
-        return NGX_DECLINED;
-    }
-
-    error->quota = ngx_pulse_openai_is_quota(&error->code)
-                   || ngx_pulse_openai_is_quota(&error->type);
-
-    return NGX_OK;
-}
-
-
-/*
- * {"error": {"message", "type", "code"}}, the same in an array, and
- * {"error": "text", "code": ...}; codes may be numbers.
- */
-
-static ngx_int_t
-ngx_pulse_openai_error_value(void *ctx, ngx_pulse_json_event_t *ev)
-{
-    ngx_pulse_openai_error_reader_t *reader = ctx;
-
-    ngx_str_t  *to, *outer;
-
-    to = NULL;
-    outer = (ev->depth > 1) ? &ev->path[ev->depth - 2] : NULL;
-
-    if (ev->depth == 0 || ev->depth > 3) {
-        return NGX_OK;
-    }
-
-    if (ngx_pulse_openai_named(&ev->key, "error")) {
-
-        if (ev->type == NGX_PULSE_JSON_OBJECT
-            || ev->type == NGX_PULSE_JSON_STRING)
-        {
-            reader->found = 1;
-            to = &reader->error->message;
-        }
-
-    } else if (ev->depth == 1 && ngx_pulse_openai_named(&ev->key, "code")) {
-        to = &reader->error->code;
-
-    } else if (outer && ngx_pulse_openai_named(outer, "error")) {
-
-        if (ngx_pulse_openai_named(&ev->key, "message")) {
-            to = &reader->error->message;
-
-        } else if (ngx_pulse_openai_named(&ev->key, "type")) {
-            to = &reader->error->type;
-
-        } else if (ngx_pulse_openai_named(&ev->key, "code")) {
-            to = &reader->error->code;
-        }
-    }
-
-    if (to == NULL
-        || (ev->type != NGX_PULSE_JSON_STRING
-            && ev->type != NGX_PULSE_JSON_NUMBER))
-    {
-        return NGX_OK;
-    }
-
-    to->len = ev->string.len;
-    to->data = ngx_pnalloc(reader->pool, ev->string.len + 1);
-    if (to->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(to->data, ev->string.data, ev->string.len);
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_pulse_openai_is_quota(const ngx_str_t *code)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; ngx_pulse_openai_quota_codes[i]; i++) {
-        if (ngx_pulse_openai_named(code, ngx_pulse_openai_quota_codes[i])) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

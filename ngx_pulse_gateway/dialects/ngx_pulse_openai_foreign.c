@@ -13,7 +13,7 @@
 static ngx_int_t ngx_pulse_openai_foreign_message(
     ngx_pulse_conversation_t *cv, const ngx_str_t *body,
     const ngx_pulse_json_value_t *v, ngx_uint_t keep);
-static ngx_int_t ngx_pulse_openai_foreign_member(
+static ngx_int_t ngx_pulse_openai_foreign_thinking(
     ngx_pulse_conversation_t *cv, const ngx_str_t *body,
     const ngx_pulse_json_value_t *v);
 static ngx_uint_t ngx_pulse_openai_foreign_ours(
@@ -29,12 +29,16 @@ ngx_pulse_openai_foreign(const ngx_str_t *body, ngx_pool_t *pool,
     ngx_pulse_json_limits_t    limits;
     ngx_pulse_conversation_t   cv;
 
+    static const char  thinking[] = "\"reasoning";
     static const char  details[] = "\"reasoning_details\"";
     static const char  extra[] = "\"extra_content\"";
 
     /* nearly no body has any, and a tree of it takes time */
 
     if (memmem(body->data, body->len, details, sizeof(details) - 1) == NULL
+        && (!(keep & NGX_PULSE_OPENAI_NO_THINKING)
+            || memmem(body->data, body->len, thinking, sizeof(thinking) - 1)
+               == NULL)
         && memmem(body->data, body->len, extra, sizeof(extra) - 1) == NULL)
     {
         return NGX_DECLINED;
@@ -81,14 +85,20 @@ ngx_pulse_openai_foreign_message(ngx_pulse_conversation_t *cv,
     details = ngx_pulse_json_get(v, "reasoning_details");
     text = ngx_pulse_json_get(v, "reasoning_content");
 
-    if (ngx_pulse_openai_foreign_ours(details)) {
+    if (keep & NGX_PULSE_OPENAI_NO_THINKING) {
 
-        if (ngx_pulse_openai_foreign_member(cv, body, details) != NGX_OK) {
+        if (ngx_pulse_openai_foreign_thinking(cv, body, v) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (ngx_pulse_openai_foreign_ours(details)) {
+
+        if (ngx_pulse_edit_member(cv, body, details) != NGX_OK) {
             return NGX_ERROR;
         }
 
         if (text && !(keep & NGX_PULSE_OPENAI_KEEP_THINKING)
-            && ngx_pulse_openai_foreign_member(cv, body, text) != NGX_OK)
+            && ngx_pulse_edit_member(cv, body, text) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -101,7 +111,7 @@ ngx_pulse_openai_foreign_message(ngx_pulse_conversation_t *cv,
     extra = ngx_pulse_json_get(v, "extra_content");
 
     if (extra
-        && ngx_pulse_openai_foreign_member(cv, body, extra) != NGX_OK)
+        && ngx_pulse_edit_member(cv, body, extra) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -116,7 +126,7 @@ ngx_pulse_openai_foreign_message(ngx_pulse_conversation_t *cv,
         extra = ngx_pulse_json_get(calls, "extra_content");
 
         if (extra
-            && ngx_pulse_openai_foreign_member(cv, body, extra) != NGX_OK)
+            && ngx_pulse_edit_member(cv, body, extra) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -126,32 +136,22 @@ ngx_pulse_openai_foreign_message(ngx_pulse_conversation_t *cv,
 }
 
 
-/* the member with its name; that of one written with escapes is null */
+/* in whatever shape */
 
 static ngx_int_t
-ngx_pulse_openai_foreign_member(ngx_pulse_conversation_t *cv,
+ngx_pulse_openai_foreign_thinking(ngx_pulse_conversation_t *cv,
     const ngx_str_t *body, const ngx_pulse_json_value_t *v)
 {
-    size_t             pos;
-    ngx_pulse_edit_t  *edit;
+    for (v = v->children; v; v = v->next) {
 
-    for (pos = v->start; body->data[pos - 1] != '"'; pos--) { /* void */ }
-
-    pos -= v->key.len + 2;
-
-    if (body->data[pos] == '"'
-        && ngx_memcmp(body->data + pos + 1, v->key.data, v->key.len) == 0)
-    {
-        return ngx_pulse_edit_add(cv, cv->pool, pos, v->end) ? NGX_OK
-                                                             : NGX_ERROR;
+        if ((ngx_pulse_is(&v->key, "reasoning")
+             || ngx_pulse_is(&v->key, "reasoning_content")
+             || ngx_pulse_is(&v->key, "reasoning_details"))
+            && ngx_pulse_edit_member(cv, body, v) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
-
-    edit = ngx_pulse_edit_add(cv, cv->pool, v->start, v->end);
-    if (edit == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_str_set(&edit->text, "null");
 
     return NGX_OK;
 }

@@ -455,7 +455,7 @@ ngx_pulse_openai_put_format(ngx_pulse_openai_provider_t *pr)
 static void
 ngx_pulse_openai_put_effort(ngx_pulse_openai_provider_t *pr)
 {
-    ngx_uint_t                       effort;
+    ngx_uint_t                       effort, nearest;
     const ngx_pulse_conversation_t  *cv;
 
     cv = pr->cv;
@@ -494,8 +494,14 @@ ngx_pulse_openai_put_effort(ngx_pulse_openai_provider_t *pr)
         effort = NGX_PULSE_EFFORT_LOW;
     }
 
+    nearest = ngx_pulse_effort(pr->target, effort);
+
+    if (nearest != effort) {
+        ngx_pulse_dropped_add(pr->dropped, "reasoning_effort");
+    }
+
     ngx_pulse_json_literal(pr->b, "reasoning_effort",
-                           ngx_pulse_openai_effort_names[effort]);
+                           ngx_pulse_openai_effort_names[nearest]);
 }
 
 

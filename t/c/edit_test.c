@@ -186,6 +186,10 @@ static test_foreign_t  test_foreign_table[] = {
     { "a name with escapes", 0,
       CHAT ",\"reasoning\\u005fcontent\":\"hm\"," PIECE "}]}",
       CHAT ",\"reasoning\\u005fcontent\":null}]}" },
+    { "no thinking at all", NGX_PULSE_OPENAI_NO_THINKING,
+      CHAT "," TOLD ",\"reasoning\":\"hm\",\"reasoning_details\":[]}],"
+      "\"reasoning_effort\":\"low\"}",
+      CHAT "}],\"reasoning_effort\":\"low\"}" },
     { "no messages", 0, "{\"messages\":{\"extra_content\":1}}", NULL }
 };
 

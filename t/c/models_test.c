@@ -123,6 +123,21 @@ test_wrong(void)
           "/models/0/prize is not known here" },
         { "{\"models\":[{\"input_price\":0.5}]}",
           "/models/0/input_price must be an integer of nano-USD, or null" },
+        { "{\"models\":[{\"capabilities\":{\"parameters\":{\"a\":1}}}]}",
+          "/models/0/capabilities/parameters/a must be null or another plain"
+          " name" },
+        { "{\"models\":[{\"capabilities\":{\"parameters\":{\"a\":\"\\\"\"}}}"
+          "]}",
+          "/models/0/capabilities/parameters/a must be null or another plain"
+          " name" },
+        { "{\"models\":[{\"capabilities\":{\"parameters\":[]}}]}",
+          "/models/0/capabilities/parameters must be an object" },
+        { "{\"models\":[{\"id\":\"a*\",\"provider\":\"p\",\"kind\":"
+          "\"chat\"},{\"id\":\"a*\",\"provider\":\"p\",\"kind\":"
+          "\"chat\"}]}", "/models/1/id is there twice" },
+        { "{\"models\":[{\"id\":\"a*\",\"provider\":\"p\",\"kind\":"
+          "\"chat\",\"aliases\":[\"b\"]}]}",
+          "/models/0/aliases are of a model, not of a pattern" },
         { "{\"models\":[{\"prices\":{}}]}",
           "/models/0/prices must be an array" },
         { "{\"models\":[{\"prices\":[{\"input\":1}]}]}",
@@ -235,6 +250,11 @@ test_find(void)
                     "{\"id\":\"g-4\",\"provider\":\"p\",\"kind\":\"chat\"},"
                     "{\"id\":\"g-4-mini\",\"provider\":\"p\","
                     "\"kind\":\"chat\",\"aliases\":[\"small\"]},"
+                    "{\"id\":\"g-*\",\"provider\":\"q\",\"kind\":\"chat\","
+                    "\"capabilities\":{\"parameters\":{\"seed\":\"s\","
+                    "\"user\":null},\"developer_role\":false}},"
+                    "{\"id\":\"g-*-old\",\"provider\":\"q\","
+                    "\"kind\":\"chat\"},"
                     "{\"id\":\"g-4\",\"provider\":\"q\",\"kind\":\"chat\"}"
                     "]}");
 
@@ -259,6 +279,35 @@ test_find(void)
 
     name = test_str("g-44");
     check(ngx_pulse_models_base(&models, &p, &name) == NULL);
+
+    /* patterns are no models; the longest says most */
+
+    check_int(models.nelts, 3);
+    check_int(models.npatterns, 2);
+
+    check(ngx_pulse_models_pattern(&models, &p, &name,
+                                   NGX_PULSE_MODEL_CHAT) == NULL);
+    check(ngx_pulse_models_pattern(&models, &q, &name,
+                                   NGX_PULSE_MODEL_CHAT)
+          == &models.patterns[0]);
+
+    check(ngx_pulse_models_pattern(&models, &q, &name,
+                                   NGX_PULSE_MODEL_EMBEDDING) == NULL);
+
+    name = test_str("g-44-old");
+    check(ngx_pulse_models_pattern(&models, &q, &name,
+                                   NGX_PULSE_MODEL_CHAT)
+          == &models.patterns[1]);
+
+    name = test_str("g-*");
+    check(ngx_pulse_models_find(&models, NULL, &name) == NULL);
+
+    check_int(models.patterns[0].developer, NGX_PULSE_MODEL_NO);
+    check_int(models.patterns[0].nparameters, 2);
+    check_str(&models.patterns[0].parameters[0].name, "seed");
+    check_str(&models.patterns[0].parameters[0].as, "s");
+    check_str(&models.patterns[0].parameters[1].name, "user");
+    check_int(models.patterns[0].parameters[1].as.len, 0);
 
     ngx_pulse_buf_free(&err);
     ngx_destroy_pool(pool);

@@ -720,7 +720,19 @@ test_errors(void)
         { "[{\"error\":{\"code\":400,\"message\":\"no\"}}]", NGX_OK, "no",
           "400", 0 },
         { "{\"code\":\"c\",\"error\":\"no\"}", NGX_OK, "no", "c", 0 },
+        { "{\"error\":{\"code\":402,\"message\":\"pay\"}}", NGX_OK, "pay",
+          "402", 1 },
         { "{\"message\":\"no\"}", NGX_DECLINED, "", "", 0 },
+        { "{\"object\":\"error\",\"message\":\"no\",\"type\":\"t\","
+          "\"param\":null,\"code\":1500}", NGX_OK, "no", "1500", 0 },
+        { "{\"object\":\"error\",\"message\":{\"detail\":[{\"type\":"
+          "\"extra_forbidden\",\"loc\":[\"body\",\"seed\"],\"msg\":"
+          "\"no\"}]},\"code\":null}", NGX_OK, "seed: no", "", 0 },
+        { "{\"detail\":[{\"loc\":[\"body\",\"messages\",0],\"msg\":"
+          "\"no\"}]}", NGX_OK, "messages: no", "", 0 },
+        { "{\"detail\":[{\"msg\":\"no\"}]}", NGX_OK, "no", "", 0 },
+        { "{\"detail\":\"no\"}", NGX_OK, "no", "", 0 },
+        { "{\"detail\":[]}", NGX_OK, "", "", 0 },
         { "<html>", NGX_DECLINED, "", "", 0 },
         { "", NGX_DECLINED, "", "", 0 }
     };
