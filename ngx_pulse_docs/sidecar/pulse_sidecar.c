@@ -11,6 +11,7 @@
 #include "pulse_log.h"
 #include "pulse_pacer.h"
 #include "pulse_upkeep.h"
+#include "pulse_summary.h"
 #include "pulse_uploads.h"
 #include "pulse_work.h"
 #include "pulse_worker.h"
@@ -44,6 +45,7 @@ static pulse_http_route_t  pulse_sidecar_routes[] = {
     { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0, 0 },
     { "POST", "/v1/cv/generate", pulse_documents_cv, 1, 1 },
     { "POST", "/v1/slides/generate", pulse_documents_slides, 1, 1 },
+    { "POST", "/v1/pdf/summarize", pulse_summary_pdf, 1, 1 },
     { "POST", "/v1/files/presigned-upload", pulse_uploads_announce, 1, 0 },
     { "GET", "/v1/files", pulse_files_list, 1, 0 },
     { "GET", "/v1/files/{id}", pulse_files_get, 1, 0 },

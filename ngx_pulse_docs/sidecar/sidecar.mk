@@ -32,7 +32,8 @@ SIDECAR_SRCS = $(PURE) $(DOCUMENTS) ngx_pulse_link pulse_sidecar pulse_log \
     pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo pulse_answer \
     pulse_embedding pulse_work pulse_jobs pulse_upkeep pulse_outbox \
     pulse_mail pulse_shelf pulse_files pulse_uploads pulse_clamd \
-    pulse_documents pulse_slides pulse_chat pulse_ask pulse_once
+    pulse_documents pulse_slides pulse_chat pulse_ask pulse_once \
+    pulse_summary pulse_poppler
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_migrate pulse_people \
     pulse_keyring
 
