@@ -101,7 +101,17 @@ STEPS ?= 20000000
 simulate: $(BUILD)/unit/plain/simulation_test
 	@$< $(SEED) $(STEPS)
 
-$(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(BUILD)/fuzz/unit.o $(BUILD)/fuzz/pure.a
+# what fuzzers of dialects share
+
+$(BUILD)/fuzz/harness.a: fuzz/harness.c fuzz/harness.h $(PURE_HEADERS) \
+                         $(UNIT_HEADERS) | $(BUILD)/nginx/Makefile
+	@mkdir -p $(@D)
+	@$(FUZZ_CC) -c $(PURE_CFLAGS) -O1 -fsanitize=fuzzer-no-link \
+	    $(PURE_SANITIZE) -o $(@:.a=.o) $<
+	@rm -f $@ && ar crs $@ $(@:.a=.o)
+
+$(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(BUILD)/fuzz/harness.a \
+                      $(BUILD)/fuzz/unit.o $(BUILD)/fuzz/pure.a
 	@$(FUZZ_CC) $(PURE_CFLAGS) -O1 -fsanitize=fuzzer $(PURE_SANITIZE) \
 	    -o $@ $^ $(PURE_LIBS)
 
