@@ -15,6 +15,7 @@
 
 
 #define NGX_HTTP_PULSE_GATEWAY_EVENT_MAX   (16 * 1024 * 1024)
+#define NGX_HTTP_PULSE_GATEWAY_RETRY_MAX   86400000    /* ms, a day */
 #define NGX_HTTP_PULSE_GATEWAY_CANDIDATES  (NGX_PULSE_CHAT_FALLBACKS + 8)
 
 /* how a candidate is asked and its answer is passed on */
@@ -37,6 +38,7 @@ typedef struct {
     ngx_str_t                       ssl_name;
     ngx_str_t                       path;           /* before the endpoint */
     ngx_str_t                       headers;        /* lines; a secret */
+    ngx_str_t                       key;            /* the secret itself */
     ngx_uint_t                      dialect;        /* NGX_PULSE_DIALECT_* */
     ngx_uint_t                      dialects;       /* bits: all it speaks */
     ngx_array_t                     globs;          /* ngx_str_t */
@@ -559,13 +561,21 @@ ngx_int_t ngx_http_pulse_gateway_filter(void *data, ssize_t bytes);
 ngx_int_t ngx_http_pulse_gateway_body(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_buf_t *b);
 
-/* The error event that is all of a stream: the same. */
+
+/* --- what it means (ngx_http_pulse_gateway_verdict.c) --- */
+
+/* An answer that was collected, into ctx->code. */
+void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* The same of an error event that is all of a stream. */
 void ngx_http_pulse_gateway_event_error(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
-/* What an answer that was collected means, into ctx->code. */
-void ngx_http_pulse_gateway_verdict(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx);
+/* Stars what is of us in the words of the current candidate's provider
+ * (ngx_pulse_redact()): whatever of its errors may reach the client. */
+void ngx_http_pulse_gateway_redact(ngx_http_pulse_gateway_ctx_t *ctx,
+    u_char *p, size_t len);
 
 
 /* --- answer: a stream (ngx_http_pulse_gateway_stream.c) --- */

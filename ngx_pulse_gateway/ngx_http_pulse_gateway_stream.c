@@ -373,6 +373,9 @@ ngx_http_pulse_gateway_event_failed(ngx_http_pulse_gateway_ctx_t *ctx,
 
     ctx->error = error;
 
+    ngx_http_pulse_gateway_redact(ctx, ev->raw.data, ev->raw.len);
+    ngx_http_pulse_gateway_redact(ctx, ctx->edited.data, ctx->edited.len);
+
     if (!error.quota || (ctx->answer.deltas == 0 && !ctx->committed)) {
         return action;
     }

@@ -163,6 +163,10 @@ ngx_http_pulse_gateway_translate_ended(ngx_http_pulse_gateway_ctx_t *ctx,
             && !(ctx->closing && ctx->answer.done))
         {
             text = *raw;
+
+            if (ctx->answer.failed) {
+                ngx_http_pulse_gateway_redact(ctx, text.data, text.len);
+            }
         }
     }
 
@@ -196,6 +200,9 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
 
     if (ev->type == NGX_PULSE_ANSWER_ERROR) {
         ctx->error.quota = ev->error.quota;
+
+        ngx_http_pulse_gateway_redact(ctx, ev->error.message.data,
+                                      ev->error.message.len);
 
         if (ev->error.quota) {
 

@@ -793,6 +793,8 @@ ngx_http_pulse_provider_headers(ngx_conf_t *cf,
     name = "Authorization: Bearer ";
     more = "";
 
+    provider->key = *key;
+
     if (provider->dialect == NGX_PULSE_DIALECT_ANTHROPIC) {
         name = "x-api-key: ";
         more = "anthropic-version: 2023-06-01" CRLF;

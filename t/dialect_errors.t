@@ -171,15 +171,17 @@ for my $file (sort grep { group_of($_) && !/^openai-compat/ }
 
 # a stream that begins well and ends with an error
 
+my $why = 'why of sk-secret-of-ours in org-7Xq2';
+
 my %event = (
-    openai => sub { undef, { error => { message => 'why',
+    openai => sub { undef, { error => { message => $why,
                                         type => 'server_error' } } },
     anthropic => sub { 'error', { type => 'error', error => {
-                         type => 'overloaded_error', message => 'why' } } },
-    gemini => sub { undef, { error => { code => 503, message => 'why',
+                         type => 'overloaded_error', message => $why } } },
+    gemini => sub { undef, { error => { code => 503, message => $why,
                                         status => 'UNAVAILABLE' } } },
     responses => sub { 'error', { type => 'error', code => 'server_error',
-                                  message => 'why',
+                                  message => $why,
                                   sequence_number => 99 } },
 );
 
@@ -219,6 +221,9 @@ for my $from (@dialects) {
             if is($reply->{status}, 200, "$name: it began")
                 && ok($reply->{complete}, "$name: has an end")
                 && ok($error, "$name: is told")
+                && like($reply->{body}, qr/why of/, "$name: and why")
+                && unlike($reply->{body}, qr/secret|7Xq2/,
+                          "$name: nothing of the provider's own")
                 && is(understood($to, $reply, 1), undef,
                       "$name: not taken for whole")
                 || diag substr $reply->{body}, -500;
