@@ -82,9 +82,9 @@ subtest 'a sign-in mail in Arabic' => sub {
     my $mail = mail($id);
 
     like($mail->{head}, qr/^To: <layla\@studio\.example>\r$/m);
-    like($mail->{head}, qr/^From: .+ <\S+\@\S+>\r$/m);
+    like($mail->{head}, qr/^From: .+\r\n <\S+\@\S+>\r$/m);
     like($mail->{head}, qr/^Content-Language: ar\r$/m);
-    like($mail->{head}, qr/^Message-ID: <outbox-$id\@\S+>\r$/m);
+    like($mail->{head}, qr/^Message-ID: <[0-9a-f-]{36}\@studio\.example>\r$/m);
     like($mail->{head}, qr/^Auto-Submitted: auto-generated\r$/m);
     like($mail->{head},
          qr/^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\r$/m);
@@ -158,19 +158,80 @@ subtest 'nothing can add a header' => sub {
 
 subtest 'what cannot be written is tried again, later and later' => sub {
     my $id = queue('no_such_kind', 'a@b.example', 'en', '{}');
+    my $job = "FROM jobs WHERE kind = 'mail' AND key = '$id'";
 
     is(refused($id), 'its template cannot be read');
-    is(sql("SELECT tries, next_try_at > now() FROM outbox WHERE id = $id"),
-       '1|t');
 
-    sql("UPDATE outbox SET tries = 9, next_try_at = now(), error = NULL"
-        . " WHERE id = $id");
-    refused($id);
-    is(sql("SELECT tries, next_try_at FROM outbox WHERE id = $id"),
-       '10|infinity', 'and then no more');
+    ok(wait_until {
+        sql("SELECT 1 $job AND state = 'waiting' AND attempt = 1"
+            . " AND due_at > now()")
+    } 10);
+
+    sql("UPDATE jobs SET attempt = 15, due_at = now() WHERE kind = 'mail'"
+        . " AND key = '$id'; NOTIFY jobs");
+
+    my $dead = wait_until { sql("SELECT 1 $job AND state = 'dead'") } 10;
+
+    ok($dead, 'and then no more');
+    is(sql("SELECT attempt, error $job"), '16|its template cannot be read');
 
     $id = queue('../en/magic_link', 'a@b.example', 'en', qq({"link": "$link"}));
     is(refused($id), 'there is no such template', 'a kind is no path');
+};
+
+
+subtest 'a mail of which nothing will come is dead at once' => sub {
+    my $id = queue('magic_link', 'a@b.example', 'en', '{}');
+
+    is(refused($id), 'its payload lacks a member');
+
+    my $dead = wait_until {
+        sql("SELECT 1 FROM jobs WHERE kind = 'mail' AND key = '$id'"
+            . " AND state = 'dead' AND attempt = 1")
+    } 10;
+
+    ok($dead);
+};
+
+
+subtest 'each kind in each language' => sub {
+    my %payload = (
+        magic_link => qq({"link": "$link"}),
+        usage_warning => '{"resource": "images", "used": 8, "limit": 10,'
+            . ' "reset_at": "2026-12-01T00:00:00.000Z"}',
+        usage_exhausted => '{"resource": "images", "used": 10, "limit": 10,'
+            . ' "reset_at": "2026-12-01T00:00:00.000Z"}',
+        receipt => '{"item": "Pro & more", "price": "5.000",'
+            . ' "currency": "JOD", "number": "2026-17",'
+            . ' "paid_at": "2026-11-01T00:00:00.000Z"}',
+        renewal => '{"plan": "Pro", "price": "5.000", "currency": "JOD",'
+            . ' "period_end": "2026-12-01T00:00:00.000Z",'
+            . qq( "link": "$link"}),
+        payment_failed => '{"item": "Pro", "price": "5.000",'
+            . qq( "currency": "JOD", "link": "$link"}),
+    );
+
+    my @templates = map { m{/(\w+)\.txt$} } glob 'conf/mail/ar/*.txt';
+
+    is_deeply([sort @templates], [sort keys %payload], 'none is left out');
+
+    for my $kind (sort keys %payload) {
+        for my $locale ('ar', 'en') {
+            my $id = queue($kind, 'noor@studio.example', $locale,
+                           $payload{$kind});
+
+            ok(sent($id), "$kind in $locale");
+
+            my $mail = mail($id);
+            my $direction = $locale eq 'ar' ? 'rtl' : 'ltr';
+
+            unlike($mail->{'text/html'} . $mail->{'text/plain'}, qr/[{}]{2}/);
+            like($mail->{'text/html'},
+                 qr/<html lang="$locale" dir="$direction">/);
+            like($mail->{'text/plain'}, qr/\p{Arabic}/) if $locale eq 'ar';
+            unlike($mail->{raw}, qr/(?<!\r)\n|\r(?!\n)/);
+        }
+    }
 };
 
 
@@ -191,7 +252,7 @@ subtest 'each is sent by one sidecar' => sub {
     my $due = queue('magic_link', 'due@studio.example', 'en', '{}');
 
     sql("UPDATE outbox SET created_at = now() - interval '31 days',"
-        . " sent_at = CASE id WHEN $old THEN now() END"
+        . " state = CASE id WHEN $old THEN 'sent' ELSE 'queued' END"
         . " WHERE id IN ($old, $due)");
 
     my @ids = map { queue('magic_link', "p$_\@studio.example", 'en',
@@ -204,8 +265,8 @@ subtest 'each is sent by one sidecar' => sub {
     ok(wait_until { sql("SELECT count(*) FROM outbox WHERE id = $old") == 0 });
     is(sql("SELECT count(*) FROM outbox WHERE id = $due"), 1,
        'what is old and sent is forgotten');
-    is(sql('SELECT max(tries) FROM outbox WHERE id IN ('
-           . join(',', @ids) . ')'), 1, 'and once');
+    is(sql("SELECT max(attempt) FROM jobs WHERE kind = 'mail' AND key IN ("
+           . join(',', map { "'$_'" } @ids) . ')'), 1, 'and once');
 
     $second->stop;
     $sidecar = $first;

@@ -99,6 +99,26 @@ static pulse_ctl_command_t  pulse_ctl_commands[] = {
       "jobs run KIND",
       pulse_ctl_jobs_run },
 
+    { { "mail", "list" },
+      "mail list [--limit N]",
+      pulse_ctl_mail_list },
+
+    { { "mail", "suppressed" },
+      "mail suppressed",
+      pulse_ctl_mail_suppressed },
+
+    { { "mail", "suppress" },
+      "mail suppress ADDRESS",
+      pulse_ctl_mail_suppress },
+
+    { { "mail", "allow" },
+      "mail allow ADDRESS",
+      pulse_ctl_mail_allow },
+
+    { { "mail", "ses-password" },
+      "mail ses-password REGION      of $AWS_SECRET_ACCESS_KEY",
+      pulse_ctl_mail_ses_password },
+
     { { NULL, NULL }, NULL, NULL }
 };
 
@@ -329,6 +349,17 @@ pulse_ctl_query(pulse_ctl_t *ctl, ngx_uint_t single, const char *sql, int n,
     PQclear(res);
 
     return PULSE_CTL_OK;
+}
+
+
+int
+pulse_ctl_one(pulse_ctl_t *ctl, const char *sql)
+{
+    if (pulse_ctl_words(ctl, 1) != NGX_OK) {
+        return PULSE_CTL_USAGE;
+    }
+
+    return pulse_ctl_query(ctl, 1, sql, 1, (const char *const *) ctl->argv);
 }
 
 

@@ -55,6 +55,10 @@ int pulse_ctl_store_failed(pulse_ctl_t *ctl);
 int pulse_ctl_query(pulse_ctl_t *ctl, ngx_uint_t single, const char *sql,
     int n, const char *const *params);
 
+/* The same for a command whose one word is $1, of a statement that returns
+ * one object. */
+int pulse_ctl_one(pulse_ctl_t *ctl, const char *sql);
+
 /* Prints rows already at hand in the same way. */
 void pulse_ctl_rows(pulse_ctl_t *ctl, PGresult *res, ngx_uint_t single);
 
@@ -77,6 +81,11 @@ int pulse_ctl_jobs_show(pulse_ctl_t *ctl);
 int pulse_ctl_jobs_retry(pulse_ctl_t *ctl);
 int pulse_ctl_jobs_drop(pulse_ctl_t *ctl);
 int pulse_ctl_jobs_run(pulse_ctl_t *ctl);
+int pulse_ctl_mail_list(pulse_ctl_t *ctl);
+int pulse_ctl_mail_suppressed(pulse_ctl_t *ctl);
+int pulse_ctl_mail_suppress(pulse_ctl_t *ctl);
+int pulse_ctl_mail_allow(pulse_ctl_t *ctl);
+int pulse_ctl_mail_ses_password(pulse_ctl_t *ctl);
 
 
 #endif /* _PULSE_CTL_H_INCLUDED_ */

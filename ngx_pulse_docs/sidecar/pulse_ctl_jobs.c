@@ -2,9 +2,6 @@
 #include "pulse_ctl.h"
 
 
-static int pulse_ctl_jobs_one(pulse_ctl_t *ctl, const char *sql);
-
-
 int
 pulse_ctl_jobs_list(pulse_ctl_t *ctl)
 {
@@ -26,7 +23,7 @@ pulse_ctl_jobs_list(pulse_ctl_t *ctl)
 int
 pulse_ctl_jobs_show(pulse_ctl_t *ctl)
 {
-    return pulse_ctl_jobs_one(ctl, "SELECT * FROM admin_jobs_show($1)");
+    return pulse_ctl_one(ctl, "SELECT * FROM admin_jobs_show($1)");
 }
 
 
@@ -58,23 +55,12 @@ pulse_ctl_jobs_retry(pulse_ctl_t *ctl)
 int
 pulse_ctl_jobs_drop(pulse_ctl_t *ctl)
 {
-    return pulse_ctl_jobs_one(ctl, "SELECT * FROM admin_jobs_drop($1)");
+    return pulse_ctl_one(ctl, "SELECT * FROM admin_jobs_drop($1)");
 }
 
 
 int
 pulse_ctl_jobs_run(pulse_ctl_t *ctl)
 {
-    return pulse_ctl_jobs_one(ctl, "SELECT * FROM admin_jobs_run($1)");
-}
-
-
-static int
-pulse_ctl_jobs_one(pulse_ctl_t *ctl, const char *sql)
-{
-    if (pulse_ctl_words(ctl, 1) != NGX_OK) {
-        return PULSE_CTL_USAGE;
-    }
-
-    return pulse_ctl_query(ctl, 1, sql, 1, (const char *const *) ctl->argv);
+    return pulse_ctl_one(ctl, "SELECT * FROM admin_jobs_run($1)");
 }

@@ -442,7 +442,7 @@ pulse_jobs_again(pulse_job_t *job)
                   " %s", job->kind, job->id, (unsigned) job->attempt,
                   job->error);
 
-    } else {
+    } else if (!job->quiet) {
         pulse_log(PULSE_LOG_WARN, "pulse jobs: %s %s comes again: %s",
                   job->kind, job->id, job->error);
     }

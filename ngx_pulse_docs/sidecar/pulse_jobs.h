@@ -43,6 +43,7 @@ struct pulse_job_s {
     ngx_uint_t      begun;      /* pulse_job_begin() was called */
     ngx_uint_t      delay;      /* seconds until the next attempt, 0: the
                                    usual ones */
+    ngx_uint_t      quiet;      /* that there is another one is no news */
     char            error[PULSE_JOB_ERROR];
 };
 

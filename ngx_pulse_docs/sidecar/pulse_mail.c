@@ -11,10 +11,12 @@
 #define PULSE_MAIL_NAME      64
 
 
-static const char *pulse_mail_parts(pulse_mail_t *mail, ngx_pulse_buf_t *b,
+static ngx_int_t pulse_mail_parts(pulse_mail_t *mail, ngx_pulse_buf_t *b,
     ngx_pulse_buf_t *text, ngx_pulse_buf_t *html);
-static const char *pulse_mail_render(pulse_mail_t *mail, const char *suffix,
+static ngx_int_t pulse_mail_render(pulse_mail_t *mail, const char *suffix,
     ngx_pulse_buf_t *out);
+static const char *pulse_mail_filled(pulse_mail_t *mail,
+    ngx_pulse_buf_t *template, ngx_uint_t html, ngx_pulse_buf_t *out);
 static const char *pulse_mail_fill(pulse_mail_t *mail, ngx_str_t *name,
     ngx_uint_t html, ngx_pulse_buf_t *out);
 static void pulse_mail_choose(ngx_str_t *choices, ngx_str_t *value);
@@ -22,70 +24,73 @@ static void pulse_mail_escape(ngx_str_t *value, ngx_pulse_buf_t *out);
 static void pulse_mail_header(pulse_mail_t *mail, ngx_str_t *subject,
     ngx_pulse_buf_t *b);
 static void pulse_mail_date(ngx_pulse_buf_t *b);
-static void pulse_mail_subject(ngx_str_t *subject, ngx_pulse_buf_t *b);
+static void pulse_mail_phrase(const char *name, ngx_pulse_buf_t *b);
+static void pulse_mail_words(ngx_str_t *text, ngx_pulse_buf_t *b);
 static void pulse_mail_part(pulse_mail_t *mail, const char *type,
     ngx_pulse_buf_t *content, ngx_pulse_buf_t *b);
 static void pulse_mail_base64(ngx_pulse_buf_t *b, const u_char *p,
     size_t len);
-static ngx_uint_t pulse_mail_address(const char *address);
-static ngx_uint_t pulse_mail_clean(ngx_str_t *text);
 static void pulse_mail_puts(ngx_pulse_buf_t *b, const char *text);
 
 
-const char *
+ngx_int_t
 pulse_mail_write(pulse_mail_t *mail, ngx_pulse_buf_t *b)
 {
-    const char       *reason;
-    ngx_pulse_buf_t   text, html;
+    ngx_int_t        rc;
+    ngx_pulse_buf_t  text, html;
 
     if (!pulse_mail_address(mail->recipient)) {
-        return "the recipient is no address";
+        mail->reason = "the recipient is no address";
+        return NGX_DECLINED;
     }
 
     ngx_pulse_buf_init(&text, PULSE_MAIL_TEMPLATE);
     ngx_pulse_buf_init(&html, PULSE_MAIL_TEMPLATE);
 
-    reason = pulse_mail_parts(mail, b, &text, &html);
+    rc = pulse_mail_parts(mail, b, &text, &html);
 
-    if (reason == NULL && b->failed) {
-        reason = "no memory";
+    if (rc == NGX_OK && b->failed) {
+        mail->reason = "no memory";
+        rc = NGX_ERROR;
     }
 
     ngx_pulse_buf_free(&text);
     ngx_pulse_buf_free(&html);
 
-    return reason;
+    return rc;
 }
 
 
-static const char *
+static ngx_int_t
 pulse_mail_parts(pulse_mail_t *mail, ngx_pulse_buf_t *b,
     ngx_pulse_buf_t *text, ngx_pulse_buf_t *html)
 {
-    u_char      *end;
-    ngx_str_t    subject;
-    const char  *reason;
+    u_char     *end;
+    ngx_int_t   rc;
+    ngx_str_t   subject;
 
-    reason = pulse_mail_render(mail, "txt", text);
-    if (reason) {
-        return reason;
+    rc = pulse_mail_render(mail, "txt", text);
+
+    if (rc == NGX_OK) {
+        rc = pulse_mail_render(mail, "html", html);
     }
 
-    reason = pulse_mail_render(mail, "html", html);
-    if (reason) {
-        return reason;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     end = text->len ? memchr(text->data, '\n', text->len) : NULL;
     if (end == NULL) {
-        return "the template has no subject";
+        mail->reason = "the template has no subject";
+        return NGX_ERROR;
     }
 
     subject.data = text->data;
     subject.len = end - text->data;
 
     if (!pulse_mail_clean(&subject)) {
-        return "the subject has a control character";
+        mail->reason = "the subject has a control character";
+        return NGX_ERROR;
     }
 
     pulse_mail_header(mail, &subject, b);
@@ -108,24 +113,22 @@ pulse_mail_parts(pulse_mail_t *mail, ngx_pulse_buf_t *b,
     pulse_mail_puts(b, mail->id);
     pulse_mail_puts(b, "--\r\n");
 
-    return NULL;
+    return NGX_OK;
 }
 
 
-static const char *
+static ngx_int_t
 pulse_mail_render(pulse_mail_t *mail, const char *suffix, ngx_pulse_buf_t *out)
 {
     char              path[NGX_MAX_PATH];
-    u_char           *p, *open, *close, *last;
-    ngx_str_t         name;
-    const char       *reason;
     ngx_pulse_buf_t   template;
 
     /* both come from the database, where constraints and code chose them;
      * they are still not taken for a path */
 
     if (strchr(mail->kind, '/') || strchr(mail->locale, '/')) {
-        return "there is no such template";
+        mail->reason = "there is no such template";
+        return NGX_DECLINED;
     }
 
     snprintf(path, sizeof(path), "%s/%s/%s.%s", mail->templates, mail->locale,
@@ -135,14 +138,30 @@ pulse_mail_render(pulse_mail_t *mail, const char *suffix, ngx_pulse_buf_t *out)
 
     if (pulse_file_read(path, &template) != NGX_OK) {
         ngx_pulse_buf_free(&template);
-        return "its template cannot be read";
+        mail->reason = "its template cannot be read";
+        return NGX_ERROR;
     }
 
-    reason = NULL;
-    p = template.data;
-    last = p + template.len;
+    mail->reason = pulse_mail_filled(mail, &template, suffix[0] == 'h', out);
 
-    while (reason == NULL && p < last) {
+    ngx_pulse_buf_free(&template);
+
+    return mail->reason ? NGX_DECLINED : NGX_OK;
+}
+
+
+static const char *
+pulse_mail_filled(pulse_mail_t *mail, ngx_pulse_buf_t *template,
+    ngx_uint_t html, ngx_pulse_buf_t *out)
+{
+    u_char      *p, *open, *close, *last;
+    ngx_str_t    name;
+    const char  *reason;
+
+    p = template->data;
+    last = p + template->len;
+
+    while (p < last) {
 
         open = memmem(p, last - p, "{{", 2);
         close = open ? memmem(open, last - open, "}}", 2) : NULL;
@@ -157,14 +176,15 @@ pulse_mail_render(pulse_mail_t *mail, const char *suffix, ngx_pulse_buf_t *out)
         name.data = open + 2;
         name.len = close - name.data;
 
-        reason = pulse_mail_fill(mail, &name, suffix[0] == 'h', out);
+        reason = pulse_mail_fill(mail, &name, html, out);
+        if (reason) {
+            return reason;
+        }
 
         p = close + 2;
     }
 
-    ngx_pulse_buf_free(&template);
-
-    return (reason == NULL && out->failed) ? "it is too long" : reason;
+    return out->failed ? "it is too long" : NULL;
 }
 
 
@@ -290,15 +310,17 @@ pulse_mail_escape(ngx_str_t *value, ngx_pulse_buf_t *out)
 static void
 pulse_mail_header(pulse_mail_t *mail, ngx_str_t *subject, ngx_pulse_buf_t *b)
 {
-    pulse_mail_puts(b, "From: Pulse AI Studio <");
+    pulse_mail_puts(b, "From: ");
+    pulse_mail_phrase(mail->name, b);
+    pulse_mail_puts(b, "\r\n <");
     pulse_mail_puts(b, mail->from);
     pulse_mail_puts(b, ">\r\nTo: <");
     pulse_mail_puts(b, mail->recipient);
     pulse_mail_puts(b, ">\r\nSubject: ");
-    pulse_mail_subject(subject, b);
+    pulse_mail_words(subject, b);
     pulse_mail_puts(b, "\r\nDate: ");
     pulse_mail_date(b);
-    pulse_mail_puts(b, "\r\nMessage-ID: <outbox-");
+    pulse_mail_puts(b, "\r\nMessage-ID: <");
     pulse_mail_puts(b, mail->id);
     pulse_mail_puts(b, strchr(mail->from, '@'));
     pulse_mail_puts(b, ">\r\nMIME-Version: 1.0"
@@ -306,7 +328,7 @@ pulse_mail_header(pulse_mail_t *mail, ngx_str_t *subject, ngx_pulse_buf_t *b)
                        "\r\nContent-Language: ");
     pulse_mail_puts(b, mail->locale);
     pulse_mail_puts(b, "\r\nContent-Type: multipart/alternative;"
-                       " boundary=\"=_pulse_");
+                       "\r\n boundary=\"=_pulse_");
     pulse_mail_puts(b, mail->id);
     pulse_mail_puts(b, "\"\r\n\r\n");
 }
@@ -330,25 +352,61 @@ pulse_mail_date(ngx_pulse_buf_t *b)
 }
 
 
+/* RFC 5322: atoms stand for themselves, other ASCII is quoted */
+
+static void
+pulse_mail_phrase(const char *name, ngx_pulse_buf_t *b)
+{
+    ngx_str_t    text;
+    const char  *p;
+
+    text.data = (u_char *) name;
+    text.len = strlen(name);
+
+    for (p = name; *p && !(*p & 0x80); p++) {
+        /* void */
+    }
+
+    if (*p || text.len > PULSE_MAIL_LINE
+        || strpbrk(name, "()<>[]:;@\\,.\"") == NULL)
+    {
+        pulse_mail_words(&text, b);
+        return;
+    }
+
+    ngx_pulse_buf_char(b, '"');
+
+    for (p = name; *p; p++) {
+        if (*p == '"' || *p == '\\') {
+            ngx_pulse_buf_char(b, '\\');
+        }
+
+        ngx_pulse_buf_char(b, *p);
+    }
+
+    ngx_pulse_buf_char(b, '"');
+}
+
+
 /* RFC 2047: no line of the field, with its name, is longer than 76, and no
  * word is cut inside a letter */
 
 static void
-pulse_mail_subject(ngx_str_t *subject, ngx_pulse_buf_t *b)
+pulse_mail_words(ngx_str_t *text, ngx_pulse_buf_t *b)
 {
     size_t   i, n, rest;
     u_char  *p;
 
-    for (i = 0; i < subject->len && subject->data[i] < 0x80; i++) {
+    for (i = 0; i < text->len && text->data[i] < 0x80; i++) {
         /* void */
     }
 
-    if (i == subject->len && i <= PULSE_MAIL_LINE) {
-        ngx_pulse_buf_str(b, subject);
+    if (i == text->len && i <= PULSE_MAIL_LINE) {
+        ngx_pulse_buf_str(b, text);
         return;
     }
 
-    for (p = subject->data, rest = subject->len; rest; p += n, rest -= n) {
+    for (p = text->data, rest = text->len; rest; p += n, rest -= n) {
 
         n = (rest < PULSE_MAIL_WORD) ? rest : PULSE_MAIL_WORD;
 
@@ -356,7 +414,7 @@ pulse_mail_subject(ngx_str_t *subject, ngx_pulse_buf_t *b)
             n--;
         }
 
-        if (p != subject->data) {
+        if (p != text->data) {
             ngx_pulse_buf_literal(b, "\r\n ");
         }
 
@@ -425,9 +483,7 @@ pulse_mail_base64(ngx_pulse_buf_t *b, const u_char *p, size_t len)
 }
 
 
-/* a bare address: no spaces, comments, quotes or lists */
-
-static ngx_uint_t
+ngx_uint_t
 pulse_mail_address(const char *address)
 {
     size_t       i, len;
@@ -454,13 +510,19 @@ pulse_mail_address(const char *address)
 }
 
 
-static ngx_uint_t
-pulse_mail_clean(ngx_str_t *text)
+ngx_uint_t
+pulse_mail_clean(const ngx_str_t *text)
 {
     size_t  i;
+    u_char  ch, next;
 
     for (i = 0; i < text->len; i++) {
-        if (text->data[i] < ' ' || text->data[i] == 0x7f) {
+        ch = text->data[i];
+        next = (i + 1 < text->len) ? text->data[i + 1] : '\0';
+
+        /* U+0080 to U+009F are two bytes in UTF-8 */
+
+        if (ch < ' ' || ch == 0x7f || (ch == 0xc2 && next < 0xa0)) {
             return 0;
         }
     }

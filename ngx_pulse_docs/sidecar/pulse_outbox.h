@@ -3,22 +3,25 @@
 #define _PULSE_OUTBOX_H_INCLUDED_
 
 
-#include "pulse_store.h"
+#include "pulse_jobs.h"
+#include "pulse_smtp.h"
 
 
 typedef struct {
-    const char  *dir;           /* where .eml files go, NULL: nowhere */
-    const char  *templates;
-    const char  *from;
+    const char    *templates;
+    const char    *from;            /* address */
+    const char    *name;            /* of the sender */
+    const char    *dir;             /* of .eml files, where there is no SMTP */
+    pulse_smtp_t   smtp;            /* url NULL: there is none */
 } pulse_outbox_t;
 
 
 /*
- * Sends what is due, a batch in one transaction.  Several sidecars may run:
- * each skips the rows another holds.  NGX_OK if there may be more, NGX_DONE
- * if there is not, NGX_ERROR with store->error.
+ * Mail of the outbox, see conf/schema/0015_mail.sql: adds its kind of jobs if
+ * there is somewhere to send it.  NULL, or why the configuration is refused;
+ * "outbox" must live.
  */
-ngx_int_t pulse_outbox_send(pulse_outbox_t *outbox, pulse_store_t *store);
+const char *pulse_outbox_init(pulse_outbox_t *outbox);
 
 
 #endif /* _PULSE_OUTBOX_H_INCLUDED_ */

@@ -6,9 +6,11 @@
 #include "pulse_chat.h"
 #include "pulse_demo.h"
 #include "pulse_documents.h"
+#include "pulse_file.h"
 #include "pulse_files.h"
 #include "pulse_http.h"
 #include "pulse_log.h"
+#include "pulse_outbox.h"
 #include "pulse_pacer.h"
 #include "pulse_upkeep.h"
 #include "pulse_summary.h"
@@ -19,20 +21,29 @@
 
 #define PULSE_SIDECAR_THREADS  4
 #define PULSE_SIDECAR_PLAIN    4        /* routes that need no files */
+#define PULSE_SIDECAR_SECRET   4096     /* bytes of a file with one */
 
 
 typedef struct {
     const char          *listen;
     const char          *files;             /* NULL: no documents */
     const char          *files_key;
+    const char          *files_keep;
+    const char          *files_room;
     const char          *clamd;
     const char          *studio;            /* NULL: no chat model */
+    const char          *smtp_password;     /* a file */
+    const char          *smtp_timeout;
     pulse_work_conf_t    work;
+    pulse_outbox_t       outbox;
 } pulse_sidecar_conf_t;
 
 
+static void pulse_sidecar_defaults(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_options(int argc, char **argv,
     pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_mail(pulse_sidecar_conf_t *conf);
+static char *pulse_sidecar_secret(const char *file);
 static int pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals);
 static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
 static enum MHD_Result pulse_sidecar_health(pulse_http_request_t *r);
@@ -56,20 +67,42 @@ static pulse_http_route_t  pulse_sidecar_routes[] = {
 };
 
 
+/* what all options have is a text */
+
+static const struct {
+    const char          *name;
+    size_t               offset;
+} pulse_sidecar_texts[] = {
+    { "listen", offsetof(pulse_sidecar_conf_t, listen) },
+    { "database", offsetof(pulse_sidecar_conf_t, work.conninfo) },
+    { "lease-ttl", offsetof(pulse_sidecar_conf_t, work.lease_ttl) },
+    { "files", offsetof(pulse_sidecar_conf_t, files) },
+    { "files-key", offsetof(pulse_sidecar_conf_t, files_key) },
+    { "files-keep", offsetof(pulse_sidecar_conf_t, files_keep) },
+    { "files-room", offsetof(pulse_sidecar_conf_t, files_room) },
+    { "clamd", offsetof(pulse_sidecar_conf_t, clamd) },
+    { "studio", offsetof(pulse_sidecar_conf_t, studio) },
+    { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
+    { "mail-templates", offsetof(pulse_sidecar_conf_t, outbox.templates) },
+    { "mail-from", offsetof(pulse_sidecar_conf_t, outbox.from) },
+    { "mail-name", offsetof(pulse_sidecar_conf_t, outbox.name) },
+    { "smtp", offsetof(pulse_sidecar_conf_t, outbox.smtp.url) },
+    { "smtp-user", offsetof(pulse_sidecar_conf_t, outbox.smtp.user) },
+    { "smtp-password", offsetof(pulse_sidecar_conf_t, smtp_password) },
+    { "smtp-ca", offsetof(pulse_sidecar_conf_t, outbox.smtp.ca) },
+    { "smtp-tls", offsetof(pulse_sidecar_conf_t, outbox.smtp.tls) },
+    { "smtp-timeout", offsetof(pulse_sidecar_conf_t, smtp_timeout) }
+};
+
+#define PULSE_SIDECAR_TEXTS                                                   \
+    (sizeof(pulse_sidecar_texts) / sizeof(pulse_sidecar_texts[0]))
+
+
 static const char  pulse_sidecar_usage[] =
-    "usage: pulse-sidecar --listen SOCKET [--database INFO]\n"
-    "                     [--mail-dir DIR] [--mail-templates DIR]\n"
-    "                     [--mail-from ADDRESS] [--lease-ttl INTERVAL]\n"
-    "                     [--files DIR] [--files-key FILE]\n"
-    "                     [--files-keep INTERVAL] [--files-room SIZE]\n"
-    "                     [--clamd SOCKET] [--studio SOCKET]\n"
+    "usage: pulse-sidecar --listen SOCKET [OPTION VALUE ...]\n"
     "\n"
     "  --listen          unix socket to make and serve on\n"
     "  --database        libpq keywords or URI; else $PULSE_DATABASE\n"
-    "  --mail-dir        development: mail goes there as .eml files, and\n"
-    "                    sign-in links are logged\n"
-    "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"
-    "  --mail-from       sender of the mail\n"
     "  --lease-ttl       after which a silent node's leases are taken back\n"
     "  --files           where people's files are kept; without it there are\n"
     "                    no documents\n"
@@ -79,7 +112,20 @@ static const char  pulse_sidecar_usage[] =
     "  --files-room      how much one person may keep, 1g by default\n"
     "  --clamd           unix socket of a scanner that looks at uploads\n"
     "  --studio          unix socket of nginx, whose chat model writes\n"
-    "                    outlines and summaries\n";
+    "                    outlines and summaries\n"
+    "  --mail-from       sender of the mail; else $PULSE_MAIL_FROM\n"
+    "  --mail-name       the sender's name; else $PULSE_MAIL_NAME\n"
+    "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"
+    "  --mail-dir        development, without SMTP: mail goes there as .eml\n"
+    "                    files, and sign-in links are logged\n"
+    "  --smtp            smtp://HOST[:PORT] or smtps://HOST; else\n"
+    "                    $PULSE_SMTP_URL\n"
+    "  --smtp-user       else $PULSE_SMTP_USER\n"
+    "  --smtp-password   file with it; else $PULSE_SMTP_PASSWORD itself\n"
+    "  --smtp-ca         certificates of who may sign the server's\n"
+    "  --smtp-tls        required, or none, which is for loopback alone and\n"
+    "                    there the default\n"
+    "  --smtp-timeout    seconds for a mail, 60 by default and at most\n";
 
 
 int
@@ -91,10 +137,7 @@ main(int argc, char **argv)
 
     memset(&conf, 0, sizeof(pulse_sidecar_conf_t));
 
-    conf.work.conninfo = getenv("PULSE_DATABASE");
-    conf.work.lease_ttl = "15 minutes";
-    conf.work.outbox.templates = "conf/mail";
-    conf.work.outbox.from = "no-reply@studio.example";
+    pulse_sidecar_defaults(&conf);
 
     if (pulse_sidecar_options(argc, argv, &conf) != 0) {
         fputs(pulse_sidecar_usage, stderr);
@@ -126,86 +169,55 @@ main(int argc, char **argv)
 }
 
 
+static void
+pulse_sidecar_defaults(pulse_sidecar_conf_t *conf)
+{
+    conf->work.conninfo = getenv("PULSE_DATABASE");
+    conf->work.lease_ttl = "15 minutes";
+
+    conf->outbox.templates = "conf/mail";
+    conf->outbox.from = getenv("PULSE_MAIL_FROM");
+    conf->outbox.name = getenv("PULSE_MAIL_NAME");
+    conf->outbox.smtp.url = getenv("PULSE_SMTP_URL");
+    conf->outbox.smtp.user = getenv("PULSE_SMTP_USER");
+    conf->outbox.smtp.password = getenv("PULSE_SMTP_PASSWORD");
+
+    if (conf->outbox.from == NULL) {
+        conf->outbox.from = "no-reply@studio.example";
+    }
+
+    if (conf->outbox.name == NULL) {
+        conf->outbox.name = "Pulse AI Studio";
+    }
+}
+
+
 static int
 pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
 {
-    int  option;
+    int            i;
+    ngx_uint_t     n;
+    struct option  options[PULSE_SIDECAR_TEXTS + 1];
 
-    static const struct option  options[] = {
-        { "listen", required_argument, NULL, 'l' },
-        { "database", required_argument, NULL, 'd' },
-        { "mail-dir", required_argument, NULL, 'm' },
-        { "mail-templates", required_argument, NULL, 't' },
-        { "mail-from", required_argument, NULL, 'f' },
-        { "lease-ttl", required_argument, NULL, 'e' },
-        { "files", required_argument, NULL, 'F' },
-        { "files-key", required_argument, NULL, 'K' },
-        { "files-keep", required_argument, NULL, 'k' },
-        { "files-room", required_argument, NULL, 'r' },
-        { "clamd", required_argument, NULL, 'c' },
-        { "studio", required_argument, NULL, 's' },
-        { NULL, 0, NULL, 0 }
-    };
+    memset(options, 0, sizeof(options));
+
+    for (n = 0; n < PULSE_SIDECAR_TEXTS; n++) {
+        options[n].name = pulse_sidecar_texts[n].name;
+        options[n].has_arg = required_argument;
+    }
 
     for ( ;; ) {
-        option = getopt_long(argc, argv, "", options, NULL);
+        switch (getopt_long(argc, argv, "", options, &i)) {
 
-        switch (option) {
-
-        case 'l':
-            conf->listen = optarg;
-            break;
-
-        case 'd':
-            conf->work.conninfo = optarg;
-            break;
-
-        case 'm':
-            conf->work.outbox.dir = optarg;
-            break;
-
-        case 't':
-            conf->work.outbox.templates = optarg;
-            break;
-
-        case 'f':
-            conf->work.outbox.from = optarg;
-            break;
-
-        case 'e':
-            conf->work.lease_ttl = optarg;
-            break;
-
-        case 'F':
-            conf->files = optarg;
-            break;
-
-        case 'K':
-            conf->files_key = optarg;
-            break;
-
-        case 'c':
-            conf->clamd = optarg;
-            break;
-
-        case 's':
-            conf->studio = optarg;
-            break;
-
-        case 'k':
-            pulse_files_keep(optarg);
-            break;
-
-        case 'r':
-            if (pulse_files_set_room(optarg) != NGX_OK) {
-                return -1;
-            }
-
+        case 0:
+            *(const char **) ((u_char *) conf + pulse_sidecar_texts[i].offset)
+                = optarg;
             break;
 
         case -1:
             return (conf->listen && conf->work.conninfo && optind == argc
-                    && strchr(conf->work.outbox.from, '@'))
+                    && (conf->files_room == NULL
+                        || pulse_files_set_room(conf->files_room) == NGX_OK))
                    ? 0 : -1;
 
         default:
@@ -221,7 +233,7 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     int                 rc, signo;
     struct MHD_Daemon  *daemon;
 
-    if (pulse_sidecar_documents(conf) != 0) {
+    if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0) {
         return 1;
     }
 
@@ -295,6 +307,10 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
         return 0;
     }
 
+    if (conf->files_keep) {
+        pulse_files_keep(conf->files_keep);
+    }
+
     key = conf->files_key;
 
     if (key == NULL) {
@@ -321,6 +337,77 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
     pulse_jobs_add(pulse_upkeep_files_kinds);
 
     return 0;
+}
+
+
+static int
+pulse_sidecar_mail(pulse_sidecar_conf_t *conf)
+{
+    const char    *reason;
+    pulse_smtp_t  *smtp;
+
+    smtp = &conf->outbox.smtp;
+
+    if (conf->smtp_password) {
+        smtp->password = pulse_sidecar_secret(conf->smtp_password);
+
+        if (smtp->password == NULL) {
+            return -1;
+        }
+    }
+
+    smtp->timeout = PULSE_SMTP_TIMEOUT;
+
+    if (conf->smtp_timeout) {
+        smtp->timeout = strtoul(conf->smtp_timeout, NULL, 10);
+
+        if (smtp->timeout == 0 || smtp->timeout > PULSE_SMTP_TIMEOUT) {
+            pulse_log(PULSE_LOG_ERR, "pulse sidecar: --smtp-timeout is 1 to"
+                      " %d seconds", PULSE_SMTP_TIMEOUT);
+            return -1;
+        }
+    }
+
+    reason = pulse_outbox_init(&conf->outbox);
+
+    if (reason) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: mail cannot be sent: %s",
+                  reason);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* the first line of a file; it is kept until the end */
+
+static char *
+pulse_sidecar_secret(const char *file)
+{
+    char             *secret;
+    ngx_pulse_buf_t   b;
+
+    ngx_pulse_buf_init(&b, PULSE_SIDECAR_SECRET);
+
+    if (pulse_file_read(file, &b) != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: \"%s\" cannot be read: %s",
+                  file, strerror(errno));
+        ngx_pulse_buf_free(&b);
+        return NULL;
+    }
+
+    ngx_pulse_buf_char(&b, '\0');
+
+    secret = b.failed ? NULL : strdup((char *) b.data);
+
+    if (secret) {
+        secret[strcspn(secret, "\r\n")] = '\0';
+    }
+
+    ngx_pulse_buf_free(&b);
+
+    return secret;
 }
 
 

@@ -10,7 +10,7 @@
 
 #define PULSE_WORK_BACKOFF      100         /* ms, doubled up to */
 #define PULSE_WORK_BACKOFF_MAX  5000
-#define PULSE_WORK_POLL         5000        /* outbox, if no NOTIFY came */
+#define PULSE_WORK_POLL         5000        /* at the most */
 
 
 typedef struct pulse_work_s  pulse_work_t;
@@ -39,7 +39,6 @@ static void pulse_work_down(pulse_work_t *w);
 static void pulse_work_due(pulse_work_t *w);
 static void pulse_work_hear(pulse_work_t *w);
 static ngx_int_t pulse_work_wait(pulse_work_t *w, int64_t timeout);
-static ngx_int_t pulse_work_outbox(pulse_work_t *w);
 static ngx_int_t pulse_work_leases(pulse_work_t *w);
 static ngx_int_t pulse_work_schedule(pulse_work_t *w);
 static int64_t pulse_work_now(void);
@@ -48,7 +47,6 @@ static int64_t pulse_work_now(void);
 static pulse_work_t  pulse_work;
 
 static pulse_work_task_t  pulse_work_tasks[] = {
-    { "outbox", PULSE_WORK_POLL, pulse_work_outbox, 0 },
     { "leases", 5000, pulse_work_leases, 0 },
     { "schedule", 1000, pulse_work_schedule, 0 },
     { NULL, 0, NULL, 0 }
@@ -92,11 +90,6 @@ pulse_work_run(void *arg)
 
     w = arg;
 
-    if (w->conf->outbox.dir == NULL) {
-        pulse_log(PULSE_LOG_NOTICE, "pulse outbox: mail stays queued: there"
-                  " is no --mail-dir");
-    }
-
     do {
         if (w->store.conn == NULL && pulse_work_connect(w) != NGX_OK) {
             timeout = w->backoff;
@@ -129,7 +122,7 @@ pulse_work_connect(pulse_work_t *w)
     if (pulse_store_connect(&w->store) != NGX_OK
         || pulse_store_run(&w->store, "SET statement_timeout = '10s'")
            != NGX_OK
-        || pulse_store_run(&w->store, "LISTEN outbox; LISTEN jobs") != NGX_OK)
+        || pulse_store_run(&w->store, "LISTEN jobs") != NGX_OK)
     {
         pulse_work_down(w);
         return NGX_ERROR;
@@ -251,26 +244,8 @@ pulse_work_hear(pulse_work_t *w)
 
         PQfreemem(notify);
 
-        pulse_work_tasks[0].due = 0;
         pulse_jobs_wake();
     }
-}
-
-
-static ngx_int_t
-pulse_work_outbox(pulse_work_t *w)
-{
-    ngx_int_t  rc;
-
-    if (w->conf->outbox.dir == NULL) {
-        return NGX_OK;
-    }
-
-    do {
-        rc = pulse_outbox_send(&w->conf->outbox, &w->store);
-    } while (rc == NGX_OK);
-
-    return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -31,11 +31,11 @@ DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 SIDECAR_SRCS = $(PURE) $(DOCUMENTS) ngx_pulse_link pulse_sidecar pulse_log \
     pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo pulse_answer \
     pulse_embedding pulse_work pulse_jobs pulse_upkeep pulse_outbox \
-    pulse_mail pulse_shelf pulse_files pulse_uploads pulse_clamd \
+    pulse_mail pulse_smtp pulse_shelf pulse_files pulse_uploads pulse_clamd \
     pulse_documents pulse_slides pulse_chat pulse_ask pulse_once \
     pulse_summary pulse_poppler
-PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_migrate pulse_people \
-    pulse_keyring
+PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_ctl_mail \
+    pulse_migrate pulse_people pulse_keyring
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
     ngx_pulse_auth/ngx_pulse_*.h ngx_pulse_docs/*.h $(SIDECAR)/*.h \
