@@ -4,6 +4,16 @@
 #include <yajl/yajl_parse.h>
 #include "ngx_pulse_json.h"
 #include "ngx_pulse_json_names.h"
+#include "ngx_pulse_json_string.h"
+
+
+/* what yajl needs for a text without long escaped strings */
+
+#define NGX_PULSE_JSON_MEMORY  768
+
+/* a string that yajl is not shown, bytes */
+
+#define NGX_PULSE_JSON_LONG    128
 
 
 /* an open array or object */
@@ -29,6 +39,10 @@ typedef struct {
     size_t                      len;
     size_t                      last;       /* end of the token before */
     yajl_handle                 yajl;
+    size_t                      shown;      /* offset of what yajl has */
+    size_t                      cut;        /* the string it has empty */
+    ngx_pulse_buf_t             text;       /* ... decoded */
+    size_t                      used;       /* of "memory" */
 
     ngx_pulse_json_limits_t     limits;
     ngx_pulse_json_handler_pt   handler;
@@ -43,10 +57,19 @@ typedef struct {
     ngx_pulse_json_names_t      names;
     ngx_str_t                   path[NGX_PULSE_JSON_MAX_DEPTH];
     ngx_pulse_json_frame_t      frames[NGX_PULSE_JSON_MAX_DEPTH];
+    uint64_t                    memory[NGX_PULSE_JSON_MEMORY / 8];
 } ngx_pulse_json_reader_t;
 
 
+static void *ngx_pulse_json_alloc(void *ctx, size_t size);
+static void *ngx_pulse_json_realloc(void *ctx, void *p, size_t size);
+static void ngx_pulse_json_free(void *ctx, void *p);
+static ngx_uint_t ngx_pulse_json_is_own(ngx_pulse_json_reader_t *rd, void *p);
 static ngx_int_t ngx_pulse_json_run(ngx_pulse_json_reader_t *rd);
+static yajl_status ngx_pulse_json_parse(ngx_pulse_json_reader_t *rd);
+static yajl_status ngx_pulse_json_show(ngx_pulse_json_reader_t *rd,
+    const u_char *p, const u_char *last);
+static size_t ngx_pulse_json_consumed(ngx_pulse_json_reader_t *rd);
 static void ngx_pulse_json_failed(ngx_pulse_json_reader_t *rd);
 static int ngx_pulse_json_refuse(ngx_pulse_json_reader_t *rd,
     const char *reason, size_t offset);
@@ -71,9 +94,8 @@ static int ngx_pulse_json_handle(ngx_pulse_json_reader_t *rd,
 static int ngx_pulse_json_token(ngx_pulse_json_reader_t *rd, size_t *start,
     size_t *end);
 static int ngx_pulse_json_blank(ngx_pulse_json_reader_t *rd, size_t *p);
-static int ngx_pulse_json_escapes(ngx_pulse_json_reader_t *rd, size_t start,
-    size_t end);
-static ngx_uint_t ngx_pulse_json_hex4(const u_char *p);
+static int ngx_pulse_json_decoded(ngx_pulse_json_reader_t *rd, size_t start,
+    size_t end, ngx_str_t *s);
 static int ngx_pulse_json_key(void *data, const u_char *p, size_t len);
 static void ngx_pulse_json_member(ngx_pulse_json_reader_t *rd,
     const ngx_pulse_json_name_t *name);
@@ -124,6 +146,7 @@ ngx_pulse_json_read(const u_char *data, size_t len,
 {
     size_t                   bad;
     ngx_int_t                rc;
+    yajl_alloc_funcs         alloc;
     ngx_pulse_json_reader_t  rd;
 
     err->reason = NULL;
@@ -158,7 +181,18 @@ ngx_pulse_json_read(const u_char *data, size_t len,
 
     ngx_pulse_json_names_init(&rd.names, data);
 
-    rd.yajl = yajl_alloc(&ngx_pulse_json_callbacks, NULL, &rd);
+    rd.shown = 0;
+    rd.cut = (size_t) -1;
+    rd.used = 0;
+
+    ngx_pulse_buf_init(&rd.text, 0);
+
+    alloc.malloc = ngx_pulse_json_alloc;
+    alloc.realloc = ngx_pulse_json_realloc;
+    alloc.free = ngx_pulse_json_free;
+    alloc.ctx = &rd;
+
+    rd.yajl = yajl_alloc(&ngx_pulse_json_callbacks, &alloc, &rd);
     if (rd.yajl == NULL) {
         return NGX_ABORT;
     }
@@ -167,9 +201,81 @@ ngx_pulse_json_read(const u_char *data, size_t len,
 
     yajl_free(rd.yajl);
 
+    ngx_pulse_buf_free(&rd.text);
     ngx_pulse_json_names_free(&rd.names);
 
     return rc;
+}
+
+
+/*
+ * Most texts are small, and yajl wants a few small blocks for each: they are
+ * taken from the reader itself, and given back with it.
+ */
+
+static void *
+ngx_pulse_json_alloc(void *ctx, size_t size)
+{
+    ngx_pulse_json_reader_t *rd = ctx;
+
+    u_char  *p;
+
+    size = ngx_align(size, sizeof(uint64_t));
+
+    if (size > NGX_PULSE_JSON_MEMORY - rd->used) {
+        return malloc(size);
+    }
+
+    p = (u_char *) rd->memory + rd->used;
+    rd->used += size;
+
+    return p;
+}
+
+
+static void *
+ngx_pulse_json_realloc(void *ctx, void *p, size_t size)
+{
+    ngx_pulse_json_reader_t *rd = ctx;
+
+    u_char  *new;
+    size_t   rest;
+
+    if (p == NULL) {
+        return ngx_pulse_json_alloc(ctx, size);
+    }
+
+    if (!ngx_pulse_json_is_own(rd, p)) {
+        return realloc(p, size);
+    }
+
+    /* how long it was is not known, but where the last one ends */
+
+    rest = (u_char *) rd->memory + rd->used - (u_char *) p;
+
+    new = malloc(size);
+    if (new != NULL) {
+        ngx_memcpy(new, p, ngx_min(size, rest));
+    }
+
+    return new;
+}
+
+
+static void
+ngx_pulse_json_free(void *ctx, void *p)
+{
+    if (!ngx_pulse_json_is_own(ctx, p)) {
+        free(p);
+    }
+}
+
+
+static ngx_uint_t
+ngx_pulse_json_is_own(ngx_pulse_json_reader_t *rd, void *p)
+{
+    return (u_char *) p >= (u_char *) rd->memory
+           && (u_char *) p < (u_char *) rd->memory + NGX_PULSE_JSON_MEMORY;
 }
 
 
@@ -182,7 +288,7 @@ ngx_pulse_json_run(ngx_pulse_json_reader_t *rd)
 
     (void) yajl_config(rd->yajl, yajl_dont_validate_strings, 1);
 
-    status = yajl_parse(rd->yajl, rd->data, rd->len);
+    status = ngx_pulse_json_parse(rd);
 
     if (status == yajl_status_ok) {
 
@@ -218,6 +324,77 @@ ngx_pulse_json_run(ngx_pulse_json_reader_t *rd)
 }
 
 
+/*
+ * yajl takes its time for each byte of a string, and most of a long text is
+ * in strings: a long one is empty as far as yajl knows, and is checked and
+ * decoded when its event comes.  One that does not end, or has what may not
+ * be there, is left to yajl to refuse.
+ */
+
+static yajl_status
+ngx_pulse_json_parse(ngx_pulse_json_reader_t *rd)
+{
+    yajl_status    status;
+    const u_char  *p, *last, *from, *end;
+
+    from = rd->data;
+    last = rd->data + rd->len;
+
+    p = (rd->len < NGX_PULSE_JSON_LONG) ? last : from;
+
+    while (p < last) {
+
+        if (*p++ != '"') {
+            continue;
+        }
+
+        end = ngx_pulse_json_string_end(p, last);
+
+        if (end == NULL) {
+            break;
+        }
+
+        if (end - p >= NGX_PULSE_JSON_LONG) {
+
+            status = ngx_pulse_json_show(rd, from, p);
+            if (status != yajl_status_ok) {
+                return status;
+            }
+
+            /* strings before this one have been read */
+
+            rd->cut = p - 1 - rd->data;
+            from = end;
+        }
+
+        p = end + 1;
+    }
+
+    return ngx_pulse_json_show(rd, from, last);
+}
+
+
+static yajl_status
+ngx_pulse_json_show(ngx_pulse_json_reader_t *rd, const u_char *p,
+    const u_char *last)
+{
+    rd->shown = p - rd->data;
+
+    return yajl_parse(rd->yajl, p, last - p);
+}
+
+
+static size_t
+ngx_pulse_json_consumed(ngx_pulse_json_reader_t *rd)
+{
+    if (rd->ended) {
+        return rd->len;
+    }
+
+    return rd->shown + yajl_get_bytes_consumed(rd->yajl);
+}
+
+
 static void
 ngx_pulse_json_failed(ngx_pulse_json_reader_t *rd)
 {
@@ -238,7 +415,7 @@ ngx_pulse_json_failed(ngx_pulse_json_reader_t *rd)
 
     yajl_free_error(rd->yajl, text);
 
-    offset = rd->ended ? rd->len : yajl_get_bytes_consumed(rd->yajl);
+    offset = ngx_pulse_json_consumed(rd);
 
     (void) ngx_pulse_json_refuse(rd, ngx_pulse_json_reasons[i][1],
                                  ngx_min(offset, rd->len));
@@ -340,11 +517,7 @@ ngx_pulse_json_scalar(ngx_pulse_json_reader_t *rd, ngx_pulse_json_event_t *ev,
 
     case NGX_PULSE_JSON_STRING:
 
-        /* yajl decodes into its own memory only if there are escapes */
-
-        if (ev->string.len != ev->end - ev->start - 2
-            && !ngx_pulse_json_escapes(rd, ev->start, ev->end))
-        {
+        if (!ngx_pulse_json_decoded(rd, ev->start, ev->end, &ev->string)) {
             return 0;
         }
 
@@ -496,7 +669,7 @@ ngx_pulse_json_token(ngx_pulse_json_reader_t *rd, size_t *start, size_t *end)
         return 0;
     }
 
-    *end = rd->ended ? rd->len : yajl_get_bytes_consumed(rd->yajl);
+    *end = ngx_pulse_json_consumed(rd);
 
     rd->last = *end;
 
@@ -539,72 +712,54 @@ ngx_pulse_json_blank(ngx_pulse_json_reader_t *rd, size_t *p)
 }
 
 
-/* yajl checked the syntax; it makes '?' of lone surrogates and takes NUL */
+/* What a string says: "s" is that as far as yajl knows. */
 
 static int
-ngx_pulse_json_escapes(ngx_pulse_json_reader_t *rd, size_t start, size_t end)
+ngx_pulse_json_decoded(ngx_pulse_json_reader_t *rd, size_t start, size_t end,
+    ngx_str_t *s)
 {
-    ngx_uint_t     ch;
-    const u_char  *p, *last, *escape;
+    size_t         len;
+    const char    *reason;
+    const u_char  *p, *bad;
 
     p = rd->data + start + 1;
-    last = rd->data + end - 1;
+    len = end - start - 2;
 
-    while (p < last) {
+    /* yajl decodes into its own memory only if there are escapes */
 
-        p = memchr(p, '\\', last - p);
-        if (p == NULL) {
-            break;
-        }
-
-        if (p[1] != 'u') {
-            p += 2;
-            continue;
-        }
-
-        escape = p;
-        ch = ngx_pulse_json_hex4(p + 2);
-        p += 6;
-
-        if (ch == 0) {
-            return ngx_pulse_json_refuse(rd, "U+0000 in a string",
-                                         escape - rd->data);
-        }
-
-        if (ch < 0xd800 || ch > 0xdfff) {
-            continue;
-        }
-
-        if (ch < 0xdc00 && p[0] == '\\' && p[1] == 'u') {
-            ch = ngx_pulse_json_hex4(p + 2);
-
-            if (ch >= 0xdc00 && ch <= 0xdfff) {
-                p += 6;
-                continue;
-            }
-        }
-
-        return ngx_pulse_json_refuse(rd, "half of a surrogate pair",
-                                     escape - rd->data);
+    if (start != rd->cut && s->len == len) {
+        return 1;
     }
+
+    reason = ngx_pulse_json_escapes(p, p + len, &bad);
+
+    if (reason != NULL) {
+        return ngx_pulse_json_refuse(rd, reason, bad - rd->data);
+    }
+
+    if (start != rd->cut) {
+        return 1;
+    }
+
+    s->data = (u_char *) p;
+    s->len = len;
+
+    if (memchr(p, '\\', len) == NULL) {
+        return 1;
+    }
+
+    rd->text.len = 0;
+    ngx_pulse_json_decode(&rd->text, p, p + len);
+
+    if (rd->text.failed) {
+        rd->rc = NGX_ABORT;
+        return 0;
+    }
+
+    s->data = rd->text.data;
+    s->len = rd->text.len;
 
     return 1;
-}
-
-
-static ngx_uint_t
-ngx_pulse_json_hex4(const u_char *p)
-{
-    ngx_uint_t  i, ch, n;
-
-    n = 0;
-
-    for (i = 0; i < 4; i++) {
-        ch = p[i];
-        n = n * 16 + ((ch <= '9') ? ch - '0' : (ch | 0x20) - 'a' + 10);
-    }
-
-    return n;
 }
 
 
@@ -614,20 +769,22 @@ ngx_pulse_json_key(void *data, const u_char *p, size_t len)
     ngx_pulse_json_reader_t *rd = data;
 
     size_t                   start, end;
+    ngx_str_t                text;
     ngx_pulse_json_name_t    name;
     ngx_pulse_json_frame_t  *frame;
 
-    if (!ngx_pulse_json_token(rd, &start, &end)) {
+    text.data = (u_char *) p;
+    text.len = len;
+
+    if (!ngx_pulse_json_token(rd, &start, &end)
+        || !ngx_pulse_json_decoded(rd, start, end, &text))
+    {
         return 0;
     }
 
-    name.len = len;
+    name.len = text.len;
     name.offset = start + 1;
-    name.escaped = (len != end - start - 2);
-
-    if (name.escaped && !ngx_pulse_json_escapes(rd, start, end)) {
-        return 0;
-    }
+    name.escaped = (text.len != end - start - 2);
 
     frame = &rd->frames[rd->open - 1];
     frame->member = start;
@@ -637,7 +794,9 @@ ngx_pulse_json_key(void *data, const u_char *p, size_t len)
                                      start);
     }
 
-    switch (ngx_pulse_json_names_add(&rd->names, &frame->object, &name, p)) {
+    switch (ngx_pulse_json_names_add(&rd->names, &frame->object, &name,
+                                     text.data))
+    {
 
     case NGX_OK:
         ngx_pulse_json_member(rd, &name);

@@ -472,8 +472,12 @@ ngx_http_pulse_gateway_dialect_vendor(ngx_http_request_t *r,
 
     ngx_pulse_buf_init(&own, 0);
 
-    rc = ngx_pulse_openai_foreign(&body, pool,
+    rc = NGX_DECLINED;
+
+    if (ctx->chat.foreign) {
+        rc = ngx_pulse_openai_foreign(&body, pool,
                            ngx_http_pulse_gateway_dialect_keep(&target), &own);
+    }
 
     if (rc == NGX_OK) {
         b->len = 0;

@@ -7,6 +7,10 @@
 #define NGX_PULSE_JOURNAL_FIRST      '1'    /* version without prices */
 #define NGX_PULSE_JOURNAL_SHORTER    16
 
+/* of JSON, with room to spare: three ids, thirteen numbers and all names */
+
+#define NGX_PULSE_JOURNAL_NUMBERS    1024
+
 #define NGX_PULSE_JOURNAL_ESTIMATED  0x01
 #define NGX_PULSE_JOURNAL_CLAIMED    0x02
 
@@ -17,11 +21,14 @@ static uint32_t ngx_pulse_journal_crc_update(uint32_t crc, const u_char *p,
     size_t len);
 static ngx_int_t ngx_pulse_journal_parse(const u_char *p, size_t len,
     ngx_pulse_journal_record_t *record);
-static u_char *ngx_pulse_journal_put(u_char *p, uint64_t n, ngx_uint_t size);
-static uint64_t ngx_pulse_journal_get(const u_char *p, ngx_uint_t size);
-static void ngx_pulse_journal_member(ngx_pulse_buf_t *b, const char *name,
+static ngx_inline u_char *ngx_pulse_journal_put(u_char *p, uint64_t n,
+    ngx_uint_t size);
+static ngx_inline uint64_t ngx_pulse_journal_get(const u_char *p,
+    ngx_uint_t size);
+static ngx_inline u_char ngx_pulse_uuid_digit(u_char ch);
+static u_char *ngx_pulse_journal_member(u_char *p, const char *name,
     int64_t n);
-static void ngx_pulse_journal_id(ngx_pulse_buf_t *b, const char *name,
+static u_char *ngx_pulse_journal_id(u_char *p, const char *name,
     const u_char *id);
 static void ngx_pulse_journal_text(ngx_pulse_buf_t *b, const char *name,
     const u_char *p, size_t len);
@@ -264,25 +271,34 @@ void
 ngx_pulse_journal_json(ngx_pulse_buf_t *b,
     const ngx_pulse_journal_record_t *record)
 {
-    ngx_pulse_buf_literal(b, "{");
-    ngx_pulse_journal_id(b, "id", record->id);
-    ngx_pulse_journal_id(b, "lease_id", record->lease);
-    ngx_pulse_journal_id(b, "user_id", record->user);
-    ngx_pulse_journal_member(b, "kind", record->kind);
-    ngx_pulse_journal_member(b, "period", record->period);
-    ngx_pulse_journal_member(b, "created", record->created);
-    ngx_pulse_journal_member(b, "reserved", record->reserved);
-    ngx_pulse_journal_member(b, "settled", record->settled);
-    ngx_pulse_journal_member(b, "amount", record->amount);
-    ngx_pulse_journal_member(b, "input", record->input);
-    ngx_pulse_journal_member(b, "cached", record->cached);
-    ngx_pulse_journal_member(b, "output", record->output);
-    ngx_pulse_journal_member(b, "reasoning", record->reasoning);
-    ngx_pulse_journal_member(b, "cache_write", record->cache_write);
+    u_char  *p;
+
+    p = ngx_pulse_buf_reserve(b, NGX_PULSE_JOURNAL_NUMBERS);
+    if (p == NULL) {
+        return;
+    }
+
+    *p++ = '{';
+    p = ngx_pulse_journal_id(p, "id", record->id);
+    p = ngx_pulse_journal_id(p, "lease_id", record->lease);
+    p = ngx_pulse_journal_id(p, "user_id", record->user);
+    p = ngx_pulse_journal_member(p, "kind", record->kind);
+    p = ngx_pulse_journal_member(p, "period", record->period);
+    p = ngx_pulse_journal_member(p, "created", record->created);
+    p = ngx_pulse_journal_member(p, "reserved", record->reserved);
+    p = ngx_pulse_journal_member(p, "settled", record->settled);
+    p = ngx_pulse_journal_member(p, "amount", record->amount);
+    p = ngx_pulse_journal_member(p, "input", record->input);
+    p = ngx_pulse_journal_member(p, "cached", record->cached);
+    p = ngx_pulse_journal_member(p, "output", record->output);
+    p = ngx_pulse_journal_member(p, "reasoning", record->reasoning);
+    p = ngx_pulse_journal_member(p, "cache_write", record->cache_write);
 
     if (record->price >= 0) {
-        ngx_pulse_journal_member(b, "price", record->price);
+        p = ngx_pulse_journal_member(p, "price", record->price);
     }
+
+    b->len = p - b->data;
 
     if (record->type == NGX_PULSE_JOURNAL_CANCEL) {
         ngx_pulse_buf_literal(b, "\"canceled\":true,");
@@ -306,24 +322,53 @@ ngx_pulse_journal_json(ngx_pulse_buf_t *b,
 }
 
 
-static void
-ngx_pulse_journal_member(ngx_pulse_buf_t *b, const char *name, int64_t n)
+static u_char *
+ngx_pulse_journal_member(u_char *p, const char *name, int64_t n)
 {
-    ngx_pulse_buf_char(b, '"');
-    ngx_pulse_buf_append(b, (u_char *) name, ngx_strlen(name));
-    ngx_pulse_buf_literal(b, "\":");
-    ngx_pulse_buf_int(b, n);
-    ngx_pulse_buf_char(b, ',');
+    u_char    *digit, text[NGX_INT64_LEN];
+    uint64_t   u;
+
+    *p++ = '"';
+    p = ngx_cpymem(p, name, ngx_strlen(name));
+    *p++ = '"';
+    *p++ = ':';
+
+    u = (n < 0) ? - (uint64_t) n : (uint64_t) n;
+
+    digit = text + sizeof(text);
+
+    do {
+        *--digit = (u_char) (u % 10 + '0');
+        u /= 10;
+    } while (u);
+
+    if (n < 0) {
+        *--digit = '-';
+    }
+
+    p = ngx_cpymem(p, digit, text + sizeof(text) - digit);
+    *p++ = ',';
+
+    return p;
 }
 
 
-static void
-ngx_pulse_journal_id(ngx_pulse_buf_t *b, const char *name, const u_char *id)
+static u_char *
+ngx_pulse_journal_id(u_char *p, const char *name, const u_char *id)
 {
-    u_char  text[36];
+    *p++ = '"';
+    p = ngx_cpymem(p, name, ngx_strlen(name));
+    *p++ = '"';
+    *p++ = ':';
+    *p++ = '"';
 
-    ngx_pulse_uuid_text(text, id);
-    ngx_pulse_journal_text(b, name, text, 36);
+    ngx_pulse_uuid_text(p, id);
+    p += 36;
+
+    *p++ = '"';
+    *p++ = ',';
+
+    return p;
 }
 
 
@@ -366,27 +411,27 @@ ngx_pulse_uuid_text(u_char *text, const u_char *id)
 void
 ngx_pulse_uuid_bytes(u_char *id, const u_char *text)
 {
-    u_char      ch, digit;
-    ngx_uint_t  i, n;
+    ngx_uint_t  i;
 
-    for (i = 0, n = 0; i < 36; i++) {
-        ch = text[i];
+    for (i = 0; i < 16; i++) {
 
-        if (ch == '-') {
-            continue;
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            text++;
         }
 
-        digit = (ch <= '9') ? ch - '0' : (ch | 0x20) - 'a' + 10;
-
-        if (n & 1) {
-            id[n / 2] |= digit;
-
-        } else {
-            id[n / 2] = digit << 4;
-        }
-
-        n++;
+        id[i] = (u_char) (ngx_pulse_uuid_digit(text[0]) << 4
+                          | ngx_pulse_uuid_digit(text[1]));
+        text += 2;
     }
+}
+
+
+/* of either case; a letter has the bit of 0x40 */
+
+static ngx_inline u_char
+ngx_pulse_uuid_digit(u_char ch)
+{
+    return (ch & 0xf) + (ch >> 6) * 9;
 }
 
 
@@ -444,20 +489,19 @@ ngx_pulse_journal_crc_init(void)
 static uint32_t
 ngx_pulse_journal_crc_update(uint32_t crc, const u_char *p, size_t len)
 {
-    uint32_t  low, high;
+    uint64_t  word;
 
     for ( /* void */ ; len >= 8; len -= 8, p += 8) {
-        low = (uint32_t) ngx_pulse_journal_get(p, 4) ^ crc;
-        high = (uint32_t) ngx_pulse_journal_get(p + 4, 4);
+        word = ngx_pulse_journal_get(p, 8) ^ crc;
 
-        crc = ngx_pulse_journal_table[7][low & 0xff]
-              ^ ngx_pulse_journal_table[6][low >> 8 & 0xff]
-              ^ ngx_pulse_journal_table[5][low >> 16 & 0xff]
-              ^ ngx_pulse_journal_table[4][low >> 24]
-              ^ ngx_pulse_journal_table[3][high & 0xff]
-              ^ ngx_pulse_journal_table[2][high >> 8 & 0xff]
-              ^ ngx_pulse_journal_table[1][high >> 16 & 0xff]
-              ^ ngx_pulse_journal_table[0][high >> 24];
+        crc = ngx_pulse_journal_table[7][word & 0xff]
+              ^ ngx_pulse_journal_table[6][word >> 8 & 0xff]
+              ^ ngx_pulse_journal_table[5][word >> 16 & 0xff]
+              ^ ngx_pulse_journal_table[4][word >> 24 & 0xff]
+              ^ ngx_pulse_journal_table[3][word >> 32 & 0xff]
+              ^ ngx_pulse_journal_table[2][word >> 40 & 0xff]
+              ^ ngx_pulse_journal_table[1][word >> 48 & 0xff]
+              ^ ngx_pulse_journal_table[0][word >> 56];
     }
 
     for ( /* void */ ; len; len--) {
@@ -468,26 +512,44 @@ ngx_pulse_journal_crc_update(uint32_t crc, const u_char *p, size_t len)
 }
 
 
-static u_char *
+static ngx_inline u_char *
 ngx_pulse_journal_put(u_char *p, uint64_t n, ngx_uint_t size)
 {
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+    return ngx_cpymem(p, &n, size);
+
+#else
+
     while (size--) {
         *p++ = (u_char) n;
         n >>= 8;
     }
 
     return p;
+
+#endif
 }
 
 
-static uint64_t
+static ngx_inline uint64_t
 ngx_pulse_journal_get(const u_char *p, ngx_uint_t size)
 {
     uint64_t  n;
 
-    for (n = 0; size; size--) {
+    n = 0;
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+    ngx_memcpy(&n, p, size);
+
+#else
+
+    for ( /* void */ ; size; size--) {
         n = n << 8 | p[size - 1];
     }
+
+#endif
 
     return n;
 }

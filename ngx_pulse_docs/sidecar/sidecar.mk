@@ -23,7 +23,7 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     $(DOCUMENT_CFLAGS)
 
 PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_names \
-    ngx_pulse_json_tree ngx_pulse_utf8 ngx_pulse_base64url pulse_pool \
+    ngx_pulse_json_string ngx_pulse_json_tree ngx_pulse_utf8 ngx_pulse_base64url pulse_pool \
     pulse_file pulse_store
 
 DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))

@@ -66,6 +66,9 @@ typedef struct {
     unsigned                   studio:1;
     unsigned                   stream:1;
     unsigned                   include_usage:1;     /* the client asked */
+    unsigned                   foreign:1;   /* a message may have what
+                                             * ngx_pulse_openai_foreign()
+                                             * takes out */
 
     ngx_str_t                  model;       /* decoded, empty if absent */
     ngx_str_t                  locale;      /* studio: decoded or empty */

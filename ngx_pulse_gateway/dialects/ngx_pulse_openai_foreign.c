@@ -29,21 +29,6 @@ ngx_pulse_openai_foreign(const ngx_str_t *body, ngx_pool_t *pool,
     ngx_pulse_json_limits_t    limits;
     ngx_pulse_conversation_t   cv;
 
-    static const char  thinking[] = "\"reasoning";
-    static const char  details[] = "\"reasoning_details\"";
-    static const char  extra[] = "\"extra_content\"";
-
-    /* nearly no body has any, and a tree of it takes time */
-
-    if (memmem(body->data, body->len, details, sizeof(details) - 1) == NULL
-        && (!(keep & NGX_PULSE_OPENAI_NO_THINKING)
-            || memmem(body->data, body->len, thinking, sizeof(thinking) - 1)
-               == NULL)
-        && memmem(body->data, body->len, extra, sizeof(extra) - 1) == NULL)
-    {
-        return NGX_DECLINED;
-    }
-
     limits.size = body->len;
     limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
     limits.values = body->len;

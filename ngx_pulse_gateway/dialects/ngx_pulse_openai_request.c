@@ -451,6 +451,15 @@ ngx_pulse_openai_message(ngx_pulse_openai_reader_t *reader,
 
     req = reader->request;
 
+    /* nearly no body has any, and a tree of it takes time */
+
+    if (ev->key.len >= sizeof("reasoning") - 1
+        && (ngx_memcmp(ev->key.data, "reasoning", sizeof("reasoning") - 1) == 0
+            || ngx_pulse_openai_key_is(&ev->key, "extra_content")))
+    {
+        req->foreign = 1;
+    }
+
     if (ev->depth == 2) {
 
         if (ev->type == NGX_PULSE_JSON_OBJECT) {

@@ -22,6 +22,16 @@ typedef struct {
 } seen_t;
 
 
+/* strings as they are to be read, one after the other */
+
+typedef struct {
+    const char       *text;
+    ngx_pulse_buf_t   decoded;
+    size_t            ends[64];             /* of each, in "decoded" */
+    ngx_uint_t        n;
+} strings_t;
+
+
 static void test_good(void);
 static void test_bad(void);
 static void test_escapes(void);
@@ -38,9 +48,13 @@ static void test_int(void);
 static void test_utf8(void);
 static void test_memory(void);
 static void test_vectors(void);
+static void test_long(void);
+static void test_long_names(void);
+static void test_long_bad(void);
 
 static ngx_int_t read_text(const char *text, size_t len,
     ngx_pulse_json_error_t *err);
+static ngx_int_t compare(void *ctx, ngx_pulse_json_event_t *ev);
 static ngx_int_t ignore(void *ctx, ngx_pulse_json_event_t *ev);
 static ngx_int_t note(void *ctx, ngx_pulse_json_event_t *ev);
 static ngx_int_t stop(void *ctx, ngx_pulse_json_event_t *ev);
@@ -67,6 +81,9 @@ main(void)
     test_utf8();
     test_memory();
     test_vectors();
+    test_long();
+    test_long_names();
+    test_long_bad();
 
     return unit_done();
 }
@@ -955,6 +972,176 @@ test_vectors(void)
 
     ngx_destroy_pool(pool);
     free(body.data);
+}
+
+
+/* what yajl is not shown is there nevertheless, whatever stands around it */
+
+static void
+test_long(void)
+{
+    size_t                   i;
+    uint64_t                 seed;
+    ngx_int_t                rc;
+    ngx_uint_t               k, string;
+    strings_t                expected;
+    ngx_pulse_buf_t          text;
+    ngx_pulse_json_error_t   err;
+
+    static const char  *pieces[][2] = {
+        { "x", "x" }, { "\\n", "\n" }, { "\\\"", "\"" }, { "\\\\", "\\" },
+        { "\\/", "/" }, { "\\b\\f\\r\\t", "\b\f\r\t" },
+        { "\\u0041", "A" }, { "\\u00e9", "\303\251" },
+        { "\\u0633", "\330\263" }, { "\\u65e5", "\346\227\245" },
+        { "\\ud83d\\ude42", "\360\237\231\202" },
+        { "\330\263\331\204", "\330\263\331\204" }, { "[{,:}]", "[{,:}]" }
+    };
+
+    seed = 11;
+
+    for (k = 0; k < 400; k++) {
+        ngx_memzero(&expected, sizeof(strings_t));
+        ngx_pulse_buf_init(&text, 0);
+        ngx_pulse_buf_init(&expected.decoded, 0);
+
+        for (string = 0; string < 12; string++) {
+            ngx_pulse_buf_literal(&text, "[\"");
+            text.data[text.len - 2] = string ? ',' : '[';
+
+            do {
+                seed = seed * 6364136223846793005 + 1442695040888963407;
+                i = (seed >> 33) % (sizeof(pieces) / sizeof(pieces[0]));
+
+                ngx_pulse_buf_append(&text, (u_char *) pieces[i][0],
+                                     strlen(pieces[i][0]));
+                ngx_pulse_buf_append(&expected.decoded,
+                                     (u_char *) pieces[i][1],
+                                     strlen(pieces[i][1]));
+
+                for (i = (seed >> 40) % 300; i < 160; i++) {
+                    ngx_pulse_buf_char(&text, 'a' + i % 26);
+                    ngx_pulse_buf_char(&expected.decoded, 'a' + i % 26);
+                }
+
+            } while ((seed >> 50) % 5);
+
+            ngx_pulse_buf_char(&text, '"');
+            expected.ends[string] = expected.decoded.len;
+        }
+
+        ngx_pulse_buf_char(&text, ']');
+
+        unit_case("long strings %d", (int) k);
+
+        expected.text = (char *) text.data;
+        rc = ngx_pulse_json_read(text.data, text.len, NULL, compare,
+                                 &expected, &err);
+
+        check_int(rc, NGX_OK);
+        check_int(expected.n, 12);
+
+        ngx_pulse_buf_free(&text);
+        ngx_pulse_buf_free(&expected.decoded);
+    }
+
+    unit_case(NULL);
+}
+
+
+static ngx_int_t
+compare(void *ctx, ngx_pulse_json_event_t *ev)
+{
+    strings_t *expected = ctx;
+
+    size_t  start;
+
+    if (ev->type != NGX_PULSE_JSON_STRING) {
+        return NGX_OK;
+    }
+
+    start = expected->n ? expected->ends[expected->n - 1] : 0;
+
+    check_mem(ev->string.data, ev->string.len,
+              expected->decoded.data + start,
+              expected->ends[expected->n] - start);
+    check_int(expected->text[ev->start], '"');
+    check_int(expected->text[ev->end - 1], '"');
+
+    expected->n++;
+
+    return NGX_OK;
+}
+
+
+static void
+test_long_names(void)
+{
+    char                     name[401], text[2000];
+    ngx_pulse_json_error_t   err;
+
+    memset(name, 'n', 400);
+    name[400] = '\0';
+
+    (void) sprintf(text, "{\"%s1\":1,\"%s2\":2}", name, name);
+    check_int(read_text(text, strlen(text), &err), NGX_OK);
+
+    (void) sprintf(text, "{\"%s\":1,\"%s\":2}", name, name);
+    check_int(read_text(text, strlen(text), &err), NGX_ERROR);
+    check_int(err.offset, 406);
+
+    /* the same names, one with an escape */
+
+    (void) sprintf(text, "{\"%s\":1,\"\\u006e%s\":2}", name, name + 1);
+    check_int(read_text(text, strlen(text), &err), NGX_ERROR);
+    check_int(err.offset, 406);
+}
+
+
+static void
+test_long_bad(void)
+{
+    char                     run[601], text[2000];
+    ngx_uint_t               i;
+    ngx_pulse_json_error_t   err;
+
+    /* how a string goes on after 600 letters, where it is refused: as one of
+     * yajl's, or where the escape begins */
+
+    static const struct {
+        const char  *rest;
+        size_t       offset;
+    } cases[] = {
+        { "", 602 },
+        { "\n\"]", 602 },
+        { "\"", 603 },
+        { "\\x\"]", 602 },
+        { "\\ud800\"]", 602 },
+        { "\\ud800\\n\"]", 602 },
+        { "\\udc00\"]", 602 },
+        { "\\u0000\"]", 602 },
+        { "\\u12\"]", 602 },
+        { "\\u12\\n3\"]", 602 },
+        { "\\\"]", 605 },
+        { "\" 1]", 605 },
+        { "\"]x", 605 },
+        { "\"]\"", 604 },
+        { "\",]", 605 },
+        { "\377\"]", 602 }
+    };
+
+    memset(run, 'r', 600);
+    run[600] = '\0';
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unit_case("rest %d", (int) i);
+
+        (void) sprintf(text, "[\"%s%s", run, cases[i].rest);
+
+        check_int(read_text(text, strlen(text), &err), NGX_ERROR);
+        check_int(err.offset, cases[i].offset);
+    }
+
+    unit_case(NULL);
 }
 
 

@@ -360,6 +360,19 @@ test_request_facts(void)
     check_int(req.include_usage, 1);
     check_int(req.images_low, 1);
     check_int(req.images_high, 2);
+    check_int(req.foreign, 0);
+
+    body = test_str("{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":["
+                    "{\"id\":\"c\",\"\\u0065xtra_content\":{}}]}]}");
+
+    check_int(ngx_pulse_openai_read(&req, pool, &body, 1, &refusal), NGX_OK);
+    check_int(req.foreign, 1);
+
+    body = test_str("{\"messages\":[{\"role\":\"assistant\","
+                    "\"reasoning_details\":[]}]}");
+
+    check_int(ngx_pulse_openai_read(&req, pool, &body, 1, &refusal), NGX_OK);
+    check_int(req.foreign, 1);
 
     ngx_destroy_pool(pool);
 }
