@@ -305,10 +305,14 @@ ngx_int_t ngx_http_pulse_reply_row(ngx_http_request_t *r,
 /* 1 if the request says that its body is JSON. */
 ngx_uint_t ngx_http_pulse_is_json(ngx_http_request_t *r);
 
+/* ngx_http_read_client_request_body() for a body that is to be in one piece;
+ * the handler ends the request with 500 or calls ngx_http_pulse_body(). */
+ngx_int_t ngx_http_pulse_read_body(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler);
+
 /*
- * Reads the body into one piece of memory, wherever nginx put it; NGX_OK
- * with "*body" in r->pool, NGX_HTTP_* on failure.  Call after
- * ngx_http_read_client_request_body().
+ * Has the body in one piece of memory, wherever nginx put it; NGX_OK with
+ * "*body" in r->pool, NGX_HTTP_* on failure.  Call after the body was read.
  */
 ngx_int_t ngx_http_pulse_body(ngx_http_request_t *r, ngx_str_t *body);
 

@@ -52,8 +52,6 @@ static ngx_int_t ngx_http_pulse_api_failed(ngx_http_request_t *r,
     ngx_pulse_pg_result_t *res, const char *name);
 
 static ngx_int_t ngx_http_pulse_error_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_pulse_body_joined(ngx_http_request_t *r,
-    ngx_str_t *body);
 
 
 static ngx_http_pulse_method_t  ngx_http_pulse_api_methods[] = {
@@ -430,116 +428,6 @@ ngx_http_pulse_api_locale(ngx_http_pulse_call_t *call)
     } else if (ngx_strncmp(locale->string.data, "en", 2) == 0) {
         call->record->locale = NGX_HTTP_PULSE_EN;
     }
-}
-
-
-ngx_int_t
-ngx_http_pulse_body(ngx_http_request_t *r, ngx_str_t *body)
-{
-    u_char       *p;
-    size_t        len;
-    ssize_t       n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *bufs;
-
-    ngx_str_set(body, "");
-
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        return NGX_OK;
-    }
-
-    bufs = r->request_body->bufs;
-
-    if (bufs->next == NULL && ngx_buf_in_memory(bufs->buf)) {
-        body->data = bufs->buf->pos;
-        body->len = bufs->buf->last - bufs->buf->pos;
-        return NGX_OK;
-    }
-
-    len = 0;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-        len += ngx_buf_size(cl->buf);
-    }
-
-    p = ngx_pnalloc(r->pool, len + 1);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body->data = p;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-        b = cl->buf;
-
-        if (ngx_buf_in_memory(b)) {
-            p = ngx_cpymem(p, b->pos, b->last - b->pos);
-            continue;
-        }
-
-        if (!b->in_file) {
-            continue;
-        }
-
-        len = b->file_last - b->file_pos;
-
-        n = ngx_read_file(b->file, p, len, b->file_pos);
-
-        if (n == NGX_ERROR || (size_t) n != len) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "pulse api: the body's file \"%V\" is cut short",
-                          &b->file->name);
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        p += len;
-    }
-
-    body->len = p - body->data;
-
-    return ngx_http_pulse_body_joined(r, body);
-}
-
-
-/*
- * The whole takes the place of its pieces.  What nginx allocated for one is
- * given back, if it was large: nothing reads it again, and a body of some
- * megabytes would be held twice as long as its answer takes.
- */
-
-static ngx_int_t
-ngx_http_pulse_body_joined(ngx_http_request_t *r, ngx_str_t *body)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *joined;
-
-    b = ngx_calloc_buf(r->pool);
-    joined = ngx_alloc_chain_link(r->pool);
-
-    if (b == NULL || joined == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    b->start = body->data;
-    b->pos = body->data;
-    b->last = body->data + body->len;
-    b->end = b->last;
-    b->memory = 1;
-    b->last_buf = 1;
-
-    joined->buf = b;
-    joined->next = NULL;
-
-    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-        if (cl->buf->temporary) {
-            (void) ngx_pfree(r->pool, cl->buf->start);
-        }
-    }
-
-    r->request_body->bufs = joined;
-    r->request_body->buf = NULL;
-
-    return NGX_OK;
 }
 
 

@@ -429,6 +429,12 @@ ngx_int_t ngx_http_pulse_gateway_dialect_endpoint(ngx_http_request_t *r,
 ngx_int_t ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 
+/* The same in pieces of the client's body where that is possible, else
+ * NGX_DECLINED. */
+ngx_int_t ngx_http_pulse_gateway_dialect_pieces(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_openai_pieces_t *pieces,
+    ngx_pulse_buf_t *b);
+
 
 /* --- translation of answers (ngx_http_pulse_gateway_translate.c) --- */
 

@@ -30,8 +30,7 @@ ngx_http_pulse_gateway_count_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_pulse_gateway_count_body);
+    rc = ngx_http_pulse_read_body(r, ngx_http_pulse_gateway_count_body);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;

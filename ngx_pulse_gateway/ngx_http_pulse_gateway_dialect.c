@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_pulse_gateway_conversation(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_uint_t ngx_http_pulse_gateway_by_responses(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_dialect_edits(
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_openai_edit_t *edit);
 static ngx_int_t ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b);
 static ngx_int_t ngx_http_pulse_gateway_dialect_vendor(ngx_http_request_t *r,
@@ -419,24 +421,65 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
-    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b)
+ngx_int_t
+ngx_http_pulse_gateway_dialect_pieces(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_pulse_openai_pieces_t *pieces, ngx_pulse_buf_t *b)
 {
-    ngx_pulse_openai_edit_t      edit;
+    ngx_pulse_target_t        target;
+    ngx_pulse_openai_edit_t   edit;
+
+    if (ctx->embedding || ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE
+        || ctx->chat.foreign)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_pulse_gateway_target(&ctx->route.elts[ctx->candidate], &target);
+
+    /* what a vendor refuses is looked for in the whole */
+
+    if (target.nparameters || !target.named_choice || !target.forced_choice
+        || !target.developer)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx->dropped.n = 0;
+
+    ngx_http_pulse_gateway_dialect_edits(ctx, &edit);
+    ngx_pulse_openai_pieces(&ctx->chat, &edit, pieces, b);
+
+    return b->failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+ngx_http_pulse_gateway_dialect_edits(ngx_http_pulse_gateway_ctx_t *ctx,
+    ngx_pulse_openai_edit_t *edit)
+{
     ngx_http_pulse_candidate_t  *candidate;
 
     candidate = &ctx->route.elts[ctx->candidate];
 
-    edit.model = candidate->name;
-    edit.max_tokens = ctx->max_tokens;
+    edit->model = candidate->name;
+    edit->max_tokens = ctx->max_tokens;
 
     if (candidate->model && candidate->model->parameter.len) {
-        edit.parameter = candidate->model->parameter;
+        edit->parameter = candidate->model->parameter;
 
     } else {
-        ngx_str_set(&edit.parameter, "max_completion_tokens");
+        ngx_str_set(&edit->parameter, "max_completion_tokens");
     }
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_buf_t *b)
+{
+    ngx_pulse_openai_edit_t  edit;
+
+    ngx_http_pulse_gateway_dialect_edits(ctx, &edit);
 
     ngx_pulse_openai_write(&ctx->chat, &edit, b);
 

@@ -7,6 +7,8 @@ static ngx_int_t ngx_http_pulse_gateway_reinit_request(ngx_http_request_t *r);
 static void ngx_http_pulse_gateway_abort_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_chain_t **body);
+static ngx_chain_t *ngx_http_pulse_gateway_body_link(ngx_http_request_t *r,
+    ngx_chain_t **ll, u_char *p, u_char *last);
 static ngx_str_t *ngx_http_pulse_gateway_beta(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
@@ -86,6 +88,7 @@ ngx_int_t
 ngx_http_pulse_gateway_build(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
+    off_t                       length;
     size_t                      size;
     ngx_int_t                   rc;
     ngx_buf_t                  *b;
@@ -109,6 +112,12 @@ ngx_http_pulse_gateway_build(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    length = 0;
+
+    for (cl = body; cl; cl = cl->next) {
+        length += ngx_buf_size(cl->buf);
+    }
+
     beta = ngx_http_pulse_gateway_beta(r, ctx);
 
     size = 512 + provider->path.len + endpoint.len + provider->host.len
@@ -126,13 +135,13 @@ ngx_http_pulse_gateway_build(ngx_http_request_t *r,
                           "POST %V%V HTTP/1.1" CRLF
                           "Host: %V" CRLF
                           "Content-Type: application/json" CRLF
-                          "Content-Length: %uz" CRLF
+                          "Content-Length: %O" CRLF
                           "Accept: %s" CRLF
                           "Accept-Encoding: identity" CRLF
                           "User-Agent: pulse-gateway" CRLF
                           "X-Request-ID: %V" CRLF,
                           &provider->path, &endpoint, &provider->host,
-                          (size_t) ngx_buf_size(body->buf),
+                          length,
                           ctx->chat.stream ? "text/event-stream"
                                            : "application/json",
                           &record->trace_id);
@@ -192,30 +201,38 @@ ngx_http_pulse_gateway_beta(ngx_http_request_t *r,
 }
 
 
-/* On a retry nginx sets pos to start, so start is where the body begins. */
-
 static ngx_int_t
 ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_chain_t **body)
 {
-    ngx_int_t         rc;
-    ngx_buf_t        *b;
-    ngx_chain_t      *cl;
-    ngx_pulse_buf_t  *text;
+    u_char                     *p;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_chain_t                *cl;
+    ngx_pulse_buf_t            *text;
+    ngx_pulse_openai_piece_t   *piece;
+    ngx_pulse_openai_pieces_t   pieces;
 
     text = ngx_palloc(r->pool, sizeof(ngx_pulse_buf_t));
-    b = ngx_calloc_buf(r->pool);
-    cl = ngx_alloc_chain_link(r->pool);
 
-    if (text == NULL || b == NULL || cl == NULL
+    if (text == NULL
         || ngx_pulse_buf_init_pool(text, 0, r->pool) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    (void) ngx_pulse_buf_reserve(text, ctx->chat.body.len + 512);
+    rc = ngx_http_pulse_gateway_dialect_pieces(ctx, &pieces, text);
 
-    rc = ngx_http_pulse_gateway_dialect_write(r, ctx, text);
+    if (rc == NGX_DECLINED) {
+        (void) ngx_pulse_buf_reserve(text, ctx->chat.body.len + 512);
+
+        rc = ngx_http_pulse_gateway_dialect_write(r, ctx, text);
+
+        pieces.elts[0].start = 0;
+        pieces.elts[0].end = text->len;
+        pieces.elts[0].own = 1;
+        pieces.n = 1;
+    }
 
     if (rc != NGX_OK) {
         return rc;
@@ -225,17 +242,55 @@ ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    b->start = text->data;
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->end = b->last;
+    cl = NULL;
+
+    for (i = 0; i < pieces.n; i++) {
+        piece = &pieces.elts[i];
+        p = piece->own ? text->data : ctx->chat.body.data;
+
+        cl = ngx_http_pulse_gateway_body_link(r, body, p + piece->start,
+                                              p + piece->end);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        body = &cl->next;
+    }
+
+    /* TLS keeps what is not the last for more to come */
+
+    cl->buf->last_buf = 1;
+
+    return NGX_OK;
+}
+
+
+/* On a retry nginx sets pos to start, so start is where the piece begins. */
+
+static ngx_chain_t *
+ngx_http_pulse_gateway_body_link(ngx_http_request_t *r, ngx_chain_t **ll,
+    u_char *p, u_char *last)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NULL;
+    }
+
+    b->start = p;
+    b->pos = p;
+    b->last = last;
+    b->end = last;
     b->memory = 1;
-    b->last_buf = 1;
 
     cl->buf = b;
     cl->next = NULL;
 
-    *body = cl;
+    *ll = cl;
 
-    return NGX_OK;
+    return cl;
 }

@@ -110,6 +110,29 @@ void ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
     const ngx_pulse_openai_edit_t *edit, ngx_pulse_buf_t *b);
 
 
+/* A part of such a body: of the client's, or of what is ours. */
+
+#define NGX_PULSE_OPENAI_MAX_EDITS  16
+
+typedef struct {
+    size_t                     start;
+    size_t                     end;
+    ngx_uint_t                 own;         /* unsigned  own:1; */
+} ngx_pulse_openai_piece_t;
+
+
+typedef struct {
+    ngx_pulse_openai_piece_t   elts[2 * NGX_PULSE_OPENAI_MAX_EDITS + 1];
+    ngx_uint_t                 n;
+} ngx_pulse_openai_pieces_t;
+
+
+/* The same without a copy of the client's; what is ours goes to "b". */
+void ngx_pulse_openai_pieces(const ngx_pulse_openai_request_t *req,
+    const ngx_pulse_openai_edit_t *edit, ngx_pulse_openai_pieces_t *pieces,
+    ngx_pulse_buf_t *b);
+
+
 /* members that a model knows although they are not OpenAI's */
 
 #define NGX_PULSE_OPENAI_KEEP_THINKING  1   /* reasoning_content */

@@ -4,9 +4,6 @@
 #include <string.h>
 
 
-#define NGX_PULSE_OPENAI_MAX_EDITS  16
-
-
 /* bytes from "start" to "end" give way to what follows, in this order */
 
 typedef struct {
@@ -26,6 +23,10 @@ typedef struct {
 } ngx_pulse_openai_splices_t;
 
 
+static void ngx_pulse_openai_piece(ngx_pulse_openai_pieces_t *pieces,
+    ngx_uint_t own, size_t start, size_t end);
+static void ngx_pulse_openai_splice_write(const ngx_pulse_openai_splice_t *s,
+    ngx_pulse_buf_t *b);
 static ngx_pulse_openai_splice_t *ngx_pulse_openai_splice(
     ngx_pulse_openai_splices_t *splices, size_t start, size_t end);
 static void ngx_pulse_openai_splice_model(ngx_pulse_openai_splices_t *splices,
@@ -50,7 +51,37 @@ void
 ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
     const ngx_pulse_openai_edit_t *edit, ngx_pulse_buf_t *b)
 {
-    size_t                       pos;
+    ngx_uint_t                  i;
+    ngx_pulse_buf_t             text;
+    ngx_pulse_openai_piece_t   *piece;
+    ngx_pulse_openai_pieces_t   pieces;
+
+    ngx_pulse_buf_init(&text, 0);
+
+    ngx_pulse_openai_pieces(req, edit, &pieces, &text);
+
+    for (i = 0; i < pieces.n; i++) {
+        piece = &pieces.elts[i];
+
+        ngx_pulse_buf_append(b, (piece->own ? text.data : req->body.data)
+                                + piece->start,
+                             piece->end - piece->start);
+    }
+
+    if (text.failed) {
+        b->failed = 1;
+    }
+
+    ngx_pulse_buf_free(&text);
+}
+
+
+void
+ngx_pulse_openai_pieces(const ngx_pulse_openai_request_t *req,
+    const ngx_pulse_openai_edit_t *edit, ngx_pulse_openai_pieces_t *pieces,
+    ngx_pulse_buf_t *b)
+{
+    size_t                       pos, start;
     ngx_uint_t                   i, j;
     ngx_pulse_openai_splice_t    splice, *s;
     ngx_pulse_openai_splices_t   splices;
@@ -77,35 +108,64 @@ ngx_pulse_openai_write(const ngx_pulse_openai_request_t *req,
         splices.elts[j] = splice;
     }
 
+    pieces->n = 0;
     pos = 0;
 
     for (i = 0; i < splices.n; i++) {
         s = &splices.elts[i];
+        start = b->len;
 
-        ngx_pulse_buf_append(b, req->body.data + pos, s->start - pos);
+        ngx_pulse_openai_splice_write(s, b);
 
-        if (s->text) {
-            ngx_pulse_buf_append(b, (u_char *) s->text, strlen(s->text));
-        }
-
-        ngx_pulse_buf_str(b, &s->raw);
-
-        if (s->string) {
-            ngx_pulse_buf_json(b, s->string->data, s->string->len);
-        }
-
-        if (s->after) {
-            ngx_pulse_buf_append(b, (u_char *) s->after, strlen(s->after));
-        }
-
-        if (s->number) {
-            ngx_pulse_buf_int(b, s->number);
-        }
+        ngx_pulse_openai_piece(pieces, 0, pos, s->start);
+        ngx_pulse_openai_piece(pieces, 1, start, b->len);
 
         pos = s->end;
     }
 
-    ngx_pulse_buf_append(b, req->body.data + pos, req->body.len - pos);
+    ngx_pulse_openai_piece(pieces, 0, pos, req->body.len);
+}
+
+
+static void
+ngx_pulse_openai_piece(ngx_pulse_openai_pieces_t *pieces, ngx_uint_t own,
+    size_t start, size_t end)
+{
+    ngx_pulse_openai_piece_t  *piece;
+
+    if (start == end) {
+        return;
+    }
+
+    piece = &pieces->elts[pieces->n++];
+
+    piece->start = start;
+    piece->end = end;
+    piece->own = own;
+}
+
+
+static void
+ngx_pulse_openai_splice_write(const ngx_pulse_openai_splice_t *s,
+    ngx_pulse_buf_t *b)
+{
+    if (s->text) {
+        ngx_pulse_buf_append(b, (u_char *) s->text, strlen(s->text));
+    }
+
+    ngx_pulse_buf_str(b, &s->raw);
+
+    if (s->string) {
+        ngx_pulse_buf_json(b, s->string->data, s->string->len);
+    }
+
+    if (s->after) {
+        ngx_pulse_buf_append(b, (u_char *) s->after, strlen(s->after));
+    }
+
+    if (s->number) {
+        ngx_pulse_buf_int(b, s->number);
+    }
 }
 
 
