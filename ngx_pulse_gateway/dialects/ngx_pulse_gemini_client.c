@@ -12,7 +12,8 @@ typedef struct {
 
 
 static void ngx_pulse_gemini_put_text(ngx_pulse_gemini_writer_t *w,
-    const ngx_str_t *text, ngx_uint_t thought, ngx_pulse_buf_t *b);
+    const ngx_str_t *text, ngx_uint_t thought, const ngx_str_t *logprobs,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_put_redacted(ngx_pulse_gemini_writer_t *w,
     const ngx_str_t *data, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_add_signature(ngx_pulse_gemini_writer_t *w,
@@ -26,7 +27,10 @@ static void ngx_pulse_gemini_put_error(const ngx_pulse_chat_error_t *error,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_part_begin(ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w,
+    const ngx_str_t *logprobs, const ngx_pulse_conversation_t *cv,
     ngx_pulse_buf_t *b);
+static void ngx_pulse_gemini_image(const ngx_str_t *type,
+    const ngx_str_t *data, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_chunk_end(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_buf_t *b);
 
@@ -34,6 +38,8 @@ static ngx_int_t ngx_pulse_gemini_hold(ngx_pulse_gemini_writer_t *w,
     ngx_pool_t *pool, const ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_gemini_hold_text(ngx_pulse_gemini_writer_t *w,
     const ngx_pulse_answer_event_t *ev);
+static ngx_int_t ngx_pulse_gemini_hold_source(ngx_pulse_gemini_writer_t *w,
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation);
 static ngx_pulse_gemini_call_t *ngx_pulse_gemini_held(
     ngx_pulse_gemini_writer_t *w, ngx_uint_t index);
 static void ngx_pulse_gemini_release(ngx_pulse_gemini_writer_t *w,
@@ -45,6 +51,9 @@ static ngx_int_t ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to,
 
 static void ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part,
     ngx_pulse_buf_t *b);
+static void ngx_pulse_gemini_answer_notes(
+    const ngx_pulse_collector_t *collector,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_call_part(const ngx_str_t *id,
     const ngx_str_t *name, const ngx_str_t *arguments,
     const ngx_str_t *signature, ngx_pulse_buf_t *b);
@@ -134,13 +143,13 @@ ngx_pulse_gemini_write_event(void *state, const ngx_pulse_conversation_t *cv,
     case NGX_PULSE_ANSWER_REFUSAL:
         w->call = NULL;
         w->text = 1;
-        ngx_pulse_gemini_put_text(w, &ev->text, 0, b);
+        ngx_pulse_gemini_put_text(w, &ev->text, 0, &ev->logprobs, cv, b);
         break;
 
     case NGX_PULSE_ANSWER_THINKING:
         w->call = NULL;
         w->text = 0;
-        ngx_pulse_gemini_put_text(w, &ev->text, 1, b);
+        ngx_pulse_gemini_put_text(w, &ev->text, 1, &ev->logprobs, cv, b);
         break;
 
     case NGX_PULSE_ANSWER_SIGNATURE:
@@ -181,8 +190,21 @@ ngx_pulse_gemini_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_CITATION:
 
-        /* here they are of an answer that Google searched for */
+        if (ngx_pulse_gemini_hold_source(w, cv, ev->citation) != NGX_OK) {
+            b->failed = 1;
+        }
 
+        break;
+
+    case NGX_PULSE_ANSWER_IMAGE:
+        w->call = NULL;
+        w->text = 0;
+        ngx_pulse_gemini_part_begin(b);
+        ngx_pulse_gemini_image(&ev->name, &ev->text, b);
+        ngx_pulse_gemini_part_end(w, NULL, cv, b);
+        break;
+
+    case NGX_PULSE_ANSWER_LOST:
         break;
 
     case NGX_PULSE_ANSWER_PART_END:
@@ -293,15 +315,16 @@ ngx_pulse_gemini_put_signature(ngx_pulse_gemini_writer_t *w,
         ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_SIGNATURE, &text, b);
     }
 
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 }
 
 
 static void
 ngx_pulse_gemini_put_text(ngx_pulse_gemini_writer_t *w, const ngx_str_t *text,
-    ngx_uint_t thought, ngx_pulse_buf_t *b)
+    ngx_uint_t thought, const ngx_str_t *logprobs,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
 {
-    if (text->len == 0) {
+    if (text->len == 0 && logprobs->len == 0) {
         return;
     }
 
@@ -312,7 +335,7 @@ ngx_pulse_gemini_put_text(ngx_pulse_gemini_writer_t *w, const ngx_str_t *text,
         ngx_pulse_buf_literal(b, ",\"thought\":true");
     }
 
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, logprobs, cv, b);
 }
 
 
@@ -325,7 +348,7 @@ ngx_pulse_gemini_put_redacted(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_buf_literal(b, "\"text\":\"\",\"thought\":true");
     ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_REDACTED, data, b);
 
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 }
 
 
@@ -343,7 +366,13 @@ ngx_pulse_gemini_put_end(ngx_pulse_gemini_writer_t *w, ngx_pulse_buf_t *b)
                                ngx_pulse_gemini_reasons[w->finish]);
     }
 
-    ngx_pulse_buf_literal(b, ",\"index\":0}]");
+    ngx_pulse_buf_literal(b, ",\"index\":0");
+
+    if (w->found) {
+        ngx_pulse_gemini_put_sources(w->found, b);
+    }
+
+    ngx_pulse_buf_literal(b, "}]");
     ngx_pulse_gemini_figures(&w->usage, b);
     ngx_pulse_gemini_chunk_end(w, b);
 }
@@ -370,10 +399,29 @@ ngx_pulse_gemini_part_begin(ngx_pulse_buf_t *b)
 
 
 static void
-ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w, ngx_pulse_buf_t *b)
+ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w,
+    const ngx_str_t *logprobs, const ngx_pulse_conversation_t *cv,
+    ngx_pulse_buf_t *b)
 {
-    ngx_pulse_buf_literal(b, "}],\"role\":\"model\"},\"index\":0}]");
+    ngx_pulse_buf_literal(b, "}],\"role\":\"model\"},\"index\":0");
+
+    if (logprobs) {
+        ngx_pulse_gemini_put_logprobs(logprobs, cv->pool->log, b);
+    }
+
+    ngx_pulse_buf_literal(b, "}]");
     ngx_pulse_gemini_chunk_end(w, b);
+}
+
+
+static void
+ngx_pulse_gemini_image(const ngx_str_t *type, const ngx_str_t *data,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_buf_literal(b, "\"inlineData\":{");
+    ngx_pulse_json_string(b, "mimeType", type);
+    ngx_pulse_json_string(b, "data", data);
+    ngx_pulse_buf_char(b, '}');
 }
 
 
@@ -454,6 +502,39 @@ ngx_pulse_gemini_hold_text(ngx_pulse_gemini_writer_t *w,
 }
 
 
+/* all of them are said at the end: a chunk's replace those of before */
+
+static ngx_int_t
+ngx_pulse_gemini_hold_source(ngx_pulse_gemini_writer_t *w,
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation)
+{
+    ngx_pulse_gemini_found_t  *found;
+
+    found = w->found;
+
+    if (found == NULL) {
+        found = ngx_pcalloc(cv->pool, sizeof(ngx_pulse_gemini_found_t));
+
+        if (found == NULL
+            || ngx_pulse_buf_init_pool(&found->chunks,
+                                       NGX_PULSE_GEMINI_HELD_MAX, cv->pool)
+               != NGX_OK
+            || ngx_pulse_buf_init_pool(&found->supports,
+                                       NGX_PULSE_GEMINI_HELD_MAX, cv->pool)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        w->found = found;
+    }
+
+    ngx_pulse_gemini_add_source(cv, citation, found);
+
+    return NGX_OK;
+}
+
+
 static ngx_pulse_gemini_call_t *
 ngx_pulse_gemini_held(ngx_pulse_gemini_writer_t *w, ngx_uint_t index)
 {
@@ -482,7 +563,7 @@ ngx_pulse_gemini_release(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_gemini_part_begin(b);
     ngx_pulse_gemini_call_part(&call->id, &call->name, &arguments,
                                &call->signature, b);
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 
     /* the pool would keep the arguments of all calls till the end */
 
@@ -557,7 +638,9 @@ ngx_pulse_gemini_write_answer(const ngx_pulse_collector_t *collector,
                                ngx_pulse_gemini_reasons[collector->finish]);
     }
 
-    ngx_pulse_buf_literal(b, ",\"index\":0}]");
+    ngx_pulse_buf_literal(b, ",\"index\":0");
+    ngx_pulse_gemini_answer_notes(collector, cv, b);
+    ngx_pulse_buf_literal(b, "}]");
     ngx_pulse_gemini_figures(&collector->usage, b);
 
     if (collector->model.len) {
@@ -601,6 +684,10 @@ ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part, ngx_pulse_buf_t *b)
         ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_REDACTED, &part->data, b);
         break;
 
+    case NGX_PULSE_PART_IMAGE:
+        ngx_pulse_gemini_image(&part->media_type, &part->data, b);
+        break;
+
     default: /* NGX_PULSE_PART_TEXT, NGX_PULSE_PART_REFUSAL */
         ngx_pulse_json_string(b, "text", &part->text);
 
@@ -610,6 +697,52 @@ ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part, ngx_pulse_buf_t *b)
     }
 
     ngx_pulse_buf_char(b, '}');
+}
+
+
+/* what is said of all text at once */
+
+static void
+ngx_pulse_gemini_answer_notes(const ngx_pulse_collector_t *collector,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
+{
+    ngx_str_t                    all;
+    ngx_pulse_buf_t              logprobs;
+    const ngx_pulse_part_t      *part;
+    ngx_pulse_gemini_found_t     found;
+    const ngx_pulse_citation_t  *citation;
+
+    ngx_pulse_buf_init(&logprobs, 0);
+    ngx_pulse_buf_init(&found.chunks, 0);
+    ngx_pulse_buf_init(&found.supports, 0);
+    found.n = 0;
+
+    for (part = collector->parts; part; part = part->next) {
+
+        if (part->logprobs.len && logprobs.len) {
+            ngx_pulse_buf_char(&logprobs, ',');
+        }
+
+        ngx_pulse_buf_str(&logprobs, &part->logprobs);
+
+        for (citation = part->citations; citation; citation = citation->next) {
+            ngx_pulse_gemini_add_source(cv, citation, &found);
+        }
+    }
+
+    all.data = logprobs.data;
+    all.len = logprobs.len;
+
+    ngx_pulse_gemini_put_logprobs(&all, cv->pool->log, b);
+    ngx_pulse_gemini_put_sources(&found, b);
+
+    if (logprobs.failed) {
+        b->failed = 1;
+    }
+
+    ngx_pulse_buf_free(&found.supports);
+    ngx_pulse_buf_free(&found.chunks);
+    ngx_pulse_buf_free(&logprobs);
 }
 
 
@@ -740,47 +873,13 @@ ngx_pulse_gemini_write_count(uint64_t n, ngx_pulse_buf_t *b)
 
 
 void
-ngx_pulse_gemini_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b)
-{
-    u_char      *p, *last, *start;
-    ngx_uint_t   string;
-
-    string = 0;
-    start = raw->data;
-    last = raw->data + raw->len;
-
-    for (p = start; p < last; p++) {
-
-        if (string && *p == '\\') {
-            p++;
-            continue;
-        }
-
-        if (*p == '"') {
-            string = !string;
-            continue;
-        }
-
-        if (!string
-            && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        {
-            ngx_pulse_buf_append(b, start, p - start);
-            start = p + 1;
-        }
-    }
-
-    ngx_pulse_buf_append(b, start, last - start);
-}
-
-
-void
 ngx_pulse_gemini_args(const ngx_str_t *arguments, ngx_pulse_buf_t *b)
 {
     if (arguments->len == 0) {
         ngx_pulse_buf_literal(b, "{}");
 
     } else if (ngx_pulse_gemini_is_object(arguments)) {
-        ngx_pulse_gemini_compact(arguments, b);
+        ngx_pulse_json_compact(arguments, b);
 
     } else {
         ngx_pulse_buf_char(b, '{');

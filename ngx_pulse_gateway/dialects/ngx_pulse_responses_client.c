@@ -13,9 +13,14 @@ static void ngx_pulse_responses_started(ngx_pulse_responses_stream_t *st,
     const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
     ngx_pulse_part_e type, const ngx_str_t *text, ngx_pulse_buf_t *b);
+static void ngx_pulse_responses_put_logprobs(
+    ngx_pulse_responses_stream_t *st, const ngx_pulse_conversation_t *cv,
+    const ngx_str_t *logprobs, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_citation(
-    ngx_pulse_responses_stream_t *st, const ngx_pulse_citation_t *citation,
-    ngx_pulse_buf_t *b);
+    ngx_pulse_responses_stream_t *st, const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b);
+static void ngx_pulse_responses_put_image(ngx_pulse_responses_stream_t *st,
+    ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_call(ngx_pulse_responses_stream_t *st,
     ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_arguments(
@@ -89,6 +94,7 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_TEXT:
         ngx_pulse_responses_put_text(st, NGX_PULSE_PART_TEXT, &ev->text, b);
+        ngx_pulse_responses_put_logprobs(st, cv, &ev->logprobs, b);
         break;
 
     case NGX_PULSE_ANSWER_THINKING:
@@ -105,7 +111,14 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
         break;
 
     case NGX_PULSE_ANSWER_CITATION:
-        ngx_pulse_responses_put_citation(st, ev->citation, b);
+        ngx_pulse_responses_put_citation(st, cv, ev->citation, b);
+        break;
+
+    case NGX_PULSE_ANSWER_IMAGE:
+        ngx_pulse_responses_put_image(st, ev, b);
+        break;
+
+    case NGX_PULSE_ANSWER_LOST:
         break;
 
     case NGX_PULSE_ANSWER_REDACTED:
@@ -271,9 +284,38 @@ ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
 }
 
 
+/* told when the text is over */
+
+static void
+ngx_pulse_responses_put_logprobs(ngx_pulse_responses_stream_t *st,
+    const ngx_pulse_conversation_t *cv, const ngx_str_t *logprobs,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_responses_output_t  *item;
+
+    item = st->current;
+
+    if (logprobs->len == 0) {
+        return;
+    }
+
+    if (item == NULL || item->type != NGX_PULSE_PART_TEXT) {
+        ngx_pulse_lost(cv, "logprobs");
+        return;
+    }
+
+    if (item->logprobs.len) {
+        ngx_pulse_buf_char(&item->logprobs, ',');
+    }
+
+    (void) ngx_pulse_responses_item_keep(st, &item->logprobs, logprobs, b);
+}
+
+
 static void
 ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
-    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b)
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation,
+    ngx_pulse_buf_t *b)
 {
     size_t                         start, from;
     ngx_str_t                      text;
@@ -282,6 +324,7 @@ ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
     item = st->current;
 
     if (item == NULL || item->type != NGX_PULSE_PART_TEXT || !item->part) {
+        ngx_pulse_lost(cv, "citations");
         return;
     }
 
@@ -291,7 +334,7 @@ ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
 
     from = item->citations.len;
     ngx_pulse_buf_literal(&item->citations, "{\"type\":\"url_citation\"");
-    ngx_pulse_cited(citation, &item->citations);
+    ngx_pulse_cited(citation, citation->part, &item->citations);
     ngx_pulse_buf_char(&item->citations, '}');
 
     st->kept += item->citations.len - from;
@@ -311,6 +354,28 @@ ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
     ngx_pulse_json_number(b, "annotation_index", item->ncitations++);
     ngx_pulse_json_raw(b, "annotation", &text);
     ngx_pulse_responses_event_tail(b, start);
+}
+
+
+static void
+ngx_pulse_responses_put_image(ngx_pulse_responses_stream_t *st,
+    ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b)
+{
+    ngx_pulse_responses_output_t  *item;
+
+    item = ngx_pulse_responses_item_open(st, NGX_PULSE_PART_IMAGE, b);
+    if (item == NULL) {
+        return;
+    }
+
+    item->format = ngx_pulse_responses_format(&ev->name);
+
+    ngx_pulse_responses_item_added(st, item, b);
+
+    if (ngx_pulse_responses_item_keep(st, &item->text, &ev->text, b) == NGX_OK)
+    {
+        ngx_pulse_responses_item_close(st, item, "completed", b);
+    }
 }
 
 
@@ -530,6 +595,7 @@ ngx_pulse_responses_item_open(ngx_pulse_responses_stream_t *st,
     if (item == NULL
         || ngx_pulse_buf_init_pool(&item->text, 0, st->pool) != NGX_OK
         || ngx_pulse_buf_init_pool(&item->signature, 0, st->pool) != NGX_OK
+        || ngx_pulse_buf_init_pool(&item->logprobs, 0, st->pool) != NGX_OK
         || ngx_pulse_buf_init_pool(&item->citations, 0, st->pool) != NGX_OK)
     {
         b->failed = 1;
@@ -691,8 +757,7 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
         ngx_pulse_responses_json_buf(b, key, &item->text);
 
         if (item->type == NGX_PULSE_PART_TEXT) {
-            ngx_pulse_json_key(b, "logprobs");
-            ngx_pulse_buf_literal(b, "[]");
+            ngx_pulse_responses_json_logprobs(item, b);
         }
 
         if (item->type == NGX_PULSE_PART_CALL && !item->custom) {
