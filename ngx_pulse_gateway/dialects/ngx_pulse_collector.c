@@ -285,7 +285,14 @@ ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
     }
 
     if (text == NULL) {
-        return NGX_OK;
+
+        /* of a text that is to come */
+
+        if (ngx_pulse_collect_open(collector, NGX_PULSE_PART_TEXT) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        text = collector->current;
     }
 
     copy = ngx_pcalloc(collector->pool, sizeof(ngx_pulse_citation_t));

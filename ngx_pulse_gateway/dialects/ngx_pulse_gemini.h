@@ -135,6 +135,22 @@ void ngx_pulse_gemini_write_event(void *state,
 void ngx_pulse_gemini_write_answer(const ngx_pulse_collector_t *collector,
     const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b);
 
+/* What streams and whole answers have: names of how they finish, by
+ * NGX_PULSE_FINISH_*; the inside of a part with a call, with a picture; the
+ * members with a signature of another vendor's and with the usage. */
+
+extern const char  *ngx_pulse_gemini_reasons[];
+
+void ngx_pulse_gemini_call_part(const ngx_str_t *id,
+    const ngx_str_t *name, const ngx_str_t *arguments,
+    const ngx_str_t *signature, ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_figures(const ngx_pulse_chat_usage_t *usage,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_image(const ngx_str_t *type,
+    const ngx_str_t *data, ngx_pulse_buf_t *b);
+
 /* The body of an error, as of an event; "status" is that of HTTP. */
 void ngx_pulse_gemini_write_error(const ngx_pulse_chat_error_t *error,
     ngx_uint_t status, ngx_pulse_buf_t *b);

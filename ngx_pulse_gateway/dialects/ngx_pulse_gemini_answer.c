@@ -522,7 +522,9 @@ ngx_pulse_gemini_text(ngx_pulse_gemini_chunk_t *chunk,
         }
     }
 
-    if (signature.len == 0 && (thought || text->len == 0)) {
+    if (signature.len == 0
+        && (thought || (text->len == 0 && chunk->logprobs.len == 0)))
+    {
         return NGX_OK;
     }
 

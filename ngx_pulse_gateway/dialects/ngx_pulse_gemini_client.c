@@ -29,8 +29,6 @@ static void ngx_pulse_gemini_part_begin(ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w,
     const ngx_str_t *logprobs, const ngx_pulse_conversation_t *cv,
     ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_image(const ngx_str_t *type,
-    const ngx_str_t *data, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_chunk_end(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_buf_t *b);
 
@@ -49,25 +47,13 @@ static void ngx_pulse_gemini_release_all(ngx_pulse_gemini_writer_t *w,
 static ngx_int_t ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to,
     const ngx_str_t *s);
 
-static void ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_answer_notes(
-    const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_call_part(const ngx_str_t *id,
-    const ngx_str_t *name, const ngx_str_t *arguments,
-    const ngx_str_t *signature, ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_figures(const ngx_pulse_chat_usage_t *usage,
-    ngx_pulse_buf_t *b);
 static ngx_int_t ngx_pulse_gemini_object_value(void *ctx,
     ngx_pulse_json_event_t *ev);
 
 
 /* in the order of NGX_PULSE_FINISH_* */
 
-static const char  *ngx_pulse_gemini_reasons[] = {
+const char  *ngx_pulse_gemini_reasons[] = {
     "STOP", "MAX_TOKENS", "STOP", "SAFETY", "OTHER"
 };
 
@@ -414,7 +400,7 @@ ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w,
 }
 
 
-static void
+void
 ngx_pulse_gemini_image(const ngx_str_t *type, const ngx_str_t *data,
     ngx_pulse_buf_t *b)
 {
@@ -608,145 +594,6 @@ ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to, const ngx_str_t *s)
 
 
 void
-ngx_pulse_gemini_write_answer(const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b)
-{
-    const ngx_pulse_part_t  *part;
-
-    if (collector->failed) {
-        ngx_pulse_gemini_write_error(&collector->error,
-                                     collector->error.quota ? 402 : 503, b);
-        return;
-    }
-
-    ngx_pulse_buf_literal(b, "{\"candidates\":[{\"content\":{");
-
-    if (collector->parts) {
-        ngx_pulse_buf_literal(b, "\"parts\":[");
-
-        for (part = collector->parts; part; part = part->next) {
-            ngx_pulse_gemini_answer_part(part, b);
-        }
-
-        ngx_pulse_buf_literal(b, "],");
-    }
-
-    ngx_pulse_buf_literal(b, "\"role\":\"model\"}");
-
-    if (collector->finished) {
-        ngx_pulse_json_literal(b, "finishReason",
-                               ngx_pulse_gemini_reasons[collector->finish]);
-    }
-
-    ngx_pulse_buf_literal(b, ",\"index\":0");
-    ngx_pulse_gemini_answer_notes(collector, cv, b);
-    ngx_pulse_buf_literal(b, "}]");
-    ngx_pulse_gemini_figures(&collector->usage, b);
-
-    if (collector->model.len) {
-        ngx_pulse_json_string(b, "modelVersion", &collector->model);
-    }
-
-    if (collector->id.len) {
-        ngx_pulse_json_string(b, "responseId", &collector->id);
-    }
-
-    ngx_pulse_buf_char(b, '}');
-}
-
-
-static void
-ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part, ngx_pulse_buf_t *b)
-{
-    ngx_pulse_json_comma(b);
-    ngx_pulse_buf_char(b, '{');
-
-    switch (part->type) {
-
-    case NGX_PULSE_PART_CALL:
-        ngx_pulse_gemini_call_part(&part->id, &part->name, &part->arguments,
-                                   &part->signature, b);
-        break;
-
-    case NGX_PULSE_PART_THINKING:
-        ngx_pulse_json_string(b, "text", &part->text);
-        ngx_pulse_buf_literal(b, ",\"thought\":true");
-
-        if (part->signature.len) {
-            ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_SIGNATURE,
-                                  &part->signature, b);
-        }
-
-        break;
-
-    case NGX_PULSE_PART_REDACTED:
-        ngx_pulse_buf_literal(b, "\"text\":\"\",\"thought\":true");
-        ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_REDACTED, &part->data, b);
-        break;
-
-    case NGX_PULSE_PART_IMAGE:
-        ngx_pulse_gemini_image(&part->media_type, &part->data, b);
-        break;
-
-    default: /* NGX_PULSE_PART_TEXT, NGX_PULSE_PART_REFUSAL */
-        ngx_pulse_json_string(b, "text", &part->text);
-
-        if (part->signature.len) {
-            ngx_pulse_json_string(b, "thoughtSignature", &part->signature);
-        }
-    }
-
-    ngx_pulse_buf_char(b, '}');
-}
-
-
-/* what is said of all text at once */
-
-static void
-ngx_pulse_gemini_answer_notes(const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
-{
-    ngx_str_t                    all;
-    ngx_pulse_buf_t              logprobs;
-    const ngx_pulse_part_t      *part;
-    ngx_pulse_gemini_found_t     found;
-    const ngx_pulse_citation_t  *citation;
-
-    ngx_pulse_buf_init(&logprobs, 0);
-    ngx_pulse_buf_init(&found.chunks, 0);
-    ngx_pulse_buf_init(&found.supports, 0);
-    found.n = 0;
-
-    for (part = collector->parts; part; part = part->next) {
-
-        if (part->logprobs.len && logprobs.len) {
-            ngx_pulse_buf_char(&logprobs, ',');
-        }
-
-        ngx_pulse_buf_str(&logprobs, &part->logprobs);
-
-        for (citation = part->citations; citation; citation = citation->next) {
-            ngx_pulse_gemini_add_source(cv, citation, &found);
-        }
-    }
-
-    all.data = logprobs.data;
-    all.len = logprobs.len;
-
-    ngx_pulse_gemini_put_logprobs(&all, cv->pool->log, b);
-    ngx_pulse_gemini_put_sources(&found, b);
-
-    if (logprobs.failed) {
-        b->failed = 1;
-    }
-
-    ngx_pulse_buf_free(&found.supports);
-    ngx_pulse_buf_free(&found.chunks);
-    ngx_pulse_buf_free(&logprobs);
-}
-
-
-static void
 ngx_pulse_gemini_call_part(const ngx_str_t *id, const ngx_str_t *name,
     const ngx_str_t *arguments, const ngx_str_t *signature, ngx_pulse_buf_t *b)
 {
@@ -767,7 +614,7 @@ ngx_pulse_gemini_call_part(const ngx_str_t *id, const ngx_str_t *name,
 }
 
 
-static void
+void
 ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s, ngx_pulse_buf_t *b)
 {
     u_char           *p;
@@ -802,7 +649,7 @@ ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s, ngx_pulse_buf_t *b)
 /* thoughts are beside the candidates' figure, what is cached in the prompt's;
  * there is no name for what was written to a cache */
 
-static void
+void
 ngx_pulse_gemini_figures(const ngx_pulse_chat_usage_t *usage,
     ngx_pulse_buf_t *b)
 {

@@ -12,10 +12,8 @@
 static void ngx_pulse_responses_started(ngx_pulse_responses_stream_t *st,
     const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
-    ngx_pulse_part_e type, const ngx_str_t *text, ngx_pulse_buf_t *b);
-static void ngx_pulse_responses_put_logprobs(
-    ngx_pulse_responses_stream_t *st, const ngx_pulse_conversation_t *cv,
-    const ngx_str_t *logprobs, ngx_pulse_buf_t *b);
+    ngx_pulse_part_e type, const ngx_pulse_answer_event_t *ev,
+    ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_citation(
     ngx_pulse_responses_stream_t *st, const ngx_pulse_conversation_t *cv,
     const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b);
@@ -49,7 +47,7 @@ static void ngx_pulse_responses_item_part(ngx_pulse_responses_stream_t *st,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
     ngx_pulse_responses_output_t *item, const ngx_str_t *text,
-    ngx_pulse_buf_t *b);
+    const ngx_str_t *logprobs, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
     ngx_pulse_responses_output_t *item, const char *status,
     ngx_pulse_buf_t *b);
@@ -93,17 +91,15 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
         break;
 
     case NGX_PULSE_ANSWER_TEXT:
-        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_TEXT, &ev->text, b);
-        ngx_pulse_responses_put_logprobs(st, cv, &ev->logprobs, b);
+        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_TEXT, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_THINKING:
-        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_THINKING, &ev->text,
-                                     b);
+        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_THINKING, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_REFUSAL:
-        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_REFUSAL, &ev->text, b);
+        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_REFUSAL, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_SIGNATURE:
@@ -255,11 +251,12 @@ ngx_pulse_responses_started(ngx_pulse_responses_stream_t *st,
 
 static void
 ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
-    ngx_pulse_part_e type, const ngx_str_t *text, ngx_pulse_buf_t *b)
+    ngx_pulse_part_e type, const ngx_pulse_answer_event_t *ev,
+    ngx_pulse_buf_t *b)
 {
     ngx_pulse_responses_output_t  *item;
 
-    if (text->len == 0) {
+    if (ev->text.len == 0 && ev->logprobs.len == 0) {
         return;
     }
 
@@ -280,35 +277,7 @@ ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
         item->part = 1;
     }
 
-    ngx_pulse_responses_item_delta(st, item, text, b);
-}
-
-
-/* told when the text is over */
-
-static void
-ngx_pulse_responses_put_logprobs(ngx_pulse_responses_stream_t *st,
-    const ngx_pulse_conversation_t *cv, const ngx_str_t *logprobs,
-    ngx_pulse_buf_t *b)
-{
-    ngx_pulse_responses_output_t  *item;
-
-    item = st->current;
-
-    if (logprobs->len == 0) {
-        return;
-    }
-
-    if (item == NULL || item->type != NGX_PULSE_PART_TEXT) {
-        ngx_pulse_lost(cv, "logprobs");
-        return;
-    }
-
-    if (item->logprobs.len) {
-        ngx_pulse_buf_char(&item->logprobs, ',');
-    }
-
-    (void) ngx_pulse_responses_item_keep(st, &item->logprobs, logprobs, b);
+    ngx_pulse_responses_item_delta(st, item, &ev->text, &ev->logprobs, b);
 }
 
 
@@ -431,6 +400,8 @@ ngx_pulse_responses_put_arguments(ngx_pulse_responses_stream_t *st,
 {
     ngx_pulse_responses_output_t  *item;
 
+    static const ngx_str_t  none;
+
     if (text->len == 0) {
         return;
     }
@@ -439,7 +410,7 @@ ngx_pulse_responses_put_arguments(ngx_pulse_responses_stream_t *st,
         if (item->type == NGX_PULSE_PART_CALL && item->call == index
             && item->open)
         {
-            ngx_pulse_responses_item_delta(st, item, text, b);
+            ngx_pulse_responses_item_delta(st, item, text, &none, b);
             return;
         }
     }
@@ -665,7 +636,7 @@ ngx_pulse_responses_item_part(ngx_pulse_responses_stream_t *st,
 static void
 ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
     ngx_pulse_responses_output_t *item, const ngx_str_t *text,
-    ngx_pulse_buf_t *b)
+    const ngx_str_t *logprobs, ngx_pulse_buf_t *b)
 {
     size_t       start;
     const char  *type;
@@ -689,7 +660,14 @@ ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
         type = "response.output_text.delta";
     }
 
-    if (ngx_pulse_responses_item_keep(st, &item->text, text, b) != NGX_OK) {
+    if (logprobs->len && item->logprobs.len) {
+        ngx_pulse_buf_char(&item->logprobs, ',');
+    }
+
+    if (ngx_pulse_responses_item_keep(st, &item->text, text, b) != NGX_OK
+        || ngx_pulse_responses_item_keep(st, &item->logprobs, logprobs, b)
+           != NGX_OK)
+    {
         return;
     }
 
@@ -700,7 +678,9 @@ ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
 
     if (item->type == NGX_PULSE_PART_TEXT) {
         ngx_pulse_json_key(b, "logprobs");
-        ngx_pulse_buf_literal(b, "[]");
+        ngx_pulse_buf_char(b, '[');
+        ngx_pulse_json_compact(logprobs, b);
+        ngx_pulse_buf_char(b, ']');
     }
 
     ngx_pulse_responses_event_tail(b, start);
@@ -715,7 +695,8 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
     ngx_str_t    opaque;
     const char  *type, *key;
 
-    static ngx_str_t  none = ngx_string("{}");
+    static const ngx_str_t  none;
+    static const ngx_str_t  empty = ngx_string("{}");
 
     key = "text";
 
@@ -739,7 +720,7 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
         }
 
         if (item->text.len == 0) {
-            ngx_pulse_responses_item_delta(st, item, &none, b);
+            ngx_pulse_responses_item_delta(st, item, &empty, &none, b);
         }
 
         type = "response.function_call_arguments.done";

@@ -253,7 +253,9 @@ ngx_pulse_responses_read_piece(ngx_pulse_responses_reader_t *rd,
     ngx_int_t                 rc;
     ngx_pulse_answer_event_t  ev;
 
-    if (text->len == 0) {
+    if (text->len == 0
+        && (kind != NGX_PULSE_ANSWER_TEXT || rd->logprobs.len == 0))
+    {
         return NGX_OK;
     }
 
