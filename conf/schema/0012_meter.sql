@@ -459,6 +459,12 @@ LANGUAGE sql STABLE AS $$
            OR EXISTS (SELECT
                         FROM idempotency_void
                        WHERE event_id = i.event_id)
+           OR (i.status IS NULL
+               AND EXISTS (SELECT
+                             FROM idempotency_document
+                            WHERE event_id = i.event_id
+                              AND created_at < now()
+                                               - interval '10 minutes'))
            OR idempotency_given_up(i)
 $$;
 
