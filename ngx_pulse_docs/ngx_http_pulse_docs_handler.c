@@ -16,6 +16,7 @@ typedef struct {
     ngx_http_request_t         *request;
     ngx_http_pulse_record_t    *record;
     ngx_http_status_t           status;
+    ngx_str_t                   type;       /* of the answer, empty: JSON */
     off_t                       length;     /* of the answer, -1: not said */
 } ngx_http_pulse_docs_ctx_t;
 
@@ -39,6 +40,8 @@ static void ngx_http_pulse_docs_pass(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_docs_create_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_docs_private(ngx_http_request_t *r,
     ngx_pulse_buf_t *b);
+static void ngx_http_pulse_docs_proof(ngx_http_request_t *r,
+    ngx_pulse_buf_t *b);
 static void ngx_http_pulse_docs_header(ngx_pulse_buf_t *b, const char *name,
     const ngx_str_t *value);
 static off_t ngx_http_pulse_docs_copy_body(ngx_http_request_t *r,
@@ -49,6 +52,8 @@ static ngx_int_t ngx_http_pulse_docs_read_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_docs_field(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_docs_field_length(ngx_http_request_t *r,
+    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
+static ngx_int_t ngx_http_pulse_docs_field_type(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_docs_field_code(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
@@ -66,6 +71,9 @@ static void ngx_http_pulse_docs_finalize_request(ngx_http_request_t *r,
 static ngx_http_pulse_docs_field_t  ngx_http_pulse_docs_fields[] = {
     { ngx_string("Content-Length"), ngx_http_pulse_docs_field_length },
     { ngx_string("X-Pulse-Code"), ngx_http_pulse_docs_field_code },
+    { ngx_string("Content-Type"), ngx_http_pulse_docs_field_type },
+    { ngx_string("Content-Disposition"), NULL },
+    { ngx_string("Location"), NULL },
     { ngx_string("Allow"), NULL },
     { ngx_string("Retry-After"), NULL },
     { ngx_string("Idempotent-Replayed"), NULL },
@@ -85,6 +93,7 @@ ngx_http_pulse_docs_handler(ngx_http_request_t *r)
 {
     ngx_int_t                         rc;
     ngx_http_pulse_record_t          *record;
+    ngx_http_pulse_docs_loc_conf_t   *dlcf;
     ngx_http_pulse_docs_main_conf_t  *dmcf;
 
     record = ngx_http_pulse_record(r);
@@ -92,7 +101,9 @@ ngx_http_pulse_docs_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (record->user_id.len == 0) {
+    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_docs_module);
+
+    if (!dlcf->open && record->user_id.len == 0) {
         return ngx_http_pulse_error(r, NGX_HTTP_PULSE_UNAUTHORIZED, NULL);
     }
 
@@ -103,7 +114,8 @@ ngx_http_pulse_docs_handler(ngx_http_request_t *r)
                                     NULL);
     }
 
-    if ((r->headers_in.content_length_n > 0 || r->headers_in.chunked)
+    if (!dlcf->open
+        && (r->headers_in.content_length_n > 0 || r->headers_in.chunked)
         && !ngx_http_pulse_is_json(r))
     {
         return ngx_http_pulse_error(r, NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE,
@@ -356,6 +368,11 @@ ngx_http_pulse_docs_private(ngx_http_request_t *r, ngx_pulse_buf_t *b)
 
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_pulse_docs_module);
 
+    if (dlcf->open) {
+        ngx_http_pulse_docs_proof(r, b);
+        return NGX_OK;
+    }
+
     key = ngx_http_pulse_header(r, "idempotency-key",
                                 sizeof("idempotency-key") - 1);
 
@@ -382,6 +399,29 @@ ngx_http_pulse_docs_private(ngx_http_request_t *r, ngx_pulse_buf_t *b)
     ngx_http_pulse_docs_header(b, "X-Pulse-Token", &chat);
 
     return NGX_OK;
+}
+
+
+/* By what those who have no account prove who they are. */
+
+static void
+ngx_http_pulse_docs_proof(ngx_http_request_t *r, ngx_pulse_buf_t *b)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("x-initialization-vector"),
+        ngx_string("x-authentication-tag"), ngx_string("signature")
+    };
+
+    for (i = 0; i < 3; i++) {
+        value = ngx_http_pulse_header(r, (char *) names[i].data,
+                                      names[i].len);
+        if (value != NULL) {
+            ngx_http_pulse_docs_header(b, (char *) names[i].data, value);
+        }
+    }
 }
 
 
@@ -445,6 +485,7 @@ ngx_http_pulse_docs_reinit_request(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_pulse_docs_module);
 
     ngx_memzero(&ctx->status, sizeof(ngx_http_status_t));
+    ngx_str_null(&ctx->type);
     ctx->length = -1;
 
     r->upstream->process_header = ngx_http_pulse_docs_status_line;
@@ -529,6 +570,11 @@ ngx_http_pulse_docs_read_header(ngx_http_request_t *r)
 
     ngx_str_set(&r->headers_out.content_type,
                 "application/json; charset=utf-8");
+
+    if (ctx->type.len) {
+        r->headers_out.content_type = ctx->type;
+    }
+
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
     return ngx_http_pulse_set_header(r, "Cache-Control", &no_store);
@@ -576,6 +622,25 @@ ngx_http_pulse_docs_field_length(ngx_http_request_t *r,
     ctx->length = ngx_atoof(value->data, value->len);
 
     return (ctx->length == (off_t) NGX_ERROR) ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* What is not JSON is a file of a fixed type. */
+
+static ngx_int_t
+ngx_http_pulse_docs_field_type(ngx_http_request_t *r,
+    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value)
+{
+    if (value->len == sizeof("application/json") - 1
+        && ngx_strncmp(value->data, "application/json", value->len) == 0)
+    {
+        return NGX_OK;
+    }
+
+    ctx->type.len = value->len;
+    ctx->type.data = ngx_pstrdup(r->pool, value);
+
+    return ctx->type.data ? NGX_OK : NGX_ERROR;
 }
 
 

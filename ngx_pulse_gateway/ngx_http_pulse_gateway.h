@@ -165,7 +165,6 @@ typedef struct {
     ngx_uint_t                      mode;        /* NGX_HTTP_..._SPLICE */
     ngx_uint_t                      spoken;      /* NGX_PULSE_DIALECT_* */
     ngx_pulse_dropped_t             dropped;
-    ngx_pulse_dropped_t             lost;        /* of its answer */
     ngx_pulse_chat_refusal_t        refusal;     /* if "refused" */
 
     /* answer of the provider being asked */
@@ -205,7 +204,6 @@ typedef struct {
     void                           *reader;      /* states of dialects */
     void                           *writer;
     ngx_pulse_collector_t          *collector;   /* of what is no stream */
-    ngx_pulse_relay_t              *relay;
     ngx_pulse_sse_t                 framer;      /* events into an array */
     ngx_chain_t                   **last_out;
     ngx_buf_t                      *out;

@@ -191,9 +191,10 @@ pulse_http_access(void *cls, struct MHD_Connection *connection,
         return r->handler(r);
     }
 
-    /* all that works is somebody's, and nginx says whose */
+    /* all that works is somebody's, and nginx says whose, but for what
+     * providers tell, which proves itself */
 
-    if (r->user.len == 0) {
+    if (r->user.len == 0 && r->work != PULSE_WORKER_WEBHOOKS) {
         return pulse_reply_error(r, pulse_reply_not_found, NULL);
     }
 

@@ -50,7 +50,7 @@ struct pulse_http_request_s {
     const char             *warning;        /* X-Usage-Warning */
     pulse_once_t           *claim;          /* of a key; pulse_once.h */
     unsigned                once:1;
-    unsigned                work:1;
+    unsigned                work:2;         /* pulse_worker_lane_e */
     unsigned                suspended:1;
     unsigned                done:1;
 
@@ -66,7 +66,7 @@ typedef struct {
     const char             *method;
     const char             *path;
     pulse_http_handler_pt   handler;
-    unsigned                work:1;         /* not for this thread */
+    unsigned                work:2;         /* pulse_worker_lane_e */
     unsigned                once:1;         /* takes an Idempotency-Key */
 } pulse_http_route_t;
 

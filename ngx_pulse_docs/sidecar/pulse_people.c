@@ -14,8 +14,6 @@
 
 static int pulse_key_reuse(pulse_ctl_t *ctl, const char *file,
     ngx_uint_t *found);
-static int pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals,
-    PGresult *found);
 static ngx_int_t pulse_key_hash(const u_char *key, size_t len, char *hex);
 static ngx_int_t pulse_key_new(ngx_pulse_buf_t *key);
 
@@ -325,13 +323,13 @@ pulse_ctl_revoke(pulse_ctl_t *ctl)
 }
 
 
-/* What was looked at, and one row a difference; none is what one wants to
- * see. */
+/* one row a difference; none is what one wants to see */
 
 int
 pulse_ctl_audit(pulse_ctl_t *ctl)
 {
-    PGresult  *totals, *found;
+    int        rc;
+    PGresult  *res;
 
     if (pulse_ctl_words(ctl, 0) != NGX_OK) {
         return PULSE_CTL_USAGE;
@@ -341,51 +339,22 @@ pulse_ctl_audit(pulse_ctl_t *ctl)
         return PULSE_CTL_UNAVAILABLE;
     }
 
-    totals = pulse_store_query(&ctl->store,
-                               "SELECT * FROM usage_audit_totals()", 0, NULL);
-    if (totals == NULL) {
+    res = pulse_store_query(&ctl->store, "SELECT * FROM usage_audit()", 0,
+                            NULL);
+    if (res == NULL) {
         return pulse_ctl_store_failed(ctl);
     }
 
-    found = pulse_store_query(&ctl->store, "SELECT * FROM usage_audit()", 0,
-                              NULL);
-    if (found == NULL) {
-        PQclear(totals);
-        return pulse_ctl_store_failed(ctl);
-    }
+    rc = PQntuples(res) ? PULSE_CTL_REFUSED : PULSE_CTL_OK;
 
-    return pulse_ctl_audited(ctl, totals, found);
-}
-
-
-static int
-pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals, PGresult *found)
-{
-    int  rc;
-
-    rc = PQntuples(found) ? PULSE_CTL_REFUSED : PULSE_CTL_OK;
-
-    if (ctl->json) {
-        ngx_pulse_buf_literal(&ctl->out, "{\"totals\":");
-        pulse_ctl_rows(ctl, totals, 0);
-        ngx_pulse_buf_literal(&ctl->out, ",\"differences\":");
-        pulse_ctl_rows(ctl, found, 0);
-        ngx_pulse_buf_literal(&ctl->out, "}\n");
+    if (rc == PULSE_CTL_OK && !ctl->json) {
+        ngx_pulse_buf_literal(&ctl->out, "clean\n");
 
     } else {
-        pulse_ctl_rows(ctl, totals, 0);
-        ngx_pulse_buf_char(&ctl->out, '\n');
-
-        if (rc == PULSE_CTL_OK) {
-            ngx_pulse_buf_literal(&ctl->out, "clean\n");
-
-        } else {
-            pulse_ctl_rows(ctl, found, 0);
-        }
+        pulse_ctl_rows(ctl, res, 0);
     }
 
-    PQclear(totals);
-    PQclear(found);
+    PQclear(res);
 
     return rc;
 }

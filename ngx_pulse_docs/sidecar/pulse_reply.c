@@ -27,6 +27,18 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
       { "The request is not valid. See the details for the field to mend.",
         "الطلب غير صالح. راجع الحقل المذكور في التفاصيل ثم أعد الإرسال." } },
 
+    { MHD_HTTP_UNAUTHORIZED, NULL, "UNAUTHORIZED",
+      { "The request does not prove where it comes from.",
+        "لا يثبت الطلب مصدره." } },
+
+    { MHD_HTTP_PAYMENT_REQUIRED, NULL, "NO_SUBSCRIPTION",
+      { "You have no plan in force. Choose one to go on.",
+        "لا يوجد لديك اشتراك ساري. اختر باقة للمتابعة." } },
+
+    { MHD_HTTP_FORBIDDEN, NULL, "FORBIDDEN",
+      { "This account may not do that.",
+        "لا يُسمح لهذا الحساب بذلك." } },
+
     { MHD_HTTP_NOT_FOUND, NULL, "NOT_FOUND",
       { "There is no such file or address.",
         "لا يوجد ملف أو عنوان كهذا." } },
@@ -71,7 +83,19 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
 
     { MHD_HTTP_SERVICE_UNAVAILABLE, "5", "SERVICE_UNAVAILABLE",
       { "Too much is being made at the moment. Try again soon.",
-        "الخدمة مشغولة الآن. أعد المحاولة بعد قليل." } }
+        "الخدمة مشغولة الآن. أعد المحاولة بعد قليل." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "30", "PROVIDER_UNAVAILABLE",
+      { "The payment provider does not answer. Nothing was charged; try again"
+        " soon, or choose another way to pay.",
+        "مزوّد الدفع لا يستجيب. لم يُخصم أي مبلغ؛ أعد المحاولة بعد قليل أو"
+        " اختر وسيلة دفع أخرى." } },
+
+    { MHD_HTTP_BAD_GATEWAY, NULL, "PROVIDER_ERROR",
+      { "The payment provider refused to begin. Nothing was charged; choose"
+        " another way to pay.",
+        "رفض مزوّد الدفع بدء العملية. لم يُخصم أي مبلغ؛ اختر وسيلة دفع"
+        " أخرى." } }
 };
 
 
@@ -172,6 +196,37 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
     }
 
     return pulse_http_queue(r, row->status, response);
+}
+
+
+enum MHD_Result
+pulse_reply_row(pulse_http_request_t *r, PGresult *res)
+{
+    pulse_reply_e     code;
+    enum MHD_Result   rc;
+    ngx_pulse_buf_t   b;
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_append(&b, (u_char *) PQgetvalue(res, 0, 2),
+                         PQgetlength(res, 0, 2));
+
+    if (PQgetisnull(res, 0, 1)) {
+        return pulse_reply_data(r, strtoul(PQgetvalue(res, 0, 0), NULL, 10),
+                                &b);
+    }
+
+    for (code = pulse_reply_invalid; code < pulse_reply_internal; code++) {
+        if (strcmp(pulse_reply_codes[code].code, PQgetvalue(res, 0, 1)) == 0)
+        {
+            break;
+        }
+    }
+
+    rc = pulse_reply_error(r, code, b.len ? &b : NULL);
+
+    ngx_pulse_buf_free(&b);
+
+    return rc;
 }
 
 

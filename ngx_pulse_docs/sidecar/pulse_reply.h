@@ -14,6 +14,9 @@
 
 typedef enum {
     pulse_reply_invalid = 0,
+    pulse_reply_unauthorized,
+    pulse_reply_no_subscription,
+    pulse_reply_forbidden,
     pulse_reply_not_found,
     pulse_reply_not_allowed,
     pulse_reply_too_large,
@@ -23,7 +26,9 @@ typedef enum {
     pulse_reply_internal,
     pulse_reply_provider,           /* what a model wrote is of no use */
     pulse_reply_store,              /* Postgres, or where files are */
-    pulse_reply_busy
+    pulse_reply_busy,
+    pulse_reply_payments,           /* their provider does not answer */
+    pulse_reply_checkout            /* it refused, or cannot be understood */
 } pulse_reply_e;
 
 
@@ -38,6 +43,10 @@ enum MHD_Result pulse_reply_data(pulse_http_request_t *r, unsigned status,
  * NULL. */
 enum MHD_Result pulse_reply_error(pulse_http_request_t *r, pulse_reply_e code,
     const ngx_pulse_buf_t *details);
+
+/* The same of a row of a function in SQL that returns the status, the code or
+ * NULL, and the data or the details as JSON. */
+enum MHD_Result pulse_reply_row(pulse_http_request_t *r, PGresult *res);
 
 /* An error of the studio's that another part of it has answered, with its
  * code; "after" is the Retry-After, or "". */

@@ -12,6 +12,8 @@
 #include "pulse_log.h"
 #include "pulse_outbox.h"
 #include "pulse_pacer.h"
+#include "pulse_payments.h"
+#include "pulse_routes.h"
 #include "pulse_upkeep.h"
 #include "pulse_summary.h"
 #include "pulse_uploads.h"
@@ -20,7 +22,6 @@
 
 
 #define PULSE_SIDECAR_THREADS  4
-#define PULSE_SIDECAR_PLAIN    4        /* routes that need no files */
 #define PULSE_SIDECAR_SECRET   4096     /* bytes of a file with one */
 
 
@@ -32,6 +33,7 @@ typedef struct {
     const char          *files_room;
     const char          *clamd;
     const char          *studio;            /* NULL: no chat model */
+    const char          *payments;          /* NULL: no payments */
     const char          *smtp_password;     /* a file */
     const char          *smtp_timeout;
     pulse_work_conf_t    work;
@@ -46,25 +48,7 @@ static int pulse_sidecar_mail(pulse_sidecar_conf_t *conf);
 static char *pulse_sidecar_secret(const char *file);
 static int pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals);
 static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
-static enum MHD_Result pulse_sidecar_health(pulse_http_request_t *r);
-
-
-static pulse_http_route_t  pulse_sidecar_routes[] = {
-    { "GET", "/health", pulse_sidecar_health, 0, 0 },
-    { "GET", "/demo/v1/models", pulse_demo_models, 0, 0 },
-    { "POST", "/demo/v1/chat/completions", pulse_demo_chat, 0, 0 },
-    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0, 0 },
-    { "POST", "/v1/cv/generate", pulse_documents_cv, 1, 1 },
-    { "POST", "/v1/slides/generate", pulse_documents_slides, 1, 1 },
-    { "POST", "/v1/pdf/summarize", pulse_summary_pdf, 1, 1 },
-    { "POST", "/v1/files/presigned-upload", pulse_uploads_announce, 1, 0 },
-    { "GET", "/v1/files", pulse_files_list, 1, 0 },
-    { "GET", "/v1/files/{id}", pulse_files_get, 1, 0 },
-    { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url, 1, 0 },
-    { "POST", "/v1/files/{id}/complete", pulse_uploads_complete, 1, 0 },
-    { "DELETE", "/v1/files/{id}", pulse_files_delete, 1, 0 },
-    { NULL, NULL, NULL, 0, 0 }
-};
+static int pulse_sidecar_money(pulse_sidecar_conf_t *conf);
 
 
 /* what all options have is a text */
@@ -82,6 +66,7 @@ static const struct {
     { "files-room", offsetof(pulse_sidecar_conf_t, files_room) },
     { "clamd", offsetof(pulse_sidecar_conf_t, clamd) },
     { "studio", offsetof(pulse_sidecar_conf_t, studio) },
+    { "payments", offsetof(pulse_sidecar_conf_t, payments) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
     { "mail-templates", offsetof(pulse_sidecar_conf_t, outbox.templates) },
     { "mail-from", offsetof(pulse_sidecar_conf_t, outbox.from) },
@@ -113,6 +98,8 @@ static const char  pulse_sidecar_usage[] =
     "  --clamd           unix socket of a scanner that looks at uploads\n"
     "  --studio          unix socket of nginx, whose chat model writes\n"
     "                    outlines and summaries\n"
+    "  --payments        JSON with the providers of payments; without it there\n"
+    "                    are none\n"
     "  --mail-from       sender of the mail; else $PULSE_MAIL_FROM\n"
     "  --mail-name       the sender's name; else $PULSE_MAIL_NAME\n"
     "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"
@@ -233,7 +220,9 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     int                 rc, signo;
     struct MHD_Daemon  *daemon;
 
-    if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0) {
+    if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0
+        || pulse_sidecar_money(conf) != 0)
+    {
         return 1;
     }
 
@@ -254,7 +243,7 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     }
 
     daemon = pulse_http_start(conf->listen, PULSE_SIDECAR_THREADS,
-                              pulse_sidecar_routes);
+                              pulse_routes());
     if (daemon == NULL) {
         return 1;
     }
@@ -282,6 +271,11 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
                   " there is no --files");
     }
 
+    if (conf->payments == NULL) {
+        pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: there are no payments:"
+                  " there is no --payments");
+    }
+
     (void) sigwait(signals, &signo);
 
     pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: stopping on signal %d", signo);
@@ -303,7 +297,6 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
     const char  *key;
 
     if (conf->files == NULL) {
-        pulse_sidecar_routes[PULSE_SIDECAR_PLAIN].path = NULL;
         return 0;
     }
 
@@ -335,6 +328,25 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
     }
 
     pulse_jobs_add(pulse_upkeep_files_kinds);
+    pulse_routes_add(pulse_routes_files);
+
+    return 0;
+}
+
+
+static int
+pulse_sidecar_money(pulse_sidecar_conf_t *conf)
+{
+    if (conf->payments == NULL) {
+        return 0;
+    }
+
+    if (pulse_payments_init(conf->payments, conf->work.conninfo) != NGX_OK) {
+        return -1;
+    }
+
+    pulse_jobs_add(pulse_payments_kinds);
+    pulse_routes_add(pulse_routes_payments);
 
     return 0;
 }
@@ -408,16 +420,4 @@ pulse_sidecar_secret(const char *file)
     ngx_pulse_buf_free(&b);
 
     return secret;
-}
-
-
-static enum MHD_Result
-pulse_sidecar_health(pulse_http_request_t *r)
-{
-    ngx_pulse_buf_t  b;
-
-    ngx_pulse_buf_init(&b, 0);
-    ngx_pulse_buf_literal(&b, "{\"status\":\"ok\"}");
-
-    return pulse_http_reply(r, MHD_HTTP_OK, &b);
 }

@@ -7,63 +7,100 @@
 #include "pulse_worker.h"
 
 
-#define PULSE_WORKER_THREADS  4
+#define PULSE_WORKER_THREADS  4             /* of a lane, at most */
 #define PULSE_WORKER_QUEUE    256
 
+
+typedef struct pulse_worker_lane_s  pulse_worker_lane_t;
 
 typedef struct {
     pthread_t              thread;
     pulse_store_t          store;
+    pulse_worker_lane_t   *lane;
     unsigned               down:1;
 } pulse_worker_t;
 
 
-typedef struct {
-    pthread_mutex_t        mutex;
+struct pulse_worker_lane_s {
+    unsigned               size;            /* threads that it gets */
     pthread_cond_t         wake;
     pulse_http_request_t  *first;
     pulse_http_request_t  *last;
     unsigned               waiting;
-    unsigned               running:1;
     unsigned               threads;
     pulse_worker_t         workers[PULSE_WORKER_THREADS];
+};
+
+
+typedef struct {
+    pthread_mutex_t        mutex;
+    unsigned               running:1;
+    pulse_worker_lane_t    lanes[PULSE_WORKER_LANES];
 } pulse_worker_pool_t;
 
 
+static int pulse_worker_start_lane(pulse_worker_lane_t *lane,
+    const char *conninfo);
 static void *pulse_worker_run(void *arg);
 static void pulse_worker_append(pulse_http_request_t *r);
 static void pulse_worker_handle(pulse_http_request_t *r);
-static pulse_http_request_t *pulse_worker_next(void);
+static pulse_http_request_t *pulse_worker_next(pulse_worker_lane_t *lane);
+static pulse_worker_lane_t *pulse_worker_lane(pulse_http_request_t *r);
 
+
+/* as pulse_worker_lane_e has them, less the first, which is no lane */
 
 static pulse_worker_pool_t  pulse_workers = {
     .mutex = PTHREAD_MUTEX_INITIALIZER,
-    .wake = PTHREAD_COND_INITIALIZER
+    .lanes = {
+        { .size = 4, .wake = PTHREAD_COND_INITIALIZER },
+        { .size = 4, .wake = PTHREAD_COND_INITIALIZER },
+        { .size = 2, .wake = PTHREAD_COND_INITIALIZER }
+    }
 };
 
 
 int
 pulse_worker_start(const char *conninfo)
 {
-    int              rc;
-    pulse_worker_t  *worker;
+    int         rc;
+    ngx_uint_t  i;
 
     pulse_workers.running = 1;
 
-    while (pulse_workers.threads < PULSE_WORKER_THREADS) {
-        worker = &pulse_workers.workers[pulse_workers.threads];
+    for (i = 0; i < PULSE_WORKER_LANES; i++) {
+        rc = pulse_worker_start_lane(&pulse_workers.lanes[i], conninfo);
 
+        if (rc != 0) {
+            pulse_worker_stop();
+            return rc;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+pulse_worker_start_lane(pulse_worker_lane_t *lane, const char *conninfo)
+{
+    int              rc;
+    pulse_worker_t  *worker;
+
+    while (lane->threads < lane->size) {
+        worker = &lane->workers[lane->threads];
+
+        worker->lane = lane;
         worker->store.conninfo = conninfo;
         worker->store.name = "pulse-sidecar-worker";
 
         rc = pthread_create(&worker->thread, NULL, pulse_worker_run, worker);
 
         if (rc != 0) {
-            pulse_worker_stop();
             return rc;
         }
 
-        pulse_workers.threads++;
+        lane->threads++;
     }
 
     return 0;
@@ -73,23 +110,32 @@ pulse_worker_start(const char *conninfo)
 void
 pulse_worker_stop(void)
 {
+    ngx_uint_t             i;
+    pulse_worker_lane_t   *lane;
     pulse_http_request_t  *r;
 
     pthread_mutex_lock(&pulse_workers.mutex);
 
     pulse_workers.running = 0;
-    pthread_cond_broadcast(&pulse_workers.wake);
+
+    for (i = 0; i < PULSE_WORKER_LANES; i++) {
+        pthread_cond_broadcast(&pulse_workers.lanes[i].wake);
+    }
 
     pthread_mutex_unlock(&pulse_workers.mutex);
 
-    while (pulse_workers.threads) {
-        pulse_workers.threads--;
-        pthread_join(pulse_workers.workers[pulse_workers.threads].thread,
-                     NULL);
-    }
+    for (i = 0; i < PULSE_WORKER_LANES; i++) {
+        lane = &pulse_workers.lanes[i];
 
-    for (r = pulse_worker_next(); r; r = pulse_worker_next()) {
-        pulse_http_resume(r, pulse_reply_error(r, pulse_reply_busy, NULL));
+        while (lane->threads) {
+            lane->threads--;
+            pthread_join(lane->workers[lane->threads].thread, NULL);
+        }
+
+        for (r = pulse_worker_next(lane); r; r = pulse_worker_next(lane)) {
+            pulse_http_resume(r, pulse_reply_error(r, pulse_reply_busy,
+                                                   NULL));
+        }
     }
 }
 
@@ -103,7 +149,9 @@ pulse_worker_add(pulse_http_request_t *r)
 
     pthread_mutex_lock(&pulse_workers.mutex);
 
-    if (pulse_workers.running && pulse_workers.waiting < PULSE_WORKER_QUEUE) {
+    if (pulse_workers.running
+        && pulse_worker_lane(r)->waiting < PULSE_WORKER_QUEUE)
+    {
         pulse_worker_append(r);
         rc = NGX_OK;
     }
@@ -130,19 +178,29 @@ pulse_worker_again(pulse_http_request_t *r)
 static void
 pulse_worker_append(pulse_http_request_t *r)
 {
+    pulse_worker_lane_t  *lane;
+
+    lane = pulse_worker_lane(r);
     r->next = NULL;
 
-    if (pulse_workers.last) {
-        pulse_workers.last->next = r;
+    if (lane->last) {
+        lane->last->next = r;
 
     } else {
-        pulse_workers.first = r;
+        lane->first = r;
     }
 
-    pulse_workers.last = r;
-    pulse_workers.waiting++;
+    lane->last = r;
+    lane->waiting++;
 
-    pthread_cond_signal(&pulse_workers.wake);
+    pthread_cond_signal(&lane->wake);
+}
+
+
+static pulse_worker_lane_t *
+pulse_worker_lane(pulse_http_request_t *r)
+{
+    return &pulse_workers.lanes[r->work - 1];
 }
 
 
@@ -155,8 +213,8 @@ pulse_worker_run(void *arg)
     for ( ;; ) {
         pthread_mutex_lock(&pulse_workers.mutex);
 
-        while (pulse_workers.running && pulse_workers.first == NULL) {
-            pthread_cond_wait(&pulse_workers.wake, &pulse_workers.mutex);
+        while (pulse_workers.running && worker->lane->first == NULL) {
+            pthread_cond_wait(&worker->lane->wake, &pulse_workers.mutex);
         }
 
         if (!pulse_workers.running) {
@@ -166,7 +224,7 @@ pulse_worker_run(void *arg)
 
         pthread_mutex_unlock(&pulse_workers.mutex);
 
-        r = pulse_worker_next();
+        r = pulse_worker_next(worker->lane);
 
         if (r) {
             r->store = &worker->store;
@@ -205,20 +263,20 @@ pulse_worker_handle(pulse_http_request_t *r)
 
 
 static pulse_http_request_t *
-pulse_worker_next(void)
+pulse_worker_next(pulse_worker_lane_t *lane)
 {
     pulse_http_request_t  *r;
 
     pthread_mutex_lock(&pulse_workers.mutex);
 
-    r = pulse_workers.first;
+    r = lane->first;
 
     if (r) {
-        pulse_workers.first = r->next;
-        pulse_workers.waiting--;
+        lane->first = r->next;
+        lane->waiting--;
 
         if (r->next == NULL) {
-            pulse_workers.last = NULL;
+            lane->last = NULL;
         }
     }
 

@@ -13,6 +13,20 @@
  */
 
 
+/* Each lane has threads of its own: a provider of payments that does not
+ * answer delays no document, and nothing that a webhook tells. */
+
+typedef enum {
+    PULSE_WORKER_NONE = 0,          /* the thread of the connection does */
+    PULSE_WORKER_DOCUMENTS,
+    PULSE_WORKER_PAYMENTS,          /* may wait for a provider */
+    PULSE_WORKER_WEBHOOKS           /* waits for Postgres only */
+} pulse_worker_lane_e;
+
+
+#define PULSE_WORKER_LANES  3
+
+
 /* Starts the threads, each with a connection of its own to Postgres, made
  * when it is needed.  0, or an errno. */
 int pulse_worker_start(const char *conninfo);

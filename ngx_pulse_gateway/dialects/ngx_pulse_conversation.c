@@ -806,3 +806,61 @@ ngx_pulse_is(const ngx_str_t *s, const char *literal)
 
     return s->len == len && ngx_memcmp(s->data, literal, len) == 0;
 }
+
+
+void
+ngx_pulse_json_comma(ngx_pulse_buf_t *b)
+{
+    u_char  ch;
+
+    if (b->len == 0) {
+        return;
+    }
+
+    ch = b->data[b->len - 1];
+
+    if (ch != '{' && ch != '[') {
+        ngx_pulse_buf_char(b, ',');
+    }
+}
+
+
+void
+ngx_pulse_json_key(ngx_pulse_buf_t *b, const char *key)
+{
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_json(b, (u_char *) key, strlen(key));
+    ngx_pulse_buf_char(b, ':');
+}
+
+
+void
+ngx_pulse_json_string(ngx_pulse_buf_t *b, const char *key, const ngx_str_t *s)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_json(b, s->len ? s->data : (u_char *) "", s->len);
+}
+
+
+void
+ngx_pulse_json_literal(ngx_pulse_buf_t *b, const char *key, const char *s)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_json(b, (u_char *) s, strlen(s));
+}
+
+
+void
+ngx_pulse_json_raw(ngx_pulse_buf_t *b, const char *key, const ngx_str_t *raw)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_str(b, raw);
+}
+
+
+void
+ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_int(b, n);
+}

@@ -1,0 +1,118 @@
+
+#include "pulse_demo.h"
+#include "pulse_documents.h"
+#include "pulse_files.h"
+#include "pulse_payments.h"
+#include "pulse_routes.h"
+#include "pulse_summary.h"
+#include "pulse_uploads.h"
+#include "pulse_worker.h"
+
+
+#define PULSE_ROUTES  64                /* and one that ends them */
+
+
+static enum MHD_Result pulse_routes_health(pulse_http_request_t *r);
+
+
+static pulse_http_route_t  pulse_routes_all[PULSE_ROUTES] = {
+    { "GET", "/health", pulse_routes_health, 0, 0 },
+    { "GET", "/demo/v1/models", pulse_demo_models, 0, 0 },
+    { "POST", "/demo/v1/chat/completions", pulse_demo_chat, 0, 0 },
+    { "POST", "/demo/v1/embeddings", pulse_demo_embeddings, 0, 0 },
+    { NULL, NULL, NULL, 0, 0 }
+};
+
+const pulse_http_route_t  pulse_routes_files[] = {
+    { "POST", "/v1/cv/generate", pulse_documents_cv,
+      PULSE_WORKER_DOCUMENTS, 1 },
+    { "POST", "/v1/slides/generate", pulse_documents_slides,
+      PULSE_WORKER_DOCUMENTS, 1 },
+    { "POST", "/v1/pdf/summarize", pulse_summary_pdf,
+      PULSE_WORKER_DOCUMENTS, 1 },
+    { "POST", "/v1/files/presigned-upload", pulse_uploads_announce,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/files", pulse_files_list, PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/files/{id}", pulse_files_get, PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "POST", "/v1/files/{id}/complete", pulse_uploads_complete,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "DELETE", "/v1/files/{id}", pulse_files_delete,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { NULL, NULL, NULL, 0, 0 }
+};
+
+const pulse_http_route_t  pulse_routes_payments[] = {
+    { "POST", "/v1/payments/checkout", pulse_payments_checkout,
+      PULSE_WORKER_PAYMENTS, 1 },
+    { "POST", "/v1/payments/session", pulse_payments_checkout,
+      PULSE_WORKER_PAYMENTS, 1 },
+    { "GET", "/v1/payments/history", pulse_payments_history,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/payments/{id}", pulse_payments_get,
+      PULSE_WORKER_PAYMENTS, 0 },
+    { "GET", "/v1/payments/{id}/invoice", pulse_invoices_get,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/subscription", pulse_payments_subscription,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "POST", "/v1/subscription/cancel", pulse_payments_cancel,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "POST", "/v1/subscription/resume", pulse_payments_resume,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "POST", "/v1/subscription/change", pulse_payments_change,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "POST", "/v1/payments/webhook/hyperpay", pulse_webhooks_receive,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "GET", "/v1/payments/return/hyperpay", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "POST", "/v1/payments/return/hyperpay", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "POST", "/v1/payments/webhook/paytabs", pulse_webhooks_receive,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "GET", "/v1/payments/return/paytabs", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "POST", "/v1/payments/return/paytabs", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "POST", "/v1/payments/webhook/zaincash", pulse_webhooks_receive,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "GET", "/v1/payments/return/zaincash", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { "POST", "/v1/payments/return/zaincash", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
+    { NULL, NULL, NULL, 0, 0 }
+};
+
+
+pulse_http_route_t *
+pulse_routes(void)
+{
+    return pulse_routes_all;
+}
+
+
+void
+pulse_routes_add(const pulse_http_route_t *routes)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; pulse_routes_all[i].path; i++) { /* void */ }
+
+    /* the last one stays empty */
+
+    while (routes->path && i + 1 < PULSE_ROUTES) {
+        pulse_routes_all[i++] = *routes++;
+    }
+}
+
+
+static enum MHD_Result
+pulse_routes_health(pulse_http_request_t *r)
+{
+    ngx_pulse_buf_t  b;
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_literal(&b, "{\"status\":\"ok\"}");
+
+    return pulse_http_reply(r, MHD_HTTP_OK, &b);
+}
