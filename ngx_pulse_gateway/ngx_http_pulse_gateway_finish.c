@@ -507,7 +507,8 @@ ngx_http_pulse_gateway_end_early(ngx_http_request_t *r,
 
     ngx_http_pulse_gateway_append(ctx);
 
-    if (ctx->writer == NULL && ctx->dialect == NGX_PULSE_DIALECT_RESPONSES
+    if (ctx->writer == NULL
+        && (ctx->dialect == NGX_PULSE_DIALECT_RESPONSES || ctx->array)
         && ngx_http_pulse_gateway_translate_init(r, ctx) != NGX_OK)
     {
         return;

@@ -217,6 +217,13 @@ ngx_http_pulse_gateway_introduce(ngx_http_request_t *r,
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
+    if (ctx->array || ctx->elements) {
+
+        /* JSON has no comments: the log says who it was */
+
+        return NGX_OK;
+    }
+
     if (ngx_http_pulse_gateway_warning_text(r, ctx, &warning) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -28,8 +28,15 @@ static ngx_str_t  ngx_http_pulse_gateway_ping =
 static ngx_str_t  ngx_http_pulse_gateway_comment =
     ngx_string(": keep-alive\n\n");
 
+/* before a text of JSON, RFC 8259, 2 */
+
+static ngx_str_t  ngx_http_pulse_gateway_space = ngx_string("\n");
+
 static ngx_str_t  ngx_http_pulse_gateway_event_stream =
     ngx_string("text/event-stream; charset=utf-8");
+
+static ngx_str_t  ngx_http_pulse_gateway_json =
+    ngx_string("application/json; charset=utf-8");
 
 
 void
@@ -48,9 +55,7 @@ ngx_http_pulse_gateway_timers_start(ngx_http_request_t *r,
     ctx->alive.data = ctx;
     ctx->alive.log = r->connection->log;
 
-    /* an array of JSON has no room for it */
-
-    if (ctx->chat.stream && !ctx->array && glcf->keepalive) {
+    if (ctx->chat.stream && glcf->keepalive) {
         ngx_add_timer(&ctx->alive, glcf->keepalive);
     }
 }
@@ -124,7 +129,8 @@ ngx_http_pulse_gateway_alive(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    text = (ctx->dialect == NGX_PULSE_DIALECT_ANTHROPIC)
+    text = ctx->array ? &ngx_http_pulse_gateway_space
+           : (ctx->dialect == NGX_PULSE_DIALECT_ANTHROPIC)
            ? &ngx_http_pulse_gateway_ping
            : &ngx_http_pulse_gateway_comment;
 
@@ -153,7 +159,8 @@ ngx_http_pulse_gateway_early_header(ngx_http_request_t *r,
     r->headers_out.status = NGX_HTTP_OK;
     ngx_http_clear_content_length(r);
 
-    ctx->content_type = ngx_http_pulse_gateway_event_stream;
+    ctx->content_type = ctx->array ? ngx_http_pulse_gateway_json
+                                   : ngx_http_pulse_gateway_event_stream;
 
     if (ngx_http_pulse_gateway_stream_type(r, ctx) != NGX_OK
         || ngx_http_pulse_gateway_headers_common(r, ctx) != NGX_OK)

@@ -104,6 +104,35 @@ sub row {
 
 # --- signs of life, and an answer after them
 
+# an array of JSON may begin with space, and with nothing else
+
+for my $fails (0, 1) {
+    $slow->play($fails ? { status => 500, json => {}, first => 0.5 }
+                : stream($body, first => 0.5));
+
+    my $reply = http(POST => '/v1beta/models/s:streamGenerateContent',
+                     port => $port, bearer => $key, limit => 10,
+                     json => $asked{gemini}[1]);
+
+    is($reply->{status}, 200, 'an array: status');
+    like($reply->{headers}{'content-type'}, qr{^application/json},
+         'an array: type');
+    like($reply->{body}, qr/\A\n+\[\{/, 'an array: a sign of life');
+    ok($reply->{complete}, 'an array: an end');
+
+    my $array = $reply->{json} // [];
+
+    if ($fails) {
+        is($array->[0]{error}{status}, 'UNAVAILABLE', 'an array: an error');
+
+    } else {
+        is($array->[0]{candidates}[0]{content}{parts}[0]{text}, 'token',
+           'an array: the answer');
+        is(row('an array')->{amount}, 11, 'an array: its figures');
+    }
+}
+
+
 for my $dialect (sort keys %asked) {
     $slow->play(stream($body, first => 0.5));
 
