@@ -43,6 +43,16 @@ ngx_http_pulse_gateway_check(ngx_http_request_t *r)
 {
     static ngx_str_t  post = ngx_string("POST");
 
+    if (r != r->main) {
+
+        /* who asks, what it costs and the stream are of a main request */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "pulse gateway: a subrequest is refused: \"%V\"",
+                      &r->uri);
+        return NGX_HTTP_FORBIDDEN;
+    }
+
     if (r->method != NGX_HTTP_POST) {
 
         if (ngx_http_pulse_set_header(r, "Allow", &post) != NGX_OK) {
