@@ -316,6 +316,10 @@ ngx_int_t ngx_http_pulse_read_body(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_pulse_body(ngx_http_request_t *r, ngx_str_t *body);
 
+/* Gives the memory of such a body back, if it has a block of its own; "*body"
+ * is empty then. */
+void ngx_http_pulse_body_free(ngx_http_request_t *r, ngx_str_t *body);
+
 /* Setters of "pulse_api;" and "pulse_error;". */
 char *ngx_http_pulse_api_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_pulse_error_set(ngx_conf_t *cf, ngx_command_t *cmd,

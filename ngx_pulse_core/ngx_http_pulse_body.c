@@ -53,12 +53,22 @@ ngx_http_pulse_body_room(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    b = ngx_create_temp_buf(r->pool, len);
+    b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
         return NGX_ERROR;
     }
 
-    b->last = ngx_cpymem(b->last, in->pos, came);
+    /* not within the pool's blocks: so it can be given back */
+
+    b->start = ngx_pmemalign(r->pool, len, NGX_ALIGNMENT);
+    if (b->start == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = b->start;
+    b->last = ngx_cpymem(b->start, in->pos, came);
+    b->end = b->start + len;
+    b->temporary = 1;
     b->tag = (ngx_buf_tag_t) &ngx_http_pulse_module;
     b->shadow = in;
 
@@ -203,4 +213,22 @@ ngx_http_pulse_body_joined(ngx_http_request_t *r, ngx_str_t *body)
     r->request_body->buf = NULL;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_pulse_body_free(ngx_http_request_t *r, ngx_str_t *body)
+{
+    if (r->request_body == NULL
+        || ngx_pfree(r->pool, body->data) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_str_null(body);
+
+    /* they point into it; $request_body has none from here on */
+
+    r->request_body->bufs = NULL;
+    r->request_body->buf = NULL;
 }

@@ -88,7 +88,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_pulse_candidate_t      elts[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
+    ngx_http_pulse_candidate_t     *elts;        /* room for ..._CANDIDATES */
     ngx_uint_t                      n;
     ngx_uint_t                      kind;        /* that is wanted */
     unsigned                        known:1;     /* but not to be had now */
@@ -152,8 +152,9 @@ typedef struct {
 #endif
     void                           *data;
     ngx_uint_t                      tries;
-    ngx_http_pulse_hop_t            hops[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
+    ngx_http_pulse_hop_t           *hops;
     ngx_uint_t                      nhops;
+    ngx_uint_t                      most_hops;
     ngx_uint_t                      ticket;      /* of a probe, or 0 */
     ngx_msec_t                      again;       /* shortest wait known, ms */
     unsigned                        held:1;      /* candidate asked for it */
@@ -164,7 +165,8 @@ typedef struct {
 
     ngx_uint_t                      mode;        /* NGX_HTTP_..._SPLICE */
     ngx_uint_t                      spoken;      /* NGX_PULSE_DIALECT_* */
-    ngx_pulse_dropped_t             dropped;
+    ngx_pulse_buf_t                *question;    /* what we wrote of it */
+    ngx_pulse_dropped_t            *dropped;     /* NULL: nothing ever */
     ngx_pulse_chat_refusal_t        refusal;     /* if "refused" */
 
     /* answer of the provider being asked */

@@ -53,6 +53,8 @@ ngx_http_pulse_gateway_count_answer(ngx_http_request_t *r)
     ngx_int_t                            rc;
     ngx_str_t                            text;
     ngx_pulse_buf_t                     *b;
+    ngx_http_pulse_candidate_t           elts[
+                                           NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
     ngx_http_pulse_gateway_ctx_t        *ctx;
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
 
@@ -77,6 +79,8 @@ ngx_http_pulse_gateway_count_answer(ngx_http_request_t *r)
     }
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
+
+    ctx->route.elts = elts;
 
     ngx_http_pulse_gateway_route(gmcf, &ctx->chat, &ctx->route);
 

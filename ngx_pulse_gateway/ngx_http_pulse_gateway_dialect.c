@@ -379,7 +379,14 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     ngx_pulse_target_t           target;
     ngx_http_pulse_candidate_t  *candidate;
 
-    ctx->dropped.n = 0;
+    if (ctx->dropped == NULL) {
+        ctx->dropped = ngx_palloc(r->pool, sizeof(ngx_pulse_dropped_t));
+        if (ctx->dropped == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx->dropped->n = 0;
 
     if (ctx->embedding) {
         return ngx_http_pulse_gateway_embedding_write(ctx, b);
@@ -411,7 +418,7 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
 
     rc = ngx_http_pulse_gateway_dialects[ctx->spoken]->write(
                                       ctx->conversation, &target, r->pool,
-                                      &ctx->dropped, &ctx->refusal, b);
+                                      ctx->dropped, &ctx->refusal, b);
 
     if (rc == NGX_OK && ctx->spoken == NGX_PULSE_DIALECT_OPENAI) {
         return ngx_http_pulse_gateway_dialect_vendor(r, ctx, b);
@@ -444,7 +451,9 @@ ngx_http_pulse_gateway_dialect_pieces(ngx_http_pulse_gateway_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
-    ctx->dropped.n = 0;
+    if (ctx->dropped) {
+        ctx->dropped->n = 0;
+    }
 
     ngx_http_pulse_gateway_dialect_edits(ctx, &edit);
     ngx_pulse_openai_pieces(&ctx->chat, &edit, pieces, b);
@@ -525,7 +534,7 @@ ngx_http_pulse_gateway_dialect_vendor(ngx_http_request_t *r,
     if (rc == NGX_OK) {
         b->len = 0;
         ngx_pulse_buf_append(b, own.data, own.len);
-        ngx_pulse_dropped_add(&ctx->dropped, "thinking");
+        ngx_pulse_dropped_add(ctx->dropped, "thinking");
 
         body.data = b->data;
         body.len = b->len;
@@ -533,7 +542,7 @@ ngx_http_pulse_gateway_dialect_vendor(ngx_http_request_t *r,
     }
 
     if (rc != NGX_ERROR && !b->failed) {
-        rc = ngx_pulse_openai_vendor(&body, pool, &target, &ctx->dropped,
+        rc = ngx_pulse_openai_vendor(&body, pool, &target, ctx->dropped,
                                      &own);
     }
 
@@ -673,7 +682,7 @@ ngx_http_pulse_gateway_dialect_edit(ngx_http_pulse_gateway_ctx_t *ctx,
     for (edit = ctx->conversation->edits; edit; edit = edit->next) {
 
         if (!edit->sign) {
-            ngx_pulse_dropped_add(&ctx->dropped, "thinking");
+            ngx_pulse_dropped_add(ctx->dropped, "thinking");
             break;
         }
     }

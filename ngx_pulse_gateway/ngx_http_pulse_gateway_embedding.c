@@ -80,7 +80,7 @@ ngx_http_pulse_gateway_embedding_write(ngx_http_pulse_gateway_ctx_t *ctx,
 
     case NGX_PULSE_DIALECT_GEMINI:
         return ngx_pulse_embedding_write_gemini(ctx->embedding, model,
-                                                &ctx->dropped,
+                                                ctx->dropped,
                                                 &ctx->refusal, b);
 
     default:

@@ -79,13 +79,18 @@ ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
     ngx_pool_cleanup_t            *cln;
     ngx_http_pulse_gateway_ctx_t  *ctx;
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_pulse_gateway_ctx_t));
+    /* a block of its own: most of a block of the pool would be left empty */
+
+    ctx = ngx_pmemalign(r->pool, sizeof(ngx_http_pulse_gateway_ctx_t),
+                        NGX_ALIGNMENT);
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
     if (ctx == NULL || cln == NULL) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
+
+    ngx_memzero(ctx, sizeof(ngx_http_pulse_gateway_ctx_t));
 
     /* the splitter and the buffers are on the heap */
 
@@ -193,13 +198,31 @@ static ngx_int_t
 ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc)
 {
+    size_t                               size;
+    ngx_http_pulse_candidate_t           elts[
+                                           NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
 
+    ctx->route.elts = elts;
+
     ngx_http_pulse_gateway_route(gmcf, &ctx->chat, &ctx->route);
 
     if (ctx->route.n) {
+
+        /* most often one, for as long as the answer takes */
+
+        size = ctx->route.n * sizeof(ngx_http_pulse_candidate_t);
+
+        ctx->route.elts = ngx_palloc(r->pool, size);
+        if (ctx->route.elts == NULL) {
+            *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_DECLINED;
+        }
+
+        ngx_memcpy(ctx->route.elts, elts, size);
+
         return NGX_OK;
     }
 

@@ -43,7 +43,16 @@ ngx_http_pulse_gateway_hop(ngx_http_pulse_gateway_ctx_t *ctx)
         return;
     }
 
-    if (ctx->nhops == NGX_HTTP_PULSE_GATEWAY_CANDIDATES) {
+    if (ctx->hops == NULL) {
+
+        /* the first, when no candidate is given up yet */
+
+        ctx->hops = ngx_palloc(ctx->request->pool,
+                               ctx->route.n * sizeof(ngx_http_pulse_hop_t));
+        ctx->most_hops = ctx->hops ? ctx->route.n : 0;
+    }
+
+    if (ctx->nhops == ctx->most_hops) {
         return;
     }
 

@@ -263,6 +263,7 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_str_t                     *name;
     ngx_uint_t                     i;
     ngx_pulse_openai_request_t     chat;
+    ngx_http_pulse_candidate_t     elts[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
     ngx_http_pulse_route_list_t    route;
 
     if (ngx_http_pulse_gateway_health_zone(cf, gmcf) != NGX_OK
@@ -278,6 +279,7 @@ ngx_http_pulse_gateway_init_main_conf(ngx_conf_t *cf, void *conf)
         chat.model = name[i];
 
         ngx_memzero(&route, sizeof(ngx_http_pulse_route_list_t));
+        route.elts = elts;
         route.kind = NGX_PULSE_MODEL_CHAT;
 
         ngx_http_pulse_gateway_route(gmcf, &chat, &route);

@@ -242,6 +242,7 @@ ngx_http_pulse_gateway_body_chain(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    ctx->question = text;
     cl = NULL;
 
     for (i = 0; i < pieces.n; i++) {

@@ -553,9 +553,11 @@ static ngx_uint_t
 ngx_http_pulse_route_exists(ngx_http_pulse_gateway_main_conf_t *gmcf,
     const ngx_str_t *name)
 {
+    ngx_http_pulse_candidate_t   elts[NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
     ngx_http_pulse_route_list_t  route;
 
     ngx_memzero(&route, sizeof(ngx_http_pulse_route_list_t));
+    route.elts = elts;
 
     route.kind = NGX_PULSE_MODEL_CHAT;
 

@@ -2,6 +2,7 @@
 #include "ngx_http_pulse_gateway.h"
 
 
+#define NGX_HTTP_PULSE_GATEWAY_OUT_FIRST    512
 #define NGX_HTTP_PULSE_GATEWAY_OUT_SIZE     4096
 #define NGX_HTTP_PULSE_GATEWAY_AWAITED_MAX  65536
 
@@ -10,6 +11,8 @@ static ngx_int_t ngx_http_pulse_gateway_first(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_pulse_gateway_failed_early(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_pulse_gateway_commit(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static void ngx_http_pulse_gateway_forget_body(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_introduce(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
@@ -23,7 +26,11 @@ static ngx_int_t ngx_http_pulse_gateway_extend(
     ngx_http_pulse_gateway_ctx_t *ctx);
 static uint64_t ngx_http_pulse_gateway_counted(
     ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_in_place(
+    ngx_http_pulse_gateway_ctx_t *ctx, u_char *p, size_t len);
 static ngx_buf_t *ngx_http_pulse_gateway_out(
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_buf_t *ngx_http_pulse_gateway_out_link(
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 
@@ -186,6 +193,7 @@ ngx_http_pulse_gateway_commit(ngx_http_request_t *r,
     }
 
     ngx_http_pulse_gateway_report(ctx, NGX_HTTP_PULSE_GATEWAY_WORKS);
+    ngx_http_pulse_gateway_forget_body(r, ctx);
 
     /* nginx writes only after it has read: a byte is left for it */
 
@@ -203,6 +211,32 @@ ngx_http_pulse_gateway_commit(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * An answer may take minutes, and nobody else is asked any more: what was sent
+ * is not needed, nor what came, unless it is of another dialect, whose writer
+ * has its names.  A provider that answers before all was sent has more to
+ * read.
+ */
+
+static void
+ngx_http_pulse_gateway_forget_body(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (!r->upstream->request_body_sent) {
+        return;
+    }
+
+    r->upstream->request_bufs = NULL;
+
+    ngx_pulse_buf_free(ctx->question);
+
+    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_SPLICE) {
+        ngx_http_pulse_body_free(r, &ctx->text);
+        ctx->chat.body = ctx->text;
+    }
 }
 
 
@@ -595,19 +629,31 @@ ngx_http_pulse_gateway_append(ngx_http_pulse_gateway_ctx_t *ctx)
 }
 
 
-/* Appends to u->out_bufs, in buffers of one size that are used again. */
+/*
+ * Appends to u->out_bufs.  What nginx has just read stays where it is until it
+ * is sent, so the first of it needs no copy: most often there is no more.  The
+ * rest goes into buffers that are used again, for one large piece is sent
+ * sooner than many small ones.
+ */
 
 ngx_int_t
 ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,
     const u_char *p, size_t len)
 {
     size_t      n;
+    ngx_int_t   rc;
     ngx_buf_t  *b;
+
+    rc = ngx_http_pulse_gateway_in_place(ctx, (u_char *) p, len);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     while (len) {
         b = ctx->out;
 
-        if (b == NULL || b->last == b->end) {
+        if (b == NULL || b->memory || b->last == b->end) {
             b = ngx_http_pulse_gateway_out(ctx);
             if (b == NULL) {
                 return NGX_ABORT;
@@ -625,8 +671,81 @@ ngx_http_pulse_gateway_output(ngx_http_pulse_gateway_ctx_t *ctx,
 }
 
 
+static ngx_int_t
+ngx_http_pulse_gateway_in_place(ngx_http_pulse_gateway_ctx_t *ctx, u_char *p,
+    size_t len)
+{
+    ngx_buf_t            *b;
+    ngx_http_upstream_t  *u;
+
+    u = ctx->request->upstream;
+
+    /* before the first token the buffer is that of the header */
+
+    if (!ctx->committed || len == 0
+        || p < u->buffer.start || p >= u->buffer.last)
+    {
+        return NGX_DECLINED;
+    }
+
+    b = ctx->out;
+
+    if (b == NULL) {
+        b = ngx_http_pulse_gateway_out_link(ctx);
+        if (b == NULL) {
+            return NGX_ABORT;
+        }
+
+        b->pos = p;
+        b->last = p;
+        b->temporary = 0;
+        b->memory = 1;
+    }
+
+    if (!b->memory || b->last != p) {
+        return NGX_DECLINED;
+    }
+
+    b->last += len;
+
+    return NGX_OK;
+}
+
+
 static ngx_buf_t *
 ngx_http_pulse_gateway_out(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    size_t      size;
+    ngx_buf_t  *b;
+
+    b = ngx_http_pulse_gateway_out_link(ctx);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    if (b->start == NULL) {
+        size = ctx->committed ? NGX_HTTP_PULSE_GATEWAY_OUT_SIZE
+                              : NGX_HTTP_PULSE_GATEWAY_OUT_FIRST;
+
+        b->start = ngx_palloc(ctx->request->pool, size);
+        if (b->start == NULL) {
+            return NULL;
+        }
+
+        b->end = b->start + size;
+    }
+
+    b->pos = b->start;
+    b->last = b->start;
+    b->temporary = 1;
+    b->memory = 0;
+
+    return b;
+}
+
+
+static ngx_buf_t *
+ngx_http_pulse_gateway_out_link(ngx_http_pulse_gateway_ctx_t *ctx)
 {
     ngx_buf_t            *b;
     ngx_chain_t          *cl;
@@ -641,19 +760,6 @@ ngx_http_pulse_gateway_out(ngx_http_pulse_gateway_ctx_t *ctx)
 
     b = cl->buf;
 
-    if (b->start == NULL) {
-        b->start = ngx_palloc(ctx->request->pool,
-                              NGX_HTTP_PULSE_GATEWAY_OUT_SIZE);
-        if (b->start == NULL) {
-            return NULL;
-        }
-
-        b->end = b->start + NGX_HTTP_PULSE_GATEWAY_OUT_SIZE;
-    }
-
-    b->pos = b->start;
-    b->last = b->start;
-    b->temporary = 1;
     b->flush = 0;
     b->tag = u->output.tag;
 

@@ -573,7 +573,7 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text)
 {
     ngx_buf_t                 *b;
-    ngx_uint_t                 i, nunknown;
+    ngx_uint_t                 i, ndropped, nunknown;
     ngx_pulse_conversation_t  *cv;
 
     ngx_str_null(text);
@@ -585,7 +585,9 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
     nunknown = (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE && cv)
                ? cv->nunknown : 0;
 
-    if (ctx->dropped.n + nunknown == 0) {
+    ndropped = ctx->dropped ? ctx->dropped->n : 0;
+
+    if (ndropped + nunknown == 0) {
         return NGX_OK;
     }
 
@@ -596,8 +598,8 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
 
     b->last = ngx_cpymem(b->last, "left out:", sizeof("left out:") - 1);
 
-    for (i = 0; i < ctx->dropped.n; i++) {
-        ngx_http_pulse_gateway_warning_name(&ctx->dropped.names[i], b);
+    for (i = 0; i < ndropped; i++) {
+        ngx_http_pulse_gateway_warning_name(&ctx->dropped->names[i], b);
     }
 
     for (i = 0; i < nunknown; i++) {

@@ -51,11 +51,11 @@ typedef enum {
  */
 
 typedef struct {
-    size_t                     prev;
-    size_t                     key;
-    size_t                     start;
-    size_t                     end;
-    size_t                     next;
+    uint32_t                   prev;
+    uint32_t                   key;
+    uint32_t                   start;
+    uint32_t                   end;
+    uint32_t                   next;
     unsigned                   set:1;       /* present */
     unsigned                   null:1;
 } ngx_pulse_openai_span_t;
