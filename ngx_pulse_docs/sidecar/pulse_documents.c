@@ -2,7 +2,7 @@
 #include "pulse_cv.h"
 #include "pulse_documents.h"
 #include "pulse_docx.h"
-#include "pulse_files.h"
+#include "pulse_links.h"
 #include "pulse_log.h"
 #include "pulse_pdf.h"
 #include "pulse_pptx.h"
@@ -180,7 +180,7 @@ pulse_documents_file(pulse_http_request_t *r, ngx_pulse_buf_t *b,
     pulse_documents_member(b, "filename", file->name.data, file->name.len);
     pulse_documents_member(b, "format", (u_char *) format, strlen(format));
     ngx_pulse_buf_literal(b, "\"status\":\"completed\",");
-    pulse_files_link(r, b, file->id, &file->name);
+    pulse_links_download(r, b, file->id, file->content_type, &file->name);
     ngx_pulse_buf_literal(b, ",\"size_bytes\":");
     ngx_pulse_buf_int(b, file->size);
 }

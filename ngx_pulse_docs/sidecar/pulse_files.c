@@ -1,8 +1,8 @@
 
 #include <inttypes.h>
-#include <time.h>
 #include "ngx_pulse_id.h"
 #include "pulse_files.h"
+#include "pulse_links.h"
 #include "pulse_log.h"
 #include "pulse_reply.h"
 #include "pulse_worker.h"
@@ -20,8 +20,6 @@ typedef struct {
 } pulse_files_sweep_t;
 
 
-static void pulse_files_sign(pulse_http_request_t *r, ngx_pulse_buf_t *b,
-    ngx_pulse_link_t *link, const u_char *id, const ngx_str_t *name);
 static enum MHD_Result pulse_files_json(pulse_http_request_t *r,
     const char *text);
 static enum MHD_Result pulse_files_refused(pulse_http_request_t *r);
@@ -96,7 +94,8 @@ pulse_files_add(pulse_http_request_t *r, pulse_files_t *file,
     file->id[PULSE_SHELF_ID] = '\0';
     file->size = data->len;
 
-    if (pulse_shelf_write(file->id, data->data, data->len) != NGX_OK) {
+    if (pulse_shelf_write(file->id, file->content_type, data->data,
+                          data->len) != NGX_OK) {
         pulse_log(PULSE_LOG_ERR, "pulse files: %s cannot be written: %s",
                   file->id, strerror(errno));
 
@@ -211,107 +210,6 @@ pulse_files_name(pulse_http_request_t *r, const ngx_str_t *text,
 }
 
 
-void
-pulse_files_link(pulse_http_request_t *r, ngx_pulse_buf_t *b,
-    const u_char *id, const ngx_str_t *name)
-{
-    u_char            expires[24];
-    ngx_pulse_link_t  link;
-
-    link.method = "GET";
-    link.expires = time(NULL) + PULSE_FILES_LINK;
-    link.size = -1;
-
-    ngx_pulse_buf_literal(b, "\"download_url\":");
-    pulse_files_sign(r, b, &link, id, name);
-
-    ngx_pulse_rfc3339(expires, link.expires * 1000);
-
-    ngx_pulse_buf_literal(b, ",\"expires_at\":\"");
-    ngx_pulse_buf_append(b, expires, sizeof(expires));
-    ngx_pulse_buf_char(b, '"');
-}
-
-
-void
-pulse_files_upload_link(pulse_http_request_t *r, ngx_pulse_buf_t *b,
-    const u_char *id, int64_t size)
-{
-    ngx_str_t         none;
-    ngx_pulse_link_t  link;
-
-    ngx_str_null(&none);
-
-    link.method = "PUT";
-    link.expires = time(NULL) + PULSE_FILES_LINK;
-    link.size = size;
-
-    ngx_pulse_buf_literal(b, "\"upload_url\":");
-    pulse_files_sign(r, b, &link, id, &none);
-
-    ngx_pulse_buf_literal(b, ",\"method\":\"PUT\",\"expires_in\":");
-    ngx_pulse_buf_int(b, PULSE_FILES_LINK);
-}
-
-
-/* The address as a JSON string; what is signed is the path as nginx reads
- * it. */
-
-static void
-pulse_files_sign(pulse_http_request_t *r, ngx_pulse_buf_t *b,
-    ngx_pulse_link_t *link, const u_char *id, const ngx_str_t *name)
-{
-    u_char           signature[NGX_PULSE_LINK_SIGNATURE_LEN];
-    ngx_str_t        base;
-    ngx_pulse_buf_t  path, url;
-
-    ngx_pulse_buf_init(&path, 0);
-    ngx_pulse_buf_init(&url, 0);
-
-    ngx_pulse_buf_literal(&path, "/files/");
-    ngx_pulse_buf_append(&path, id, PULSE_SHELF_ID);
-
-    base = pulse_http_header(r, "X-Pulse-Url");
-
-    ngx_pulse_buf_str(&url, &base);
-    ngx_pulse_buf_str(&url, &path);
-
-    if (name->len) {
-        ngx_pulse_buf_char(&path, '/');
-        ngx_pulse_buf_str(&path, name);
-
-        ngx_pulse_buf_char(&url, '/');
-        ngx_pulse_link_escape(&url, name);
-    }
-
-    link->path.data = path.data;
-    link->path.len = path.len;
-
-    if (path.failed
-        || ngx_pulse_link_sign(pulse_shelf_key(), link, signature) != NGX_OK)
-    {
-        b->failed = 1;
-    }
-
-    ngx_pulse_buf_literal(&url, "?expires=");
-    ngx_pulse_buf_int(&url, link->expires);
-
-    if (link->size != -1) {
-        ngx_pulse_buf_literal(&url, "&size=");
-        ngx_pulse_buf_int(&url, link->size);
-    }
-
-    ngx_pulse_buf_literal(&url, "&signature=");
-    ngx_pulse_buf_append(&url, signature, sizeof(signature));
-
-    ngx_pulse_buf_json(b, url.data, url.len);
-    b->failed |= url.failed;
-
-    ngx_pulse_buf_free(&path);
-    ngx_pulse_buf_free(&url);
-}
-
-
 PGresult *
 pulse_files_find(pulse_http_request_t *r, const char *sql,
     enum MHD_Result *rc)
@@ -411,7 +309,7 @@ pulse_files_signed_url(pulse_http_request_t *r)
     ngx_pulse_buf_t   b;
 
     res = pulse_files_find(r,
-                           "SELECT filename, size_bytes"
+                           "SELECT filename, size_bytes, content_type"
                            "  FROM file_of($1, $2)"
                            " WHERE status = 'ready'", &rc);
     if (res == NULL) {
@@ -424,7 +322,7 @@ pulse_files_signed_url(pulse_http_request_t *r)
     ngx_pulse_buf_init(&b, 0);
 
     ngx_pulse_buf_char(&b, '{');
-    pulse_files_link(r, &b, r->id.data, &name);
+    pulse_links_download(r, &b, r->id.data, PQgetvalue(res, 0, 2), &name);
     ngx_pulse_buf_literal(&b, ",\"filename\":");
     ngx_pulse_buf_json(&b, name.data, name.len);
     ngx_pulse_buf_literal(&b, ",\"size_bytes\":");

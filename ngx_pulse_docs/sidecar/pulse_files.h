@@ -11,9 +11,6 @@
  * People's files: a row in the database and a file on the shelf.
  */
 
-#define PULSE_FILES_LINK   300          /* seconds that a link lives */
-
-
 typedef struct {
     u_char           id[PULSE_SHELF_ID + 1];    /* NUL terminated */
     const char      *kind;              /* "cv", "slides" */
@@ -51,14 +48,6 @@ enum MHD_Result pulse_files_add(pulse_http_request_t *r, pulse_files_t *file,
  * NULL: no memory. */
 ngx_str_t pulse_files_name(pulse_http_request_t *r, const ngx_str_t *text,
     const char *extension);
-
-/* Appends members "download_url" and "expires_at" of a link to a file. */
-void pulse_files_link(pulse_http_request_t *r, ngx_pulse_buf_t *b,
-    const u_char *id, const ngx_str_t *name);
-
-/* The same for an upload: "upload_url", "method" and "expires_in". */
-void pulse_files_upload_link(pulse_http_request_t *r, ngx_pulse_buf_t *b,
-    const u_char *id, int64_t size);
 
 /* One row of the caller's with file_json() and the filename, or NULL with an
  * answer in "*rc": 404 for what is nobody's or somebody else's. */

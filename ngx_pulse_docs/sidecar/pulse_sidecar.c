@@ -1,6 +1,6 @@
 
-#include <getopt.h>
 #include <curl/curl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include "pulse_chat.h"
@@ -14,8 +14,8 @@
 #include "pulse_pacer.h"
 #include "pulse_payments.h"
 #include "pulse_routes.h"
+#include "pulse_s3.h"
 #include "pulse_upkeep.h"
-#include "pulse_summary.h"
 #include "pulse_uploads.h"
 #include "pulse_work.h"
 #include "pulse_worker.h"
@@ -34,6 +34,8 @@ typedef struct {
     const char          *clamd;
     const char          *studio;            /* NULL: no chat model */
     const char          *payments;          /* NULL: no payments */
+    const char          *s3_style;
+    pulse_s3_conf_t      s3;                /* url NULL: files are on a disk */
     const char          *smtp_password;     /* a file */
     const char          *smtp_timeout;
     pulse_work_conf_t    work;
@@ -48,6 +50,7 @@ static int pulse_sidecar_mail(pulse_sidecar_conf_t *conf);
 static char *pulse_sidecar_secret(const char *file);
 static int pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals);
 static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_storage(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_money(pulse_sidecar_conf_t *conf);
 
 
@@ -66,6 +69,9 @@ static const struct {
     { "files-room", offsetof(pulse_sidecar_conf_t, files_room) },
     { "clamd", offsetof(pulse_sidecar_conf_t, clamd) },
     { "studio", offsetof(pulse_sidecar_conf_t, studio) },
+    { "s3", offsetof(pulse_sidecar_conf_t, s3.url) },
+    { "s3-region", offsetof(pulse_sidecar_conf_t, s3.region) },
+    { "s3-style", offsetof(pulse_sidecar_conf_t, s3_style) },
     { "payments", offsetof(pulse_sidecar_conf_t, payments) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
     { "mail-templates", offsetof(pulse_sidecar_conf_t, outbox.templates) },
@@ -98,6 +104,11 @@ static const char  pulse_sidecar_usage[] =
     "  --clamd           unix socket of a scanner that looks at uploads\n"
     "  --studio          unix socket of nginx, whose chat model writes\n"
     "                    outlines and summaries\n"
+    "  --s3              https://HOST/BUCKET where files are kept, in place\n"
+    "                    of --files; its key is $PULSE_S3_ACCESS_KEY and\n"
+    "                    $PULSE_S3_SECRET_KEY\n"
+    "  --s3-region       us-east-1 by default\n"
+    "  --s3-style        path, or virtual: https://BUCKET.HOST/\n"
     "  --payments        JSON with the providers of payments; without it there\n"
     "                    are none\n"
     "  --mail-from       sender of the mail; else $PULSE_MAIL_FROM\n"
@@ -161,6 +172,12 @@ pulse_sidecar_defaults(pulse_sidecar_conf_t *conf)
 {
     conf->work.conninfo = getenv("PULSE_DATABASE");
     conf->work.lease_ttl = "15 minutes";
+
+    conf->s3_style = "path";
+    conf->s3.region = "us-east-1";
+    conf->s3.access = getenv("PULSE_S3_ACCESS_KEY");
+    conf->s3.secret = getenv("PULSE_S3_SECRET_KEY");
+    conf->s3.token = getenv("PULSE_S3_SESSION_TOKEN");
 
     conf->outbox.templates = "conf/mail";
     conf->outbox.from = getenv("PULSE_MAIL_FROM");
@@ -266,7 +283,7 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: ready on \"%s\"",
               conf->listen);
 
-    if (conf->files == NULL) {
+    if (conf->files == NULL && conf->s3.url == NULL) {
         pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: there are no documents:"
                   " there is no --files");
     }
@@ -293,15 +310,55 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 static int
 pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
 {
-    char         name[NGX_MAX_PATH];
-    const char  *key;
-
-    if (conf->files == NULL) {
+    if (conf->files == NULL && conf->s3.url == NULL) {
         return 0;
     }
 
     if (conf->files_keep) {
         pulse_files_keep(conf->files_keep);
+    }
+
+    if (pulse_sidecar_storage(conf) != 0) {
+        return -1;
+    }
+
+    if (pulse_documents_init() != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: no memory for documents");
+        return -1;
+    }
+
+    if (pulse_uploads_init(conf->clamd) != NGX_OK) {
+        return -1;
+    }
+
+    pulse_jobs_add(pulse_upkeep_files_kinds);
+    pulse_routes_add(pulse_routes_files);
+
+    return 0;
+}
+
+
+static int
+pulse_sidecar_storage(pulse_sidecar_conf_t *conf)
+{
+    char         name[NGX_MAX_PATH];
+    const char  *key, *wrong;
+
+    if (conf->s3.url) {
+        conf->s3.virtual = (strcmp(conf->s3_style, "virtual") == 0);
+
+        wrong = (conf->s3.virtual || strcmp(conf->s3_style, "path") == 0)
+                ? pulse_s3_open(&conf->s3) : "no such --s3-style";
+
+        if (wrong) {
+            pulse_log(PULSE_LOG_ERR, "pulse sidecar: files cannot be kept at"
+                      " \"%s\": %s", conf->s3.url, wrong);
+            return -1;
+        }
+
+        pulse_shelf_open_bucket();
+
+        return 0;
     }
 
     key = conf->files_key;
@@ -317,18 +374,6 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
                   strerror(errno));
         return -1;
     }
-
-    if (pulse_documents_init() != NGX_OK) {
-        pulse_log(PULSE_LOG_ERR, "pulse sidecar: no memory for documents");
-        return -1;
-    }
-
-    if (pulse_uploads_init(conf->clamd) != NGX_OK) {
-        return -1;
-    }
-
-    pulse_jobs_add(pulse_upkeep_files_kinds);
-    pulse_routes_add(pulse_routes_files);
 
     return 0;
 }

@@ -73,8 +73,8 @@ static const char *const  pulse_summary_sizes[] = {
 
 
 static const char  pulse_summary_system[] =
-    "You summarize a document as JSON, and nothing else: \"title\" is what it is"
-    " about in a few words, \"summary\" is running text, \"key_points\" are"
+    "You summarize a document as JSON, and nothing else: \"title\" is what it"
+    " is about in a few words, \"summary\" is running text, \"key_points\" are"
     " single sentences with the figures, dates and names that matter.\n"
     "Say only what the document says. Where it is cut off or a page cannot be"
     " read, do not fill it in.\n"

@@ -6,6 +6,7 @@
 #include "pulse_deck.h"
 #include "pulse_docx.h"
 #include "pulse_files.h"
+#include "pulse_links.h"
 #include "pulse_log.h"
 #include "pulse_pptx.h"
 #include "pulse_reply.h"
@@ -34,7 +35,7 @@ typedef struct {
 
 
 static enum MHD_Result pulse_uploads_reply(pulse_http_request_t *r,
-    const u_char *id, const char *content_type, size_t size);
+    const pulse_files_t *file, ngx_uint_t form);
 static enum MHD_Result pulse_uploads_check(pulse_http_request_t *r,
     pulse_upload_t *upload);
 static ngx_uint_t pulse_uploads_is(pulse_upload_t *upload);
@@ -53,6 +54,11 @@ static const char *const  pulse_uploads_types[] = {
     "application/pdf", "image/png", "image/jpeg", PULSE_DOCX_TYPE,
     PULSE_PPTX_TYPE, "text/plain", NULL
 };
+
+
+/* a form's POST is of buckets only */
+
+static const char *const  pulse_uploads_methods[] = { "PUT", "POST", NULL };
 
 
 ngx_int_t
@@ -88,7 +94,7 @@ pulse_uploads_announce(pulse_http_request_t *r)
 {
     ngx_int_t                size;
     ngx_str_t                name;
-    ngx_uint_t               type;
+    ngx_uint_t               type, method;
     pulse_form_t            *form;
     pulse_files_t            file;
     enum MHD_Result          rc;
@@ -118,6 +124,12 @@ pulse_uploads_announce(pulse_http_request_t *r)
         pulse_form_refuse(form, v, "size_bytes", pulse_reason_required);
     }
 
+    method = pulse_form_choice(form, v, "method", pulse_uploads_methods, 0);
+
+    if (method && !pulse_shelf_is_bucket()) {
+        pulse_form_refuse(form, v, "method", pulse_reason_choice);
+    }
+
     if (form->rc != NGX_OK) {
         return pulse_reply_form(r, form);
     }
@@ -143,25 +155,23 @@ pulse_uploads_announce(pulse_http_request_t *r)
         return rc;
     }
 
-    return pulse_uploads_reply(r, file.id, file.content_type, file.size);
+    return pulse_uploads_reply(r, &file, method);
 }
 
 
 static enum MHD_Result
-pulse_uploads_reply(pulse_http_request_t *r, const u_char *id,
-    const char *content_type, size_t size)
+pulse_uploads_reply(pulse_http_request_t *r, const pulse_files_t *file,
+    ngx_uint_t form)
 {
     ngx_pulse_buf_t  b;
 
     ngx_pulse_buf_init(&b, 0);
 
     ngx_pulse_buf_literal(&b, "{\"file_id\":");
-    ngx_pulse_buf_json(&b, id, PULSE_SHELF_ID);
+    ngx_pulse_buf_json(&b, file->id, PULSE_SHELF_ID);
     ngx_pulse_buf_char(&b, ',');
-    pulse_files_upload_link(r, &b, id, size);
-    ngx_pulse_buf_literal(&b, ",\"headers\":{\"Content-Type\":");
-    ngx_pulse_buf_json(&b, (u_char *) content_type, strlen(content_type));
-    ngx_pulse_buf_literal(&b, "}}");
+    pulse_links_upload(r, &b, file->id, file->content_type, file->size, form);
+    ngx_pulse_buf_char(&b, '}');
 
     return pulse_reply_data(r, MHD_HTTP_CREATED, &b);
 }
@@ -307,7 +317,8 @@ pulse_uploads_accept(pulse_http_request_t *r, pulse_upload_t *upload)
     PGresult    *res;
     const char  *params[4];
 
-    if (pulse_shelf_write(r->id.data, upload->data.data, upload->data.len)
+    if (pulse_shelf_write(r->id.data, upload->content_type,
+                          upload->data.data, upload->data.len)
         != NGX_OK)
     {
         pulse_log(PULSE_LOG_ERR, "pulse uploads: %.36s cannot be written: %s",

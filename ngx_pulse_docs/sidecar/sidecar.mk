@@ -19,22 +19,24 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     -pthread $(PULSE_CFLAGS) $(addprefix -I,$(NGX_HEADERS)/core \
     $(NGX_HEADERS)/event $(NGX_HEADERS)/event/modules $(NGX_HEADERS)/os/unix \
     $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth ngx_pulse_docs $(SIDECAR) \
-    $(SIDECAR)/documents $(SIDECAR)/payments \
+    $(SIDECAR)/documents $(SIDECAR)/payments $(SIDECAR)/storage \
     $(shell pg_config --includedir)) \
     $(DOCUMENT_CFLAGS)
 
 PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_names \
-    ngx_pulse_json_string ngx_pulse_json_tree ngx_pulse_utf8 ngx_pulse_base64url pulse_pool \
-    pulse_file pulse_store
+    ngx_pulse_json_string ngx_pulse_json_tree ngx_pulse_utf8 \
+    ngx_pulse_base64url pulse_pool pulse_file pulse_store
 
+STORAGE = $(basename $(notdir $(wildcard $(SIDECAR)/storage/*.c)))
 DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 
 PAYMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/payments/*.c)))
 
 SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) ngx_pulse_link pulse_sidecar \
     pulse_log pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo \
-    pulse_answer pulse_embedding pulse_work pulse_jobs pulse_upkeep pulse_outbox \
-    pulse_mail pulse_smtp pulse_shelf pulse_files pulse_uploads pulse_clamd \
+    pulse_answer pulse_embedding pulse_work pulse_jobs pulse_upkeep \
+    pulse_outbox pulse_mail pulse_smtp $(STORAGE) pulse_links pulse_files \
+    pulse_uploads pulse_clamd \
     pulse_documents pulse_slides pulse_chat pulse_ask pulse_once \
     pulse_summary pulse_poppler pulse_payments pulse_provider \
     pulse_webhooks pulse_fetch pulse_invoices pulse_routes
@@ -43,10 +45,10 @@ PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_ctl_mail \
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
     ngx_pulse_auth/ngx_pulse_*.h ngx_pulse_docs/*.h $(SIDECAR)/*.h \
-    $(SIDECAR)/documents/*.h $(SIDECAR)/payments/*.h)
+    $(SIDECAR)/documents/*.h $(SIDECAR)/payments/*.h $(SIDECAR)/storage/*.h)
 
 vpath %.c ngx_pulse_core ngx_pulse_auth ngx_pulse_docs $(SIDECAR) \
-    $(SIDECAR)/documents $(SIDECAR)/payments
+    $(SIDECAR)/documents $(SIDECAR)/payments $(SIDECAR)/storage
 
 sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 

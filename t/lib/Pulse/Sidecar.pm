@@ -10,7 +10,8 @@ use Pulse::Process qw(is_alive spawn stop_process wait_until);
 
 
 # start(options => ['--lease-ttl', '2 seconds']); its socket is
-# $TEST_NGINX_PULSE_SIDECAR then.  "name" tells a second one apart.
+# $TEST_NGINX_PULSE_SIDECAR then.  "name" tells a second one apart, "files"
+# undef has it keep none on the disk.
 
 sub start {
     my ($class, %o) = @_;
@@ -22,7 +23,8 @@ sub start {
 
     my $self = bless {
         dir => $dir, socket => "$dir/$name.sock", mail => "$dir/mail",
-        files => "$dir/files", log => "$dir/$name.log",
+        files => exists $o{files} ? $o{files} : "$dir/files",
+        log => "$dir/$name.log",
         options => $o{options} // [], owner => $$,
     }, $class;
 
@@ -46,7 +48,7 @@ sub run {
                     '--database', $ENV{TEST_NGINX_PULSE_PG},
                     '--mail-dir', $self->{mail},
                     '--mail-templates', "$root/conf/mail",
-                    '--files', $self->{files},
+                    $self->{files} ? ('--files', $self->{files}) : (),
                     @{ $self->{options} }],
         output => $self->{log}, dir => $root);
 

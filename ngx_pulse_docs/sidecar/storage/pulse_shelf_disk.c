@@ -2,7 +2,8 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #include "ngx_pulse_id.h"
-#include "pulse_shelf.h"
+#include "pulse_file.h"
+#include "pulse_shelf_kind.h"
 
 
 #define PULSE_SHELF_QUARANTINE  "quarantine"
@@ -15,6 +16,15 @@ typedef struct {
 } pulse_shelf_t;
 
 
+static ngx_int_t pulse_shelf_disk_write(const u_char *id, const char *type,
+    const u_char *data, size_t len);
+static ngx_int_t pulse_shelf_disk_read(const u_char *id, ngx_pulse_buf_t *b);
+static ngx_int_t pulse_shelf_disk_quarantined(const u_char *id,
+    ngx_pulse_buf_t *b);
+static ngx_int_t pulse_shelf_disk_remove(const u_char *id);
+static ngx_int_t pulse_shelf_disk_discard(const u_char *id);
+static ngx_int_t pulse_shelf_disk_walk(time_t age, pulse_shelf_pt handler,
+    void *ctx);
 static ngx_int_t pulse_shelf_open_key(const char *name);
 static ngx_int_t pulse_shelf_new_key(const char *name);
 static void pulse_shelf_quarantine(char *path, const u_char *id);
@@ -28,8 +38,18 @@ static ngx_int_t pulse_shelf_walk_shard(const char *shard, time_t before,
 static pulse_shelf_t  pulse_shelf;
 
 
+const pulse_shelf_kind_t  pulse_shelf_disk = {
+    pulse_shelf_disk_write,
+    pulse_shelf_disk_read,
+    pulse_shelf_disk_quarantined,
+    pulse_shelf_disk_remove,
+    pulse_shelf_disk_discard,
+    pulse_shelf_disk_walk
+};
+
+
 ngx_int_t
-pulse_shelf_open(const char *dir, const char *key)
+pulse_shelf_disk_open(const char *dir, const char *key)
 {
     char  path[NGX_MAX_PATH];
 
@@ -110,8 +130,9 @@ pulse_shelf_key(void)
 }
 
 
-ngx_int_t
-pulse_shelf_write(const u_char *id, const u_char *data, size_t len)
+static ngx_int_t
+pulse_shelf_disk_write(const u_char *id, const char *type,
+    const u_char *data, size_t len)
 {
     char   path[NGX_MAX_PATH], *slash;
 
@@ -140,8 +161,8 @@ pulse_shelf_write(const u_char *id, const u_char *data, size_t len)
 }
 
 
-ngx_int_t
-pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b)
+static ngx_int_t
+pulse_shelf_disk_read(const u_char *id, ngx_pulse_buf_t *b)
 {
     char  path[NGX_MAX_PATH];
 
@@ -153,8 +174,8 @@ pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b)
 }
 
 
-ngx_int_t
-pulse_shelf_quarantined(const u_char *id, ngx_pulse_buf_t *b)
+static ngx_int_t
+pulse_shelf_disk_quarantined(const u_char *id, ngx_pulse_buf_t *b)
 {
     char  path[NGX_MAX_PATH];
 
@@ -164,8 +185,8 @@ pulse_shelf_quarantined(const u_char *id, ngx_pulse_buf_t *b)
 }
 
 
-ngx_int_t
-pulse_shelf_remove(const u_char *id)
+static ngx_int_t
+pulse_shelf_disk_remove(const u_char *id)
 {
     char  path[NGX_MAX_PATH];
 
@@ -177,8 +198,8 @@ pulse_shelf_remove(const u_char *id)
 }
 
 
-ngx_int_t
-pulse_shelf_discard(const u_char *id)
+static ngx_int_t
+pulse_shelf_disk_discard(const u_char *id)
 {
     char  path[NGX_MAX_PATH];
 
@@ -243,8 +264,8 @@ pulse_shelf_sync(const char *path)
 }
 
 
-ngx_int_t
-pulse_shelf_walk(time_t age, pulse_shelf_pt handler, void *ctx)
+static ngx_int_t
+pulse_shelf_disk_walk(time_t age, pulse_shelf_pt handler, void *ctx)
 {
     DIR            *dir;
     size_t          len;
