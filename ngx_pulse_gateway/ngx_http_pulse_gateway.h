@@ -167,6 +167,7 @@ typedef struct {
     ngx_uint_t                      spoken;      /* NGX_PULSE_DIALECT_* */
     ngx_pulse_buf_t                *question;    /* what we wrote of it */
     ngx_pulse_dropped_t            *dropped;     /* NULL: nothing ever */
+    ngx_pulse_dropped_t             lost;        /* of its answer */
     ngx_pulse_chat_refusal_t        refusal;     /* if "refused" */
 
     /* answer of the provider being asked */
@@ -206,6 +207,7 @@ typedef struct {
     void                           *reader;      /* states of dialects */
     void                           *writer;
     ngx_pulse_collector_t          *collector;   /* of what is no stream */
+    ngx_pulse_relay_t              *relay;
     ngx_pulse_sse_t                 framer;      /* events into an array */
     ngx_chain_t                   **last_out;
     ngx_buf_t                      *out;

@@ -44,7 +44,7 @@ static ngx_pulse_pg_statement_t  ngx_http_pulse_gateway_claim_statements[] = {
     { "idempotency_find", "SELECT * FROM idempotency_find($1, $2, $3)", 3 },
 
     { "idempotency_claim",
-      "SELECT * FROM idempotency_claim($1, $2, $3, $4)", 4 }
+      "SELECT * FROM idempotency_claim($1, $2, $3, $4, $5)", 5 }
 };
 
 #define ngx_http_pulse_gateway_claim_finding                                  \
@@ -220,7 +220,7 @@ ngx_http_pulse_gateway_claim_ask(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_pg_statement_t *statement,
     ngx_str_t *event)
 {
-    ngx_str_t  params[4];
+    ngx_str_t  params[5];
 
     params[0] = ctx->record->user_id;
     params[1] = ctx->claim->key;
@@ -228,6 +228,7 @@ ngx_http_pulse_gateway_claim_ask(ngx_http_request_t *r,
 
     if (event) {
         params[3] = *event;
+        params[4] = ngx_http_pulse_usage_incarnation(r);
     }
 
     return ngx_http_pulse_pg(r, statement, params,
@@ -331,6 +332,16 @@ ngx_http_pulse_gateway_claim_handler(ngx_http_request_t *r, void *data,
         && ngx_strncmp(state.data, "claimed", state.len) == 0)
     {
         ngx_http_pulse_gateway_claim_count(NGX_HTTP_PULSE_CLAIM_CLAIMED);
+
+        if (ngx_http_pulse_usage_claimed(r) != NGX_OK) {
+
+            /* the disk is full: the keeper cancels, which frees the key */
+
+            ngx_http_pulse_usage_cancel(r);
+            ngx_http_finalize_request(r,
+                                 ngx_http_pulse_gateway_claim_unavailable(r));
+            return;
+        }
 
         ctx->claim->taken = 1;
         ngx_http_pulse_gateway_start(r, ctx);

@@ -387,6 +387,7 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     }
 
     ctx->dropped->n = 0;
+    ctx->lost.n = 0;
 
     if (ctx->embedding) {
         return ngx_http_pulse_gateway_embedding_write(ctx, b);

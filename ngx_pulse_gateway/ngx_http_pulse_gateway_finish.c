@@ -221,10 +221,6 @@ ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
     ngx_http_pulse_gateway_first_token(r, ctx);
     ngx_http_pulse_gateway_settle(r, ctx);
 
-    if (ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     ngx_pulse_buf_init(&b, 0);
 
     text.data = ctx->body.data;
@@ -246,6 +242,13 @@ ngx_http_pulse_gateway_reply_answer(ngx_http_request_t *r,
         text.data = b.data;
         text.len = b.len;
         type = &ngx_http_pulse_gateway_json;
+    }
+
+    /* after it was written, which shows what cannot be said */
+
+    if (ngx_http_pulse_gateway_headers(r, ctx) != NGX_OK) {
+        ngx_pulse_buf_free(&b);
+        return NGX_ERROR;
     }
 
     if (b.failed) {

@@ -17,9 +17,13 @@
 #define NGX_HTTP_PULSE_GATEWAY_NAME_MAX     64
 
 
+static ngx_int_t ngx_http_pulse_gateway_relay(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_pulse_gateway_translate_ended(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc, ngx_str_t *raw);
 static ngx_int_t ngx_http_pulse_gateway_answer(void *data,
+    ngx_pulse_answer_event_t *ev);
+static ngx_int_t ngx_http_pulse_gateway_deliver(void *data,
     ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_http_pulse_gateway_note(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_pulse_answer_event_t *ev);
@@ -32,6 +36,11 @@ static ngx_int_t ngx_http_pulse_gateway_send_events(
 static ngx_int_t ngx_http_pulse_gateway_element(void *data,
     ngx_pulse_sse_event_t *ev);
 static ngx_int_t ngx_http_pulse_gateway_array_end(
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_pulse_gateway_warning_names(ngx_http_request_t *r,
+    ngx_str_t *names, ngx_uint_t n, ngx_str_t *more, ngx_uint_t nmore,
+    ngx_pulse_dropped_t *lost, ngx_str_t *text);
+static ngx_int_t ngx_http_pulse_gateway_tell_lost(
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_warning_name(ngx_str_t *name, ngx_buf_t *b);
 
@@ -55,7 +64,9 @@ ngx_http_pulse_gateway_translate_init(ngx_http_request_t *r,
     ctx->reader = ngx_pcalloc(r->pool, reader->reader_size);
     ctx->writer = ngx_pcalloc(r->pool, writer->writer_size);
 
-    if (ctx->reader == NULL || ctx->writer == NULL) {
+    if (ctx->reader == NULL || ctx->writer == NULL
+        || ngx_http_pulse_gateway_relay(r, ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -70,6 +81,29 @@ ngx_http_pulse_gateway_translate_init(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* Between dialects only: bytes that pass have all of it. */
+
+static ngx_int_t
+ngx_http_pulse_gateway_relay(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (ctx->mode != NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+        return NGX_OK;
+    }
+
+    ctx->lost.n = 0;
+    ctx->conversation->lost = &ctx->lost;
+
+    ctx->relay = ngx_pcalloc(r->pool, sizeof(ngx_pulse_relay_t));
+    if (ctx->relay == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_pulse_relay_init(ctx->relay, ctx->conversation,
+                                ngx_http_pulse_gateway_deliver, ctx);
 }
 
 
@@ -174,8 +208,10 @@ ngx_http_pulse_gateway_translate_ended(ngx_http_pulse_gateway_ctx_t *ctx,
         ngx_http_pulse_gateway_done(ctx);
     }
 
-    if (ngx_http_pulse_gateway_send_events(ctx, text.data, text.len)
-        != NGX_OK)
+    if ((ctx->answer.finished
+         && ngx_http_pulse_gateway_tell_lost(ctx) != NGX_OK)
+        || ngx_http_pulse_gateway_send_events(ctx, text.data, text.len)
+           != NGX_OK)
     {
         return NGX_ABORT;
     }
@@ -195,8 +231,7 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
 {
     ngx_http_pulse_gateway_ctx_t *ctx = data;
 
-    ngx_int_t             rc;
-    ngx_pulse_dialect_t  *dialect;
+    ngx_int_t  rc;
 
     if (ev->type == NGX_PULSE_ANSWER_ERROR) {
         ctx->error.quota = ev->error.quota;
@@ -240,8 +275,8 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
         return rc;
     }
 
-    if (ctx->collector) {
-        return ngx_pulse_collect(ctx->collector, ev);
+    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+        return ngx_pulse_relay(ctx->relay, ev);
     }
 
     if (ctx->closing && ctx->mode == NGX_HTTP_PULSE_GATEWAY_PASS
@@ -251,10 +286,27 @@ ngx_http_pulse_gateway_answer(void *data, ngx_pulse_answer_event_t *ev)
         ev->told = 1;
     }
 
+    (void) ngx_http_pulse_gateway_deliver(ctx, ev);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_gateway_deliver(void *data, ngx_pulse_answer_event_t *ev)
+{
+    ngx_http_pulse_gateway_ctx_t *ctx = data;
+
+    ngx_pulse_dialect_t  *dialect;
+
+    if (ctx->collector) {
+        return ngx_pulse_collect(ctx->collector, ev);
+    }
+
     dialect = ngx_http_pulse_gateway_dialect(ctx->dialect);
     dialect->write_event(ctx->writer, ctx->conversation, ev, &ctx->edited);
 
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -368,6 +420,7 @@ ngx_http_pulse_gateway_translate_finish(ngx_http_pulse_gateway_ctx_t *ctx,
     dialect->write_event(ctx->writer, ctx->conversation, &ev, &ctx->edited);
 
     if (ctx->edited.failed
+        || ngx_http_pulse_gateway_tell_lost(ctx) != NGX_OK
         || ngx_http_pulse_gateway_send_events(ctx, ctx->edited.data,
                                               ctx->edited.len)
            != NGX_OK)
@@ -518,7 +571,8 @@ ngx_http_pulse_gateway_translate_read(ngx_http_request_t *r,
     if (ctx->collector == NULL
         || ngx_pulse_collector_init(ctx->collector, r->pool,
                                     glcf->answer_max)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_pulse_gateway_relay(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -572,22 +626,39 @@ ngx_int_t
 ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *text)
 {
-    ngx_buf_t                 *b;
-    ngx_uint_t                 i, ndropped, nunknown;
+    ngx_uint_t                 n;
+    ngx_str_t                 *names;
     ngx_pulse_conversation_t  *cv;
 
-    ngx_str_null(text);
-
     cv = ctx->conversation;
+    names = NULL;
+    n = 0;
 
     /* what we have no name for is passed on in the client's own words */
 
-    nunknown = (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE && cv)
-               ? cv->nunknown : 0;
+    if (ctx->mode == NGX_HTTP_PULSE_GATEWAY_TRANSLATE && cv) {
+        names = cv->unknown;
+        n = cv->nunknown;
+    }
 
-    ndropped = ctx->dropped ? ctx->dropped->n : 0;
+    return ngx_http_pulse_gateway_warning_names(r,
+                                ctx->dropped ? ctx->dropped->names : NULL,
+                                ctx->dropped ? ctx->dropped->n : 0, names, n,
+                                &ctx->lost, text);
+}
 
-    if (ndropped + nunknown == 0) {
+
+static ngx_int_t
+ngx_http_pulse_gateway_warning_names(ngx_http_request_t *r, ngx_str_t *names,
+    ngx_uint_t n, ngx_str_t *more, ngx_uint_t nmore,
+    ngx_pulse_dropped_t *lost, ngx_str_t *text)
+{
+    ngx_buf_t   *b;
+    ngx_uint_t   i;
+
+    ngx_str_null(text);
+
+    if (n + nmore + lost->n == 0) {
         return NGX_OK;
     }
 
@@ -598,12 +669,16 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
 
     b->last = ngx_cpymem(b->last, "left out:", sizeof("left out:") - 1);
 
-    for (i = 0; i < ndropped; i++) {
-        ngx_http_pulse_gateway_warning_name(&ctx->dropped->names[i], b);
+    for (i = 0; i < n; i++) {
+        ngx_http_pulse_gateway_warning_name(&names[i], b);
     }
 
-    for (i = 0; i < nunknown; i++) {
-        ngx_http_pulse_gateway_warning_name(&cv->unknown[i], b);
+    for (i = 0; i < nmore; i++) {
+        ngx_http_pulse_gateway_warning_name(&more[i], b);
+    }
+
+    for (i = 0; i < lost->n; i++) {
+        ngx_http_pulse_gateway_warning_name(&lost->names[i], b);
     }
 
     /* less the last comma */
@@ -612,6 +687,43 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
     text->len = b->last - b->pos - 1;
 
     return NGX_OK;
+}
+
+
+/*
+ * What of a stream was left out is known at its end, long after the headers:
+ * a comment says it before the reason to finish, of an array an element.
+ */
+
+static ngx_int_t
+ngx_http_pulse_gateway_tell_lost(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    u_char     *p, *last;
+    ngx_str_t   text;
+
+    if (ctx->lost.n == 0 || ctx->mode != NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_pulse_gateway_warning_names(ctx->request, NULL, 0, NULL, 0,
+                                             &ctx->lost, &text)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->lost.n = 0;
+
+    p = ngx_pnalloc(ctx->request->pool, text.len + 64);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = ctx->array
+           ? ngx_sprintf(p, "data: {\"pulseWarning\":\"%V\"}\n\n", &text)
+           : ngx_sprintf(p, ": X-Pulse-Warning: %V\n\n", &text);
+
+    return ngx_http_pulse_gateway_send_events(ctx, p, last - p);
 }
 
 
@@ -633,7 +745,9 @@ ngx_http_pulse_gateway_warning_name(ngx_str_t *name, ngx_buf_t *b)
 
     for (i = 0; i < len; i++) {
         ch = name->data[i];
-        *b->last++ = (ch > ' ' && ch < 0x7f && ch != ',') ? ch : '_';
+        *b->last++ = (ch > ' ' && ch < 0x7f && ch != ',' && ch != '"'
+                      && ch != '\\')
+                     ? ch : '_';
     }
 
     *b->last++ = ',';

@@ -5,6 +5,7 @@
 
 
 #define NGX_HTTP_PULSE_JOURNAL_PUNCH  (1024 * 1024)
+#define NGX_HTTP_PULSE_JOURNAL_AHEAD  (64 * 1024)
 
 
 typedef struct {
@@ -16,6 +17,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_pulse_journal_directory(ngx_cycle_t *cycle,
+    ngx_http_pulse_usage_main_conf_t *umcf);
+static ngx_int_t ngx_http_pulse_journal_keep(
     ngx_http_pulse_usage_main_conf_t *umcf);
 static void ngx_http_pulse_journal_failed(ngx_uint_t failed, ngx_err_t err);
 static void *ngx_http_pulse_journal_sync_thread(void *data);
@@ -130,9 +133,19 @@ ngx_int_t
 ngx_http_pulse_journal_append(ngx_http_pulse_usage_main_conf_t *umcf,
     const ngx_pulse_journal_record_t *record)
 {
-    size_t   len;
-    u_char   buf[NGX_PULSE_JOURNAL_MAX];
-    ssize_t  n;
+    size_t      len;
+    u_char      buf[NGX_PULSE_JOURNAL_MAX];
+    ssize_t     n;
+    ngx_uint_t  ends;
+
+    ends = record->type == NGX_PULSE_JOURNAL_CLOSE
+           || record->type == NGX_PULSE_JOURNAL_CANCEL;
+
+    if (!ends && ngx_http_pulse_journal_keep(umcf) != NGX_OK) {
+        ngx_http_pulse_journal_failed(1, ngx_errno);
+        ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_WRITE_FAILED, 1);
+        return NGX_ERROR;
+    }
 
     len = ngx_pulse_journal_write(buf, record);
 
@@ -145,7 +158,11 @@ ngx_http_pulse_journal_append(ngx_http_pulse_usage_main_conf_t *umcf,
     }
 
     if (n == (ssize_t) len) {
-        ngx_http_pulse_journal_failed(0, 0);
+
+        if (!ends) {
+            ngx_http_pulse_journal_failed(0, 0);
+        }
+
         return NGX_OK;
     }
 
@@ -155,6 +172,57 @@ ngx_http_pulse_journal_append(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_http_pulse_usage_count(NGX_HTTP_PULSE_USAGE_WRITE_FAILED, 1);
 
     return NGX_ERROR;
+}
+
+
+/*
+ * Whoever begins leaves room for the ends of all that is open, one record of
+ * each, and of those that other workers are writing now: the disk is asked to
+ * keep it.  So a disk that is full, whoever dies meanwhile, loses no end.
+ */
+
+static ngx_int_t
+ngx_http_pulse_journal_keep(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    uint64_t                        needed, end;
+    ngx_pulse_meter_t              *m;
+    ngx_http_pulse_usage_shared_t  *shared;
+
+    shared = umcf->shared;
+    m = &shared->meter;
+
+    if (shared->unkept) {
+        return NGX_OK;
+    }
+
+    needed = shared->written
+             + (uint64_t) (m->open + m->unwritten + NGX_PULSE_METER_WORKERS)
+               * NGX_PULSE_JOURNAL_MAX;
+
+    if (needed <= shared->allocated) {
+        return NGX_OK;
+    }
+
+    end = needed + NGX_HTTP_PULSE_JOURNAL_AHEAD;
+
+    if (fallocate(shared->journal, FALLOC_FL_KEEP_SIZE, shared->written,
+                  end - shared->written)
+        == -1)
+    {
+        if (ngx_errno == EOPNOTSUPP || ngx_errno == NGX_ENOSYS) {
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, ngx_errno,
+                          "pulse journal: the filesystem keeps no room for "
+                          "the ends of requests: fallocate() failed");
+            shared->unkept = 1;
+            return NGX_OK;
+        }
+
+        return NGX_ERROR;
+    }
+
+    shared->allocated = end;
+
+    return NGX_OK;
 }
 
 

@@ -48,7 +48,8 @@ static void ngx_http_pulse_keeper_note(ngx_http_pulse_keeper_t *k,
 
 ngx_pulse_pg_statement_t  ngx_http_pulse_keeper_statements[] = {
 
-    { "node_seen", "SELECT given_up, lease_id FROM node_seen($1, $2)", 2 },
+    { "node_seen",
+      "SELECT given_up, lease_id, user_id FROM node_seen($1, $2)", 2 },
 
     { NULL, NULL, 0 }
 };

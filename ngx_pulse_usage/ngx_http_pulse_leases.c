@@ -11,6 +11,7 @@
 #define NGX_HTTP_PULSE_LEASES_CHUNK      64     /* slots under one lock */
 #define NGX_HTTP_PULSE_LEASES_CHUNKS     64     /* in one tick */
 #define NGX_HTTP_PULSE_LEASES_RETURNS    200    /* in one statement */
+#define NGX_HTTP_PULSE_LEASES_URGENT     1000   /* recalled in a second */
 
 #define NGX_HTTP_PULSE_LEASES_LIST       1
 #define NGX_HTTP_PULSE_LEASES_DROP       2
@@ -19,6 +20,8 @@
 typedef struct {
     ngx_http_pulse_usage_main_conf_t  *conf;
     uint32_t                           account;     /* where returns go on */
+    uint32_t                           recalled[NGX_HTTP_PULSE_LEASES_URGENT];
+    ngx_uint_t                         nrecalled;
     unsigned                           returning:1; /* statements in flight */
     unsigned                           comparing:1;
     unsigned                           dropping:1;
@@ -26,7 +29,15 @@ typedef struct {
 
 
 static ngx_pulse_meter_account_t *ngx_http_pulse_leases_find(
+    ngx_http_pulse_usage_main_conf_t *umcf, ngx_pulse_pg_result_t *res,
+    int row, int id, int owner);
+static ngx_pulse_meter_account_t *ngx_http_pulse_leases_search(
     ngx_http_pulse_usage_main_conf_t *umcf, const u_char *lease_id);
+static ngx_uint_t ngx_http_pulse_leases_collect_recalled(
+    ngx_http_pulse_leases_t *ls, ngx_pulse_buf_t *b);
+static ngx_uint_t ngx_http_pulse_leases_tell(
+    ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_pulse_buf_t *b);
 static void ngx_http_pulse_leases_return_handler(void *data,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_leases_compare_handler(void *data,
@@ -76,43 +87,84 @@ ngx_http_pulse_leases_given_up(ngx_http_pulse_usage_main_conf_t *umcf)
 }
 
 
-/* rows after the first name leases that others wait for */
+/* Rows after the first name leases that others wait for: they go back before
+ * those that are only idle, whatever the length of the table is. */
 
 void
 ngx_http_pulse_leases_recalled(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_pg_result_t *res)
 {
     int                         i, n;
-    u_char                      id[16];
-    ngx_str_t                   text;
+    ngx_pulse_meter_t          *m;
+    ngx_http_pulse_leases_t    *ls;
     ngx_pulse_meter_account_t  *account;
 
+    ls = &ngx_http_pulse_leases;
+    m = &umcf->shared->meter;
     n = PQntuples(res->rows);
 
     for (i = 1; i < n; i++) {
-        text = ngx_pulse_pg_value(res, i, 1);
-
-        if (!ngx_pulse_uuid_valid(&text)) {
-            continue;
-        }
-
-        ngx_pulse_uuid_bytes(id, text.data);
-
-        account = ngx_http_pulse_leases_find(umcf, id);
+        account = ngx_http_pulse_leases_find(umcf, res, i, 1, 2);
 
         if (account) {
             account->recalled = 1;
+
+            if (ls->nrecalled < NGX_HTTP_PULSE_LEASES_URGENT) {
+                ls->recalled[ls->nrecalled++] = account - m->accounts;
+            }
+
             ngx_http_pulse_usage_unlock(umcf);
         }
     }
 }
 
 
-/* The account of a lease whose user is not told, with the lock held, or NULL
- * without it.  The table is searched without the lock: it is long. */
+/* The account of the lease in a row of an answer, with the lock held, or NULL
+ * without it. */
 
 static ngx_pulse_meter_account_t *
 ngx_http_pulse_leases_find(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_pg_result_t *res, int row, int id, int owner)
+{
+    u_char                      user[16], lease_id[16];
+    ngx_str_t                   text;
+    ngx_pulse_meter_account_t  *account;
+
+    text = ngx_pulse_pg_value(res, row, id);
+
+    if (!ngx_pulse_uuid_valid(&text)) {
+        return NULL;
+    }
+
+    ngx_pulse_uuid_bytes(lease_id, text.data);
+
+    text = ngx_pulse_pg_value(res, row, owner);
+
+    if (!ngx_pulse_uuid_valid(&text)) {
+
+        /* the lease went with its user */
+
+        return ngx_http_pulse_leases_search(umcf, lease_id);
+    }
+
+    ngx_pulse_uuid_bytes(user, text.data);
+
+    ngx_http_pulse_usage_lock(umcf);
+
+    account = ngx_pulse_meter_lease(&umcf->shared->meter, user, lease_id);
+
+    if (account == NULL) {
+        ngx_http_pulse_usage_unlock(umcf);
+    }
+
+    return account;
+}
+
+
+/* The table is searched without the lock: it is long. */
+
+static ngx_pulse_meter_account_t *
+ngx_http_pulse_leases_search(ngx_http_pulse_usage_main_conf_t *umcf,
     const u_char *lease_id)
 {
     uint32_t                    i;
@@ -161,7 +213,9 @@ ngx_http_pulse_leases_return(ngx_http_pulse_usage_main_conf_t *umcf)
 
     ngx_pulse_buf_init(&b, 0);
 
-    if (ngx_http_pulse_leases_collect(umcf, 0, &ls->account, &b) == 0) {
+    if (ngx_http_pulse_leases_collect_recalled(ls, &b) == 0
+        && ngx_http_pulse_leases_collect(umcf, 0, &ls->account, &b) == 0)
+    {
         return;
     }
 
@@ -185,14 +239,43 @@ ngx_http_pulse_leases_return(ngx_http_pulse_usage_main_conf_t *umcf)
 }
 
 
+static ngx_uint_t
+ngx_http_pulse_leases_collect_recalled(ngx_http_pulse_leases_t *ls,
+    ngx_pulse_buf_t *b)
+{
+    ngx_uint_t                  sent;
+    ngx_pulse_meter_account_t  *account;
+
+    for (sent = 0;
+         ls->nrecalled && sent < NGX_HTTP_PULSE_LEASES_RETURNS;
+         ls->nrecalled--)
+    {
+        account = &ls->conf->shared->meter.accounts[
+                                             ls->recalled[ls->nrecalled - 1]];
+
+        ngx_http_pulse_usage_lock(ls->conf);
+
+        /* the slot may be another's by now: nobody waits for that */
+
+        if (account->present && account->recalled) {
+            sent += ngx_http_pulse_leases_tell(ls->conf, account, 0, b);
+        }
+
+        ngx_http_pulse_usage_unlock(ls->conf);
+    }
+
+    ngx_pulse_buf_append(b, (u_char *) "]", sent ? 1 : 0);
+
+    return sent;
+}
+
+
 ngx_uint_t
 ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_uint_t all, uint32_t *from, ngx_pulse_buf_t *b)
 {
-    u_char                      id[NGX_HTTP_PULSE_UUID_LEN];
     ngx_uint_t                  n, sent;
     ngx_pulse_meter_t          *m;
-    ngx_pulse_node_notice_e     notice;
     ngx_pulse_meter_account_t  *account;
 
     m = &umcf->shared->meter;
@@ -212,33 +295,10 @@ ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
         *from = *from % m->accounts_top + 1;
         account = &m->accounts[*from];
 
-        if (!account->present) {
-            continue;
-        }
-
-        notice = ngx_pulse_node_return(m, account, all, umcf->lease_idle,
-                                       ngx_current_msec);
-
-        if (notice == NGX_PULSE_NODE_QUIET) {
-            continue;
-        }
-
-        ngx_pulse_uuid_text(id, account->lease_id);
-
-        ngx_pulse_buf_char(b, sent ? ',' : '[');
-        ngx_pulse_buf_literal(b, "{\"id\":");
-        ngx_pulse_buf_json(b, id, NGX_HTTP_PULSE_UUID_LEN);
-        ngx_pulse_buf_literal(b, ",\"returned\":");
-        ngx_pulse_buf_int(b, account->lease.returned);
-
-        if (notice == NGX_PULSE_NODE_CLOSE) {
-            ngx_pulse_buf_literal(b, ",\"close\":true}");
-
-        } else {
-            ngx_pulse_buf_literal(b, ",\"close\":false}");
-        }
-
-        if (++sent == NGX_HTTP_PULSE_LEASES_RETURNS) {
+        if (account->present
+            && ngx_http_pulse_leases_tell(umcf, account, all, b)
+            && ++sent == NGX_HTTP_PULSE_LEASES_RETURNS)
+        {
             break;
         }
     }
@@ -251,14 +311,48 @@ ngx_http_pulse_leases_collect(ngx_http_pulse_usage_main_conf_t *umcf,
 }
 
 
+/* Under the lock: 1 if the store is to be told of it, which "b" has then. */
+
+static ngx_uint_t
+ngx_http_pulse_leases_tell(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_meter_account_t *account, ngx_uint_t all, ngx_pulse_buf_t *b)
+{
+    u_char                   id[NGX_HTTP_PULSE_UUID_LEN];
+    ngx_pulse_node_notice_e  notice;
+
+    notice = ngx_pulse_node_return(&umcf->shared->meter, account, all,
+                                   umcf->lease_idle, ngx_current_msec);
+
+    if (notice == NGX_PULSE_NODE_QUIET) {
+        return 0;
+    }
+
+    ngx_pulse_uuid_text(id, account->lease_id);
+
+    ngx_pulse_buf_char(b, b->len ? ',' : '[');
+    ngx_pulse_buf_literal(b, "{\"id\":");
+    ngx_pulse_buf_json(b, id, NGX_HTTP_PULSE_UUID_LEN);
+    ngx_pulse_buf_literal(b, ",\"returned\":");
+    ngx_pulse_buf_int(b, account->lease.returned);
+
+    if (notice == NGX_PULSE_NODE_CLOSE) {
+        ngx_pulse_buf_literal(b, ",\"close\":true}");
+
+    } else {
+        ngx_pulse_buf_literal(b, ",\"close\":false}");
+    }
+
+    return 1;
+}
+
+
 static void
 ngx_http_pulse_leases_return_handler(void *data, ngx_pulse_pg_result_t *res)
 {
     ngx_http_pulse_leases_t *ls = data;
 
     int                         i, n;
-    u_char                      lease_id[16];
-    ngx_str_t                   id, closed;
+    ngx_str_t                   closed;
     ngx_pulse_meter_account_t  *account;
 
     ls->returning = 0;
@@ -274,23 +368,25 @@ ngx_http_pulse_leases_return_handler(void *data, ngx_pulse_pg_result_t *res)
     n = PQntuples(res->rows);
 
     for (i = 0; i < n; i++) {
-        id = ngx_pulse_pg_value(res, i, 0);
         closed = ngx_pulse_pg_value(res, i, 5);
 
-        if (closed.len == 0 || closed.data[0] != 't'
-            || !ngx_pulse_uuid_valid(&id))
-        {
+        if (closed.len == 0 || closed.data[0] != 't') {
             continue;
         }
 
-        ngx_pulse_uuid_bytes(lease_id, id.data);
-
-        account = ngx_http_pulse_leases_find(ls->conf, lease_id);
+        account = ngx_http_pulse_leases_find(ls->conf, res, i, 0, 1);
 
         if (account) {
             ngx_pulse_node_closed(&ls->conf->shared->meter, account);
             ngx_http_pulse_usage_unlock(ls->conf);
         }
+    }
+
+    /* where so many were to be told there are more, and a table that is full
+     * of them admits nobody new */
+
+    if (n >= NGX_HTTP_PULSE_LEASES_RETURNS && !ngx_terminate && !ngx_quit) {
+        ngx_http_pulse_leases_return(ls->conf);
     }
 }
 

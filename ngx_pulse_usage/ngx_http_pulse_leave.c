@@ -16,6 +16,12 @@ static PGconn *ngx_http_pulse_leave_connect(ngx_cycle_t *cycle,
     ngx_msec_t deadline);
 static void ngx_http_pulse_leave_drain(ngx_http_pulse_usage_main_conf_t *umcf,
     PGconn *conn, ngx_msec_t deadline);
+static void ngx_http_pulse_leave_unwritten(
+    ngx_http_pulse_usage_main_conf_t *umcf, PGconn *conn,
+    ngx_msec_t deadline);
+static ngx_uint_t ngx_http_pulse_leave_collect(
+    ngx_http_pulse_usage_main_conf_t *umcf, ngx_pulse_buf_t *b,
+    ngx_pulse_meter_reservation_t **batch);
 static void ngx_http_pulse_leave_return(
     ngx_http_pulse_usage_main_conf_t *umcf, PGconn *conn,
     ngx_msec_t deadline);
@@ -46,14 +52,22 @@ ngx_http_pulse_leave(ngx_cycle_t *cycle,
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "pulse usage: leases are kept until the next start: "
                       "the store does not answer");
-        return;
+
+    } else {
+        ngx_http_pulse_leave_drain(umcf, conn, deadline);
+        ngx_http_pulse_leave_unwritten(umcf, conn, deadline);
+        ngx_http_pulse_leave_return(umcf, conn, deadline);
+        ngx_http_pulse_leave_close(umcf, conn, deadline);
+
+        PQfinish(conn);
     }
 
-    ngx_http_pulse_leave_drain(umcf, conn, deadline);
-    ngx_http_pulse_leave_return(umcf, conn, deadline);
-    ngx_http_pulse_leave_close(umcf, conn, deadline);
-
-    PQfinish(conn);
+    if (umcf->shared->meter.unwritten) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "pulse usage: the ends of %uD requests could neither be "
+                      "written nor sent: they will be charged what was noted "
+                      "of them last", umcf->shared->meter.unwritten);
+    }
 }
 
 
@@ -147,6 +161,86 @@ ngx_http_pulse_leave_drain(ngx_http_pulse_usage_main_conf_t *umcf,
         drain.pos = drain.next;
         shared->flushed = drain.pos;
     }
+}
+
+
+/*
+ * What a full disk did not take is in the zone, which goes now.  The store
+ * gets it by itself; the journal that says that it began may be replayed any
+ * time, the ledger takes an event once.
+ */
+
+static void
+ngx_http_pulse_leave_unwritten(ngx_http_pulse_usage_main_conf_t *umcf,
+    PGconn *conn, ngx_msec_t deadline)
+{
+    PGresult                       *rows;
+    ngx_uint_t                      i, n;
+    ngx_pulse_buf_t                 b;
+    ngx_pulse_meter_t              *m;
+    ngx_pulse_meter_reservation_t  *batch[NGX_HTTP_PULSE_DRAIN_BATCH];
+
+    m = &umcf->shared->meter;
+
+    for ( ;; ) {
+        ngx_pulse_buf_init(&b, 0);
+
+        n = ngx_http_pulse_leave_collect(umcf, &b, batch);
+
+        if (n == 0) {
+            break;
+        }
+
+        rows = ngx_http_pulse_leave_query(conn,
+                                       "SELECT * FROM usage_leave($1, $2)",
+                                       umcf->shared->incarnation, &b,
+                                       deadline);
+        ngx_pulse_buf_free(&b);
+
+        if (rows == NULL) {
+            break;
+        }
+
+        PQclear(rows);
+
+        ngx_http_pulse_usage_lock(umcf);
+
+        for (i = 0; i < n; i++) {
+            ngx_pulse_meter_release(m, batch[i], batch[i]->record.id);
+        }
+
+        ngx_http_pulse_usage_unlock(umcf);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_pulse_leave_collect(ngx_http_pulse_usage_main_conf_t *umcf,
+    ngx_pulse_buf_t *b, ngx_pulse_meter_reservation_t **batch)
+{
+    uint32_t                        i;
+    ngx_uint_t                      n;
+    ngx_pulse_meter_t              *m;
+    ngx_pulse_meter_reservation_t  *res;
+
+    m = &umcf->shared->meter;
+
+    for (i = 1, n = 0;
+         i <= m->reservations_top && n < NGX_HTTP_PULSE_DRAIN_BATCH;
+         i++)
+    {
+        res = &m->reservations[i];
+
+        if (res->state == NGX_PULSE_METER_UNWRITTEN) {
+            ngx_pulse_buf_char(b, n ? ',' : '[');
+            ngx_pulse_journal_json(b, &res->record);
+            batch[n++] = res;
+        }
+    }
+
+    ngx_pulse_buf_append(b, (u_char *) "]", n ? 1 : 0);
+
+    return n;
 }
 
 

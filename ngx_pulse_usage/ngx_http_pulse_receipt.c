@@ -45,7 +45,8 @@ ngx_pulse_pg_statement_t  ngx_http_pulse_receipt_statements[] = {
 
     { "usage_event", "SELECT * FROM usage_event($1, $2)", 2 },
 
-    { "usage_audit_report", "SELECT * FROM usage_audit_report()", 0 },
+    { "usage_audit_report",
+      "SELECT * FROM usage_audit_report($1, $2, $3)", 3 },
 
     { NULL, NULL, 0 }
 };
@@ -318,7 +319,37 @@ void
 ngx_http_pulse_receipt_audit(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call)
 {
+    u_char                             open[NGX_INT64_LEN];
+    u_char                             reserved[NGX_INT64_LEN];
+    uint32_t                           i;
+    uint64_t                           sum;
+    ngx_str_t                          params[3];
+    ngx_pulse_meter_t                 *m;
+    ngx_http_pulse_main_conf_t        *pmcf;
+    ngx_http_pulse_usage_main_conf_t  *umcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_module);
+    umcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_usage_module);
+
+    ngx_memzero(params, sizeof(params));
+    params[0] = pmcf->node;
+
+    if (umcf->shared && pmcf->node.data) {
+        m = &umcf->shared->meter;
+
+        /* without the lock: a sum for people, in a table that is long */
+
+        for (i = 1, sum = 0; i <= m->accounts_top; i++) {
+            sum += m->accounts[i].present ? m->accounts[i].lease.reserved : 0;
+        }
+
+        params[1].data = open;
+        params[1].len = ngx_sprintf(open, "%uD", m->open) - open;
+        params[2].data = reserved;
+        params[2].len = ngx_sprintf(reserved, "%uL", sum) - reserved;
+    }
+
     ngx_http_pulse_call_pg(r, &ngx_http_pulse_receipt_statements[
                                                NGX_HTTP_PULSE_RECEIPT_AUDIT],
-                           NULL);
+                           params);
 }

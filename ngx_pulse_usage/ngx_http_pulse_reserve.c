@@ -5,6 +5,7 @@
 #define NGX_HTTP_PULSE_RESERVE_TRIES    8       /* questions to the store */
 
 #define NGX_HTTP_PULSE_RESERVE_ASK      NGX_AGAIN
+#define NGX_HTTP_PULSE_RESERVE_WAIT     NGX_BUSY
 
 
 /* On the heap: the answer comes whether the request is still there or not,
@@ -13,8 +14,7 @@
 struct ngx_http_pulse_acquire_s {
     ngx_http_pulse_reservation_t       *reservation;    /* NULL: gone */
     ngx_http_pulse_usage_main_conf_t   *conf;
-    uint64_t                            need;
-    ngx_uint_t                          short_of;   /* less was given */
+    ngx_pulse_node_question_t           question;
     u_char                              user[16];
     u_char                              lease_id[16];
 };
@@ -35,16 +35,14 @@ static ngx_int_t ngx_http_pulse_reserve_refuse(
     ngx_http_pulse_reservation_t *rv, ngx_http_pulse_code_e code);
 static ngx_int_t ngx_http_pulse_reserve_ask(ngx_http_pulse_reservation_t *rv);
 static ngx_uint_t ngx_http_pulse_reserve_need(
-    ngx_http_pulse_reservation_t *rv, ngx_http_pulse_acquire_t *acquire,
-    uint64_t *want);
+    ngx_http_pulse_reservation_t *rv, ngx_http_pulse_acquire_t *acquire);
 static void ngx_http_pulse_reserve_handler(void *data,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_reserve_merge(ngx_http_pulse_acquire_t *acquire,
     ngx_pulse_pg_result_t *res);
 static void ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
     ngx_pulse_meter_account_t *account, ngx_pulse_pg_result_t *res);
-static void ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv,
-    ngx_uint_t elsewhere);
+static void ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv);
 static void ngx_http_pulse_reserve_wait(ngx_event_t *ev);
 static void ngx_http_pulse_reserve_hold(ngx_http_request_t *r);
 static void ngx_http_pulse_reserve_decided(ngx_http_pulse_reservation_t *rv,
@@ -58,15 +56,18 @@ static void ngx_http_pulse_reserve_cleanup(void *data);
 ngx_pulse_pg_statement_t  ngx_http_pulse_reserve_statements[] = {
 
     { "lease_acquire",
-      "SELECT * FROM lease_acquire($1, $2, $3, $4, $5, $6, $7)", 7 },
+      "SELECT * FROM lease_acquire($1, $2, $3, $4, $5, $6, $7, $8)", 8 },
 
     { NULL, NULL, 0 }
 };
 
 
-/* Where other nodes hold what is missing here they are asked to give back
- * what is idle: within a second they hear of it.  After these the refusal
- * stands. */
+/*
+ * Where other nodes hold what is missing here they are asked to give back
+ * what is idle.  They hear of it within 1.1 s, give it back within 0.2 s, and
+ * the store keeps it for who needs it whole; so the last question finds it.
+ * After that the refusal stands.
+ */
 
 static const ngx_msec_t  ngx_http_pulse_reserve_waits[] = { 300, 700, 1500 };
 
@@ -122,9 +123,13 @@ ngx_http_pulse_usage_reserve(ngx_http_request_t *r, ngx_uint_t kind,
 
     rc = ngx_http_pulse_reserve_try(rv);
 
-    if (rc != NGX_HTTP_PULSE_RESERVE_ASK) {
+    if (rc != NGX_HTTP_PULSE_RESERVE_ASK && rc != NGX_HTTP_PULSE_RESERVE_WAIT)
+    {
         return rc;
     }
+
+    /* that others hold it was another request's answer: they are asked for
+     * this one too */
 
     rc = ngx_http_pulse_reserve_ask(rv);
 
@@ -174,8 +179,8 @@ ngx_http_pulse_reserve_create(ngx_http_request_t *r,
 }
 
 
-/* NGX_OK, NGX_DECLINED, or NGX_HTTP_PULSE_RESERVE_ASK if the store is to be
- * asked. */
+/* NGX_OK, NGX_DECLINED, NGX_HTTP_PULSE_RESERVE_ASK if the store is to be
+ * asked, NGX_HTTP_PULSE_RESERVE_WAIT if others may give back what is missing. */
 
 static ngx_int_t
 ngx_http_pulse_reserve_try(ngx_http_pulse_reservation_t *rv)
@@ -190,12 +195,10 @@ ngx_http_pulse_reserve_try(ngx_http_pulse_reservation_t *rv)
 
     if (shared == NULL
         || ngx_http_pulse_usage_worker == 0
-        || (ngx_msec_int_t) (ngx_current_msec - shared->seen)
-           > (ngx_msec_int_t) umcf->lease_ttl
+        || ngx_http_pulse_usage_unseen(umcf)
         || (off_t) (shared->written - shared->flushed) > umcf->max)
     {
-        /* no meter, a store unseen for so long that it may have given the
-         * leases to others, or a journal that is full */
+        /* no meter, leases that may be others', or a journal that is full */
 
         return ngx_http_pulse_reserve_refuse(rv,
                                             NGX_HTTP_PULSE_STORE_UNAVAILABLE);
@@ -215,6 +218,7 @@ ngx_http_pulse_reserve_try(ngx_http_pulse_reservation_t *rv)
         return ngx_http_pulse_reserve_open(rv);
 
     case NGX_HTTP_PULSE_RESERVE_ASK:
+    case NGX_HTTP_PULSE_RESERVE_WAIT:
         return rc;
 
     case NGX_ERROR:
@@ -227,8 +231,8 @@ ngx_http_pulse_reserve_try(ngx_http_pulse_reservation_t *rv)
 }
 
 
-/* Under the lock: NGX_OK, NGX_HTTP_PULSE_RESERVE_ASK, NGX_ERROR without
- * memory, or a code. */
+/* Under the lock: NGX_OK, NGX_HTTP_PULSE_RESERVE_ASK or _WAIT, NGX_ERROR
+ * without memory, or a code. */
 
 static ngx_int_t
 ngx_http_pulse_reserve_carve(ngx_http_pulse_reservation_t *rv,
@@ -255,6 +259,9 @@ ngx_http_pulse_reserve_carve(ngx_http_pulse_reservation_t *rv,
 
     case NGX_PULSE_NODE_ASK:
         return NGX_HTTP_PULSE_RESERVE_ASK;
+
+    case NGX_PULSE_NODE_ELSEWHERE:
+        return NGX_HTTP_PULSE_RESERVE_WAIT;
 
     case NGX_PULSE_NODE_EXHAUSTED:
         return NGX_HTTP_PULSE_QUOTA_EXCEEDED;
@@ -314,6 +321,7 @@ ngx_http_pulse_reserve_open(ngx_http_pulse_reservation_t *rv)
 
     ngx_http_pulse_settle_fill(rv);
     res->record.created = ngx_pulse_now();
+    res->record.pending = res->record.claimed;
 
     if (ngx_http_pulse_journal_append(rv->conf, &res->record) == NGX_OK) {
         res->state = NGX_PULSE_METER_OPEN;
@@ -408,9 +416,8 @@ ngx_http_pulse_reserve_ask(ngx_http_pulse_reservation_t *rv)
     u_char                       lease[NGX_HTTP_PULSE_UUID_LEN];
     u_char                       user[NGX_HTTP_PULSE_UUID_LEN];
     u_char                       kind, need[NGX_INT64_LEN];
-    u_char                       more[NGX_INT64_LEN];
-    uint64_t                     want;
-    ngx_str_t                    params[7];
+    u_char                       more[NGX_INT64_LEN], least[NGX_INT64_LEN];
+    ngx_str_t                    params[8];
     ngx_http_pulse_acquire_t    *acquire;
     ngx_http_pulse_main_conf_t  *pmcf;
 
@@ -419,7 +426,7 @@ ngx_http_pulse_reserve_ask(ngx_http_pulse_reservation_t *rv)
     if (acquire == NULL
         || ngx_http_pulse_pg_pool == NULL
         || rv->tries++ == NGX_HTTP_PULSE_RESERVE_TRIES
-        || !ngx_http_pulse_reserve_need(rv, acquire, &want))
+        || !ngx_http_pulse_reserve_need(rv, acquire))
     {
         goto failed;
     }
@@ -450,9 +457,12 @@ ngx_http_pulse_reserve_ask(ngx_http_pulse_reservation_t *rv)
     params[4].data = &kind;
     params[4].len = 1;
     params[5].data = need;
-    params[5].len = ngx_sprintf(need, "%uL", acquire->need) - need;
+    params[5].len = ngx_sprintf(need, "%uL", acquire->question.need) - need;
     params[6].data = more;
-    params[6].len = ngx_sprintf(more, "%uL", want) - more;
+    params[6].len = ngx_sprintf(more, "%uL", acquire->question.more) - more;
+    params[7].data = least;
+    params[7].len = ngx_sprintf(least, "%uL", acquire->question.least)
+                    - least;
 
     if (ngx_pulse_pg_query(ngx_http_pulse_pg_pool,
                            &ngx_http_pulse_reserve_statements[0], params, 0,
@@ -482,7 +492,7 @@ failed:
 
 static ngx_uint_t
 ngx_http_pulse_reserve_need(ngx_http_pulse_reservation_t *rv,
-    ngx_http_pulse_acquire_t *acquire, uint64_t *want)
+    ngx_http_pulse_acquire_t *acquire)
 {
     ngx_pulse_meter_account_t  *account;
 
@@ -495,9 +505,9 @@ ngx_http_pulse_reserve_need(ngx_http_pulse_reservation_t *rv,
         return 0;
     }
 
-    acquire->need = ngx_pulse_node_ask(account, rv->want,
-                                       rv->kind == NGX_HTTP_PULSE_TOKENS,
-                                       ngx_current_msec, want);
+    ngx_pulse_node_ask(account, rv->want, rv->min,
+                       rv->kind == NGX_HTTP_PULSE_TOKENS, ngx_current_msec,
+                       &acquire->question);
 
     ngx_memcpy(acquire->lease_id, account->lease_id, 16);
 
@@ -512,15 +522,12 @@ ngx_http_pulse_reserve_handler(void *data, ngx_pulse_pg_result_t *res)
 {
     ngx_http_pulse_acquire_t *acquire = data;
 
-    ngx_uint_t                     elsewhere;
     ngx_http_pulse_reservation_t  *rv;
 
     rv = acquire->reservation;
-    elsewhere = 0;
 
     if (res->status == NGX_PULSE_PG_OK) {
         ngx_http_pulse_reserve_merge(acquire, res);
-        elsewhere = acquire->short_of && ngx_pulse_pg_int(res, 0, 2) > 0;
 
     } else if (res->status == NGX_PULSE_PG_ERROR) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -544,7 +551,7 @@ ngx_http_pulse_reserve_handler(void *data, ngx_pulse_pg_result_t *res)
         return;
     }
 
-    ngx_http_pulse_reserve_again(rv, elsewhere);
+    ngx_http_pulse_reserve_again(rv);
 }
 
 
@@ -606,10 +613,8 @@ ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
     grant.period = ngx_pulse_pg_int(res, 0, 8);
     grant.period_end = ngx_pulse_pg_int(res, 0, 9);
 
-    acquire->short_of = ngx_pulse_node_granted(account, &grant,
-                                               acquire->need,
-                                               ngx_current_msec,
-                                               ngx_pulse_now());
+    ngx_pulse_node_granted(account, &grant, acquire->question.need,
+                           ngx_current_msec, ngx_pulse_now());
 
     plan = ngx_pulse_pg_value(res, 0, 10);
     account->plan_len = ngx_min(plan.len, NGX_PULSE_METER_PLAN);
@@ -620,11 +625,9 @@ ngx_http_pulse_reserve_granted(ngx_http_pulse_acquire_t *acquire,
 /* The tables know more now. */
 
 static void
-ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv,
-    ngx_uint_t elsewhere)
+ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv)
 {
-    ngx_int_t                 rc;
-    ngx_http_pulse_record_t  *record;
+    ngx_int_t  rc;
 
     rc = ngx_http_pulse_reserve_try(rv);
 
@@ -636,16 +639,17 @@ ngx_http_pulse_reserve_again(ngx_http_pulse_reservation_t *rv,
         }
     }
 
-    record = ngx_http_pulse_record_find(rv->request);
+    if (rc == NGX_HTTP_PULSE_RESERVE_WAIT) {
 
-    if (rc == NGX_DECLINED && elsewhere && record
-        && record->code == NGX_HTTP_PULSE_QUOTA_EXCEEDED
-        && rv->waits < sizeof(ngx_http_pulse_reserve_waits)
-                       / sizeof(ngx_msec_t))
-    {
-        record->code = NGX_HTTP_PULSE_OK;
-        ngx_add_timer(&rv->wait, ngx_http_pulse_reserve_waits[rv->waits++]);
-        return;
+        if (rv->waits < sizeof(ngx_http_pulse_reserve_waits)
+                        / sizeof(ngx_msec_t))
+        {
+            ngx_add_timer(&rv->wait,
+                          ngx_http_pulse_reserve_waits[rv->waits++]);
+            return;
+        }
+
+        rc = ngx_http_pulse_reserve_refuse(rv, NGX_HTTP_PULSE_QUOTA_EXCEEDED);
     }
 
     ngx_http_pulse_reserve_decided(rv, rc);

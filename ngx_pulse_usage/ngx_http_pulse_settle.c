@@ -224,7 +224,8 @@ ngx_http_pulse_usage_extend(ngx_http_request_t *r, uint64_t amount)
     record = ngx_http_pulse_record_find(r);
 
     if (record == NULL || record->reservation == NULL
-        || record->reservation->slot == NULL)
+        || record->reservation->slot == NULL
+        || ngx_http_pulse_usage_unseen(record->reservation->conf))
     {
         return NGX_DECLINED;
     }
@@ -247,6 +248,55 @@ ngx_http_pulse_usage_extend(ngx_http_request_t *r, uint64_t amount)
     ngx_http_pulse_usage_unlock(rv->conf);
 
     return rc;
+}
+
+
+ngx_str_t
+ngx_http_pulse_usage_incarnation(ngx_http_request_t *r)
+{
+    ngx_str_t                          id;
+    ngx_http_pulse_usage_main_conf_t  *umcf;
+
+    umcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_usage_module);
+
+    id.data = umcf->shared->incarnation;
+    id.len = NGX_HTTP_PULSE_UUID_LEN;
+
+    return id;
+}
+
+
+ngx_int_t
+ngx_http_pulse_usage_claimed(ngx_http_request_t *r)
+{
+    ngx_http_pulse_record_t        *record;
+    ngx_pulse_journal_record_t      progress;
+    ngx_http_pulse_reservation_t   *rv;
+    ngx_pulse_meter_reservation_t  *res;
+
+    record = ngx_http_pulse_record_find(r);
+
+    if (record == NULL || record->reservation == NULL
+        || record->reservation->slot == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    rv = record->reservation;
+    res = rv->slot;
+
+    progress = res->record;
+    progress.type = NGX_PULSE_JOURNAL_PROGRESS;
+    progress.pending = 0;
+    progress.amount = progress.estimate;
+
+    if (ngx_http_pulse_journal_append(rv->conf, &progress) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    res->record.pending = 0;
+
+    return NGX_OK;
 }
 
 

@@ -51,6 +51,16 @@ ngx_int_t ngx_http_pulse_usage_event(ngx_http_request_t *r, u_char *text);
  */
 ngx_int_t ngx_http_pulse_usage_extend(ngx_http_request_t *r, uint64_t amount);
 
+/* The life of the node that reserved for the request. */
+ngx_str_t ngx_http_pulse_usage_incarnation(ngx_http_request_t *r);
+
+/*
+ * The key that the request bears is claimed for its event, a provider is
+ * asked next: the journal has to know, since a request with a key that ends
+ * before this has cost nothing, whoever dies.  NGX_ERROR: it does not.
+ */
+ngx_int_t ngx_http_pulse_usage_claimed(ngx_http_request_t *r);
+
 /* Notes what was counted so far (input + output), so that a worker killed
  * now is settled at it.  One store, no lock: call it for each event. */
 void ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount);

@@ -205,6 +205,14 @@ ngx_http_pulse_usage_unlock(ngx_http_pulse_usage_main_conf_t *umcf)
 }
 
 
+ngx_uint_t
+ngx_http_pulse_usage_unseen(ngx_http_pulse_usage_main_conf_t *umcf)
+{
+    return (ngx_msec_int_t) (ngx_current_msec - umcf->shared->seen)
+           > (ngx_msec_int_t) umcf->lease_ttl;
+}
+
+
 static ngx_int_t
 ngx_http_pulse_usage_statements(ngx_conf_t *cf)
 {

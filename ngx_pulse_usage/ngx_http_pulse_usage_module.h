@@ -28,6 +28,8 @@ typedef struct {
     u_char                      incarnation[NGX_HTTP_PULSE_UUID_LEN + 1];
     ngx_fd_t                    journal;
     ngx_atomic_t                written;        /* bytes of the journal */
+    ngx_atomic_t                allocated;      /* ... the disk has kept */
+    ngx_uint_t                  unkept;         /* ... it cannot */
     uint64_t                    synced;
     uint64_t                    flushed;        /* the store has all before */
     ngx_pulse_journal_floor_t   floor;
@@ -119,6 +121,10 @@ struct ngx_http_pulse_drain_s {
 void ngx_http_pulse_usage_lock(ngx_http_pulse_usage_main_conf_t *umcf);
 void ngx_http_pulse_usage_unlock(ngx_http_pulse_usage_main_conf_t *umcf);
 
+/* 1 if the store has not been seen for so long that it may have given the
+ * leases of this node to others: nothing may be taken from them any more. */
+ngx_uint_t ngx_http_pulse_usage_unseen(ngx_http_pulse_usage_main_conf_t *umcf);
+
 /* Slot of this worker in the zone. */
 extern ngx_uint_t  ngx_http_pulse_usage_worker;
 
@@ -132,7 +138,8 @@ ngx_int_t ngx_http_pulse_journal_create(ngx_cycle_t *cycle,
 /* The master's own hold on a journal whose zone is gone. */
 void ngx_http_pulse_journal_leave(void);
 
-/* Appends a record; NGX_ERROR if not all of it was written. */
+/* Appends a record; NGX_ERROR if not all of it was written, or if it would
+ * take the room that is kept for the ends of what is open. */
 ngx_int_t ngx_http_pulse_journal_append(
     ngx_http_pulse_usage_main_conf_t *umcf,
     const ngx_pulse_journal_record_t *record);

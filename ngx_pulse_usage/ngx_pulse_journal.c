@@ -13,6 +13,7 @@
 
 #define NGX_PULSE_JOURNAL_ESTIMATED  0x01
 #define NGX_PULSE_JOURNAL_CLAIMED    0x02
+#define NGX_PULSE_JOURNAL_PENDING    0x04
 
 
 static uint32_t ngx_pulse_journal_crc(const u_char *p, size_t len);
@@ -70,7 +71,8 @@ ngx_pulse_journal_write(u_char *p, const ngx_pulse_journal_record_t *record)
     last = ngx_pulse_journal_put(last, len, 2);
     *last++ = record->type;
     *last++ = (record->estimated ? NGX_PULSE_JOURNAL_ESTIMATED : 0)
-              | (record->claimed ? NGX_PULSE_JOURNAL_CLAIMED : 0);
+              | (record->claimed ? NGX_PULSE_JOURNAL_CLAIMED : 0)
+              | (record->pending ? NGX_PULSE_JOURNAL_PENDING : 0);
     last = ngx_pulse_journal_put(last, 0, 4);
 
     last = ngx_cpymem(last, record->id, 16);
@@ -195,6 +197,7 @@ ngx_pulse_journal_parse(const u_char *p, size_t len,
     record->type = p[6];
     record->estimated = (p[7] & NGX_PULSE_JOURNAL_ESTIMATED) ? 1 : 0;
     record->claimed = (p[7] & NGX_PULSE_JOURNAL_CLAIMED) ? 1 : 0;
+    record->pending = (p[7] & NGX_PULSE_JOURNAL_PENDING) ? 1 : 0;
     record->kind = p[60];
     record->model_len = p[61];
     record->provider_len = p[62];

@@ -64,6 +64,8 @@ typedef struct {
     u_char       kind;
     u_char       estimated;     /* not the provider's own figures */
     u_char       claimed;       /* an idempotency key waits for its end */
+    u_char       pending;       /* ... and is not claimed yet: no provider
+                                   was asked */
     u_char       model_len;
     u_char       provider_len;
     u_char       trace_len;

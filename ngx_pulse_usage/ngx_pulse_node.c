@@ -65,20 +65,27 @@ ngx_pulse_node_admit(ngx_pulse_meter_t *m,
         return NGX_PULSE_NODE_FULL;
     }
 
-    return holds ? NGX_PULSE_NODE_EXHAUSTED : NGX_PULSE_NODE_ASK;
+    if (!holds) {
+        return NGX_PULSE_NODE_ASK;
+    }
+
+    return ngx_pulse_meter_room(account, min) ? NGX_PULSE_NODE_ELSEWHERE
+                                              : NGX_PULSE_NODE_EXHAUSTED;
 }
 
 
-uint64_t
+void
 ngx_pulse_node_ask(ngx_pulse_meter_account_t *account, uint64_t want,
-    ngx_uint_t grows, ngx_msec_t now, uint64_t *more)
+    uint64_t min, ngx_uint_t grows, ngx_msec_t now,
+    ngx_pulse_node_question_t *question)
 {
-    uint64_t  free, need;
+    uint64_t  free;
 
     free = ngx_pulse_lease_free(&account->lease);
-    need = (free < want) ? want - free : 1;
 
-    *more = need;
+    question->need = (free < want) ? want - free : 1;
+    question->least = (free < min) ? min - free : 1;
+    question->more = question->need;
 
     if (grows) {
         account->chunk = (account->asked
@@ -87,17 +94,15 @@ ngx_pulse_node_ask(ngx_pulse_meter_account_t *account, uint64_t want,
 
         account->chunk = ngx_min(account->chunk,
                                  want * NGX_PULSE_NODE_GROWTH);
-        *more = ngx_max(need, account->chunk);
+        question->more = ngx_max(question->need, account->chunk);
     }
 
     account->asked = now;
     account->last = now;
-
-    return need;
 }
 
 
-ngx_uint_t
+void
 ngx_pulse_node_granted(ngx_pulse_meter_account_t *account,
     const ngx_pulse_node_grant_t *grant, uint64_t need, ngx_msec_t now,
     int64_t wall)
@@ -105,7 +110,7 @@ ngx_pulse_node_granted(ngx_pulse_meter_account_t *account,
     /* an answer of the last period, which gave nothing, may be the later */
 
     if (grant->period < account->period) {
-        return 0;
+        return;
     }
 
     /* first, so that the lease is one whose period is known */
@@ -126,13 +131,11 @@ ngx_pulse_node_granted(ngx_pulse_meter_account_t *account,
 
     if (grant->taken < need) {
         ngx_pulse_node_refused(account, NGX_PULSE_METER_EXHAUSTED, now);
-        return 1;
+        return;
     }
 
     account->verdict = NGX_PULSE_METER_UNKNOWN;
     account->until = now;
-
-    return 0;
 }
 
 
@@ -234,7 +237,8 @@ ngx_pulse_node_given_up(ngx_pulse_meter_account_t *account)
 
 /*
  * What was counted is what the client got.  Where nothing was, the provider
- * may have begun: the least the request was admitted for, its prompt.
+ * may have begun: the least the request was admitted for, its prompt.  One
+ * whose key was never claimed had no provider.
  */
 
 ngx_uint_t
@@ -248,6 +252,11 @@ ngx_pulse_node_orphan(ngx_pulse_meter_t *m,
         return 1;
 
     case NGX_PULSE_METER_OPEN:
+        if (res->record.pending) {
+            ngx_pulse_meter_cancel(m, res);
+            return 1;
+        }
+
         res->record.estimated = 1;
         ngx_pulse_meter_settle(m, res, res->progress ? res->progress
                                                      : res->record.estimate);
@@ -262,6 +271,13 @@ ngx_pulse_node_orphan(ngx_pulse_meter_t *m,
 void
 ngx_pulse_node_replayed(ngx_pulse_journal_record_t *record)
 {
+    if (record->pending) {
+        record->type = NGX_PULSE_JOURNAL_CANCEL;
+        record->amount = 0;
+        record->settled = 0;
+        return;
+    }
+
     if (record->type == NGX_PULSE_JOURNAL_OPEN) {
         record->amount = record->estimate;
     }

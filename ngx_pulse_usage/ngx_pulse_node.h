@@ -20,6 +20,7 @@ typedef enum {
     NGX_PULSE_NODE_ADMITTED = 0,
     NGX_PULSE_NODE_ASK,                 /* the store may have more */
     NGX_PULSE_NODE_FULL,                /* of reservations */
+    NGX_PULSE_NODE_ELSEWHERE,           /* what is left is with other nodes */
     NGX_PULSE_NODE_EXHAUSTED,
     NGX_PULSE_NODE_NO_PLAN,
     NGX_PULSE_NODE_INACTIVE
@@ -52,20 +53,35 @@ ngx_pulse_meter_account_t *ngx_pulse_node_account(ngx_pulse_meter_t *m,
     const u_char *user, ngx_uint_t kind, const u_char *lease_id,
     ngx_msec_t now, int64_t wall);
 
-/* Admits a request for all it wants or, while the store is known to have no
- * more, for what is left if that is "min".  "*res" is its reservation. */
+/*
+ * Admits a request for all it wants or, while the store is known to have no
+ * more, for what is left if that is "min".  "*res" is its reservation.  It is
+ * EXHAUSTED where the limit itself has no room; ELSEWHERE, if it has: what
+ * others hold idle may be asked back, and is worth waiting for.
+ */
 ngx_pulse_node_verdict_e ngx_pulse_node_admit(ngx_pulse_meter_t *m,
     ngx_pulse_meter_account_t *account, uint64_t want, uint64_t min,
     const u_char *id, ngx_uint_t worker, ngx_msec_t now,
     ngx_pulse_meter_reservation_t **res);
 
-/* What to ask for: returns what is missing for "want", and in "*more" what
- * is welcome, which doubles while a user keeps asking ("grows"). */
-uint64_t ngx_pulse_node_ask(ngx_pulse_meter_account_t *account,
-    uint64_t want, ngx_uint_t grows, ngx_msec_t now, uint64_t *more);
+/*
+ * What to ask for: returns what is missing for "want".  With less than
+ * "least" nobody is served: it stays in the store, where others find it, so
+ * that two nodes never keep a half each that both need whole.  "more" is
+ * welcome, and doubles while a user keeps asking ("grows").
+ */
+typedef struct {
+    uint64_t             need;
+    uint64_t             least;
+    uint64_t             more;
+} ngx_pulse_node_question_t;
 
-/* Takes in the answer to a question for "need"; 1 if it fell short. */
-ngx_uint_t ngx_pulse_node_granted(ngx_pulse_meter_account_t *account,
+void ngx_pulse_node_ask(ngx_pulse_meter_account_t *account, uint64_t want,
+    uint64_t min, ngx_uint_t grows, ngx_msec_t now,
+    ngx_pulse_node_question_t *question);
+
+/* Takes in the answer to a question for "need". */
+void ngx_pulse_node_granted(ngx_pulse_meter_account_t *account,
     const ngx_pulse_node_grant_t *grant, uint64_t need, ngx_msec_t now,
     int64_t wall);
 
@@ -92,7 +108,7 @@ ngx_uint_t ngx_pulse_node_orphan(ngx_pulse_meter_t *m,
     ngx_pulse_meter_reservation_t *res);
 
 /* Turns the last record of a request that a dead journal leaves open into
- * its close. */
+ * its close, or its cancel. */
 void ngx_pulse_node_replayed(ngx_pulse_journal_record_t *record);
 
 

@@ -50,6 +50,8 @@ my $matrix = Pulse::Matrix->new('answers', [
     cached_input_tokens => 'read from a cache',
     cache_write_tokens  => 'written to a cache',
     reasoning_tokens    => 'reasoning',
+    sources    => 'sources of what is said',
+    own        => "what the provider's own tools did",
 ]);
 
 
@@ -113,8 +115,46 @@ sub features {
         length $want->{thinking} ? 'thinking' : (),
         @{ $want->{signatures} } ? 'signatures' : (),
         $want->{finish} // (), 'usage',
+        @{ $want->{sources} // [] } ? 'sources' : (),
+        @{ $want->{own} // [] } ? 'own' : (),
         grep { $want->{parts}{$_} } qw(cached_input_tokens cache_write_tokens
                                        reasoning_tokens));
+}
+
+
+# URLs that the answer cites; and the names of what only its own dialect has,
+# of which clients of others must be told.
+
+sub cited {
+    my ($text) = @_;
+
+    my %urls = map { $_ => 1 } grep { m{^https?://} } (
+        $text =~ /"type":\s*"web_search_result_location".{0,4000}?
+                  "url":\s*"([^"]+)"/gsx,
+        $text =~ /"url_citation":\s*\{[^{}]*?"url":\s*"([^"]+)"/gs,
+        $text =~ /"type":\s*"url_citation",[^{}]*?"url":\s*"([^"]+)"/gs,
+        $text =~ /"url":\s*"([^"]+)"[^{}]*?"type":\s*"url_citation"/gs,
+        $text =~ /"web":\s*\{\s*"uri":\s*"([^"]+)"/gs);
+
+    return [sort keys %urls];
+}
+
+sub own {
+    my ($text) = @_;
+
+    return [
+        $text =~ /"type":\s*"(server_tool_use)",\s*"id"/
+            || $text =~ /"id":[^{}]*"type":\s*"(server_tool_use)"/
+            ? 'server_tool_use' : (),
+        map({ $text =~ /"type":\s*"$_"/ ? $_ : () }
+            qw(web_search_tool_result web_fetch_tool_result char_location
+               bash_code_execution_tool_result mcp_tool_result page_location
+               web_search_call file_search_call code_interpreter_call mcp_call
+               file_citation container_file_citation)),
+        map({ $text =~ /"$_":\s*[\[{]\s*["{]/ ? $_ : () }
+            qw(executableCode codeExecutionResult searchEntryPoint
+               urlContextMetadata toolCall)),
+    ];
 }
 
 
@@ -151,6 +191,7 @@ sub recorded {
         %$want, native_finish => $finish, parts => $usage,
         thinking => $expected->{reasoning} // '',
         signatures => [sort keys %signatures],
+        sources => cited($text), own => own($text),
         native => $expected->{usage},
     };
 }
@@ -197,6 +238,19 @@ sub bears {
 }
 
 
+# What was left out is said in a header, of a stream in a comment at its end.
+
+sub named {
+    my ($reply, @names) = @_;
+
+    my $said = join ' ', $reply->{headers}{'x-pulse-warning'} // '',
+                         $reply->{body} =~ /^: X-Pulse-Warning: (.*)$/mg;
+    my %said = map { $_ => 1 } $said =~ /([^ ,]+)/g;
+
+    return !grep { !$said{$_} } @names;
+}
+
+
 # One answer to one client: what it makes of it is what was said.
 
 sub compare {
@@ -214,15 +268,21 @@ sub compare {
                       eq spaceless($want->{thinking}),
         signatures => !grep({ !bears($reply->{body}, $_) }
                             @{ $want->{signatures} }),
-        map { $_ => ($more->{$_} // 0) == $want->{parts}{$_} }
+        map { $_ => ($more->{$_} // 0) == ($want->{parts}{$_} // 0) }
             qw(cached_input_tokens cache_write_tokens reasoning_tokens),
+        sources    => !grep({ index($reply->{body}, $_) < 0 }
+                            @{ $want->{sources} // [] }),
+        own        => $o{passes} || named($reply, @{ $want->{own} // [] }),
     );
 
     for my $feature (features($want)) {
         my $has = $ok{$feature} // defined $got;
         my $none = $no_word{$to}{$feature};
 
-        $matrix->seen($to, $from, $feature, $none ? 'no word' : 'pass', %o);
+        $matrix->seen($to, $from, $feature,
+                      $none ? 'no word'
+                      : $feature eq 'own' && !$o{passes} ? 'warned' : 'pass',
+                      %o);
 
         if (exists $ok{$feature}) {
             ok($none ? !$has || $to eq $from : $has, "$name: $feature")
@@ -278,7 +338,7 @@ for my $file (sort grep { group_of($_) } keys %$manifest) {
 
         compare("$file to $to", $to, $vendor ? 'vendor' : $spoken, $reply,
                 $stream, passes($to, $spoken) ? native($want) : $want,
-                recorded => 1);
+                recorded => 1, passes => passes($to, $spoken));
         $billed{ $reply->{headers}{'x-trace-id'} } = ["$file to $to",
                                                       $want->{parts}];
     }
@@ -319,7 +379,7 @@ for my $from (Pulse::Matrix::providers()) {
         our_answers($to, $from, $spoken, $model);
 
         $matrix->seen($to, $from, $_, 'no word')
-            for @{ $not_said{$from} // [] };
+            for 'sources', 'own', @{ $not_said{$from} // [] };
     }
 }
 
@@ -360,6 +420,20 @@ sub our_answers {
         }
     }
 }
+
+
+# An array has no place for a comment: there it is an element.
+
+$replay->play(played('anthropic/pydantic-anthropic_model_web_search_tool_'
+                     . 'stream.sse'));
+
+my $array = ask(gemini => $nginx->port, $key,
+                path => '/v1beta/models/anthropic-1:streamGenerateContent');
+my @told = map { $_->{pulseWarning} // () } @{ decode_json($array->{body}) };
+
+is_deeply(\@told, ['left out: server_tool_use, web_search_tool_result, '
+                   . 'citations.cited_text'],
+          'an array names what was left out');
 
 
 # The ledger has the figures of each, once they are all there.

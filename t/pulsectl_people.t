@@ -208,19 +208,41 @@ subtest 'audit' => sub {
     my ($status, $out) = ctl('audit');
 
     is($status, 0);
-    is($out, "clean\n");
-    is_deeply(ctl_json('audit'), []);
+
+    my ($totals, $verdict) = split /\n\n/, $out;
+
+    is($verdict, "clean\n");
+
+    my ($head, @kinds) = map { [split /\t/] } split /\n/, $totals;
+    my %tokens;
+
+    @tokens{@$head} = @{ $kinds[0] };
+
+    is_deeply([map { $_->[0] } @kinds], [qw(tokens images videos)]);
+    is($tokens{accounts}, sql('SELECT count(*) FROM accounts WHERE kind = 0'),
+       'it says what it looked at');
+    is($tokens{limit_amount},
+       sql('SELECT sum(limit_amount) FROM accounts WHERE kind = 0'));
+
+    my $json = ctl_json('audit');
+
+    is_deeply($json->{differences}, []);
+    is($json->{totals}[0]{accounts}, $tokens{accounts});
 
     sql("UPDATE accounts SET used = used + 7 WHERE kind = 1"
         . " AND plan_id = 'creator'");
 
     ($status, $out) = ctl('audit');
+    ($totals, $verdict) = split /\n\n/, $out;
+
     is($status, 1, 'a difference is status 1');
-    is(scalar(split /\n/, $out), 2, 'with a line for it under the head');
+    is(scalar(split /\n/, $verdict), 2, 'with a line for it under the head');
 
     ($status, $out) = ctl('audit', '--json');
     is($status, 1);
-    is(JSON::PP::decode_json($out)->[0]{account}, 7);
+    $json = JSON::PP::decode_json($out);
+    is($json->{differences}[0]{account}, 7);
+    is($json->{totals}[1]{used}, 7);
 };
 
 

@@ -179,6 +179,39 @@ ok(wait_until {
 }, 'and is settled by estimate');
 
 
+# An answer that failed is tried again by the SDK with the same key, one that
+# was given is given again.
+
+{
+    local $ENV{PULSE_IDEMPOTENCY_KEY} = 'of-the-sdk';
+
+    $replay->play({ status => 500, json => { error => { message => 'x' } } },
+                  { file => $plain });
+    $saw = sdk('keyed');
+
+    is($saw->{error}, undef, 'with a key') or diag($saw->{message});
+    is($saw->{requests}, 2, 'the SDK tries again by itself');
+    is(scalar($replay->requests(2)), 2, 'and so is the provider asked again');
+    is($saw->{replayed}, undef, 'the first had no answer');
+
+    my $event = $saw->{event};
+
+    ok(wait_until {
+        sql("SELECT count(*) FROM idempotency
+             WHERE key = 'of-the-sdk' AND status IS NOT NULL");
+    }, 'the answer is kept');
+
+    my $again = sdk('keyed');
+
+    is($again->{text}, $saw->{text}, 'another process gets the same');
+    is($again->{replayed}, 'true', 'which was kept for it');
+    is($again->{event}, $event, 'as the same event');
+    is(scalar($replay->requests(2)), 2, 'the provider hears nothing of it');
+
+    $spent += sql("SELECT amount FROM usage_events WHERE id = '$event'");
+}
+
+
 # embeddings: base64 by default, which not every provider gives
 
 my ($embedding) = grep { /multiple_texts/ && m{^openai-embeddings/} }

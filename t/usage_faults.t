@@ -199,6 +199,60 @@ subtest 'the disk is full' => sub {
     ends($node, 'write failed, nothing is admitted');
 };
 
+# What the disk does not take is in memory: the store gets it with the end of
+# the node, and no later replay of the journal charges it again.
+
+for my $signal (qw(QUIT TERM)) {
+    subtest "a node ends while its disk is full, $signal" => sub {
+        my $user = make_user(plan => 'pro', tokens => 100000);
+        my $key = make_key($user);
+        my $node = node(name => "ends-$signal", log_level => 'crit',
+                        directives => 'access_log off;');
+
+        is(spend($node, $key, 'want=10')->[0], 200, 'there is room');
+        is(events($user, 1), 1, 'and it is recorded');
+
+        my @clients = map {
+            my $client = Pulse::Client->connect(port => $node->port);
+            $client->request(GET => "/spend?want=50&min=50&hold=1500&$_",
+                             bearer => $key, close => 1);
+            $client;
+        } 'amount=11', 'amount=12&progress=5', 'end=cancel';
+
+        wait_until {
+            http(GET => '/metrics', port => $node->port)->{body}
+                =~ /^pulse_reservations_open 3$/m;
+        } 10;
+
+        my ($file) = glob(journal("ends-$signal") . '/*.journal');
+        limit(1, $node->workers);
+
+        is_deeply([map { $_->response->{status} } @clients], [200, 200, 200],
+                  'what is admitted ends');
+        is(events($user, 1), 1, 'and waits to be written');
+
+        $node->excuse('write failed, nothing is admitted');
+        is($node->stop($signal), undef, 'the node ends');
+
+        my $amounts = sub {
+            join ' ', sql("SELECT amount FROM usage_events
+                           WHERE user_id = '$user' ORDER BY amount");
+        };
+
+        is($amounts->(), '10 11 12', 'the store has what it cost');
+        ok(-e $file, 'the journal has not');
+
+        my $next = node(name => "ends-$signal");
+
+        wait_until { !-e $file } 15;
+        ok(!-e $file, 'it is replayed');
+        is($amounts->(), '10 11 12', 'which charges nothing again');
+        is(account($user), '33|0|0', 'nor leaves anything leased');
+        is_deeply([$node->problems], [], 'and its log is clean');
+        ends($next);
+    };
+}
+
 # A file system of its own, with a file that fills it.
 
 my $mounted;
@@ -232,12 +286,12 @@ subtest 'the disk is full, a real one' => sub {
 
     system("dd if=/dev/zero of=$journal/filler bs=4k 2> /dev/null");
 
-    # what is left of the journal's last page takes a few records more
+    # what the disk keeps for the journal takes some more
 
     my $served = 1;
     my $reply;
 
-    for (1 .. 200) {
+    for (1 .. 500) {
         $reply = spend($node, $key, 'want=1')->[2];
         last if $reply->{status} != 200;
         $served++;
@@ -249,7 +303,43 @@ subtest 'the disk is full, a real one' => sub {
     unlink "$journal/filler";
     wait_until { spend($node, $key, 'want=1')->[0] == 200 } 10;
     is(events($user, $served + 2), $served + 2, 'all is recorded once');
-    ends($node, 'write failed, nothing is admitted');
+
+    # the disk is full, the store is away, and the node dies: the ends of what
+    # it had admitted are in the journal, for whose room it cares beforehand
+
+    my @clients = map {
+        my $client = Pulse::Client->connect(port => $node->port);
+        $client->request(GET => "/spend?want=50&amount=$_&hold=2500",
+                         bearer => $key, close => 1);
+        $client;
+    } 31 .. 35;
+
+    wait_until {
+        http(GET => '/metrics', port => $node->port)->{body}
+            =~ /^pulse_reservations_open 5$/m;
+    } 10;
+
+    system("dd if=/dev/zero of=$journal/filler bs=4k 2> /dev/null");
+    postgres->pause;
+
+    is_deeply([map { $_->response->{status} } @clients], [(200) x 5],
+              'what is admitted ends, on a disk that is full');
+
+    kill KILL => $node->pid, $node->workers;
+    $node->stop('KILL');
+    unlink "$journal/filler";
+    postgres->resume;
+
+    my $next = node(name => 'small', log_level => 'crit');
+
+    is(events($user, $served + 7), $served + 7, 'nothing is lost with it');
+    is(sql("SELECT string_agg(amount::text, ' ' ORDER BY amount)
+            FROM usage_events WHERE user_id = '$user'
+            AND amount BETWEEN 31 AND 35"),
+       '31 32 33 34 35', 'nor charged but at what it cost');
+    $node->excuse('write failed, nothing is admitted', 'exited on signal 9');
+    is_deeply([$node->problems], [], 'and its log is clean');
+    ends($next);
 };
 
 END {

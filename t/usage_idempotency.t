@@ -11,6 +11,7 @@ use Pulse::Client qw(http);
 use Pulse::Dialect qw(question understood);
 use Pulse::Gateway qw(gateway_nginx ledger provider);
 use Pulse::Replay;
+use POSIX ();
 use Test::More;
 
 my $replay = Pulse::Replay->start;
@@ -34,7 +35,10 @@ sub node {
         workers => 2,
         http => join('', map {
             provider($_, "$url/$_", "dialect $_; models $_-*;")
-        } @spoken),
+        } @spoken)
+            . provider('drained', "$url/openai",
+                       'dialect openai; models drained-*;
+                        client_gone drain;'),
     )->run;
 }
 
@@ -395,6 +399,154 @@ subtest 'a node is killed in mid-answer' => sub {
             'the answer was not kept', 'it was spent');
     spent(1, 1, 'node');
     $client->leave;
+};
+
+
+subtest 'a node never returns' => sub {
+    my $id = fresh();
+    my $journal = suite_dir() . '/journal-a';
+
+    $replay->play(answer('openai', { text => 'x' }, first => 1, hang => 1),
+                  answer('openai', { text => 'anew' }));
+
+    my $client = start('openai', $id);
+    $replay->requests(1);
+
+    my $event = sql("SELECT event_id FROM idempotency WHERE key = '$id'");
+
+    kill KILL => $node->pid, $node->workers;
+    $node->stop('KILL');
+    rename $journal, "$journal.away" or die "$journal: $!\n";
+    $client->leave;
+
+    # as the sidecar does, when the node was not seen for long enough
+
+    sql("UPDATE nodes SET seen_at = seen_at - interval '1 hour'
+         WHERE name = 'test' AND incarnation = (SELECT incarnation
+             FROM idempotency WHERE key = '$id')");
+    sql("SELECT lease_sweep('1 second')");
+
+    my $reply = ask('openai', $id, node => $other);
+
+    is($reply->{status}, 200, 'the key is taken over');
+    is($reply->{headers}{'idempotent-replayed'}, undef, 'and answered anew');
+    isnt($reply->{headers}{'x-usage-event'}, $event, 'as another event');
+    spent(1, 2, 'taken over');
+
+    # what is found at last charges nobody
+
+    rename "$journal.away", $journal or die "$journal: $!\n";
+    ok($node->start, 'it comes back');
+    wait_until { 1 == (() = glob "$journal/*.journal") } 15;
+    is(scalar(() = glob "$journal/*.journal"), 1, 'its journal is replayed');
+    is(sql("SELECT count(*) FROM usage_events WHERE id = '$event'"), 0,
+       'the first is not charged');
+    again_is($reply, ask('openai', $id), 'asked again on it');
+    spent(0, 2, 'never twice');
+};
+
+
+# The claim waits in the store, and who made it is gone or has given it up.
+
+sub claim_waits {
+    my ($id) = @_;
+
+    my $locker = fork // die "fork: $!\n";
+
+    if (!$locker) {
+        eval { sql('BEGIN; LOCK TABLE idempotency IN SHARE MODE;
+                    SELECT pg_sleep(6); COMMIT') };
+        POSIX::_exit(0);
+    }
+
+    wait_until {
+        sql("SELECT count(*) FROM pg_locks
+             WHERE relation = 'idempotency'::regclass AND mode = 'ShareLock'")
+    } 10;
+
+    my $client = start('openai', $id);
+
+    wait_until {
+        sql("SELECT count(*) FROM pg_stat_activity
+             WHERE query LIKE '%idempotency_claim(%'
+             AND wait_event_type = 'Lock'")
+    } 10;
+
+    return ($client, $locker);
+}
+
+
+for my $what ('a worker is killed', 'a node is killed', 'the answer is lost') {
+    subtest "$what between reservation and claim" => sub {
+        my $id = fresh();
+        my ($client, $locker) = claim_waits($id);
+
+        $replay->play(answer('openai', { text => 'x' }));
+
+        if ($what =~ /worker/) {
+            kill KILL => $node->workers;
+
+        } elsif ($what =~ /node/) {
+            kill KILL => $node->pid, $node->workers;
+            $node->stop('KILL');
+            ok($node->start, 'it comes back');
+
+        } else {
+            is($client->response(20)->{status}, 503, 'it is not waited for');
+        }
+
+        waitpid $locker, 0;
+        $client->leave;
+
+        my $reply = ask('openai', $id, node => $other);
+
+        is($reply->{status}, 200, 'the key is free: nobody was asked');
+        is($reply->{headers}{'idempotent-replayed'}, undef,
+           'the answer is the first');
+        spent(1, 1, $what);
+        kept($id);
+        again_is($reply, ask('openai', $id, node => $other), 'then');
+        $node->excuse('exited on signal 9');
+    };
+}
+
+
+subtest 'a client leaves the stream of a provider that is drained' => sub {
+    my $id = fresh();
+    my @what = (stream => 1, model => 'drained-1');
+
+    $replay->play(answer('openai', { text => 'one two three' }, stream => 1,
+                         step => 200, delay => 0.2));
+
+    my $client = start('openai', $id, @what);
+    $client->read_until(qr/chat.completion.chunk/);
+    $client->reset;
+
+    my $reply = ask('openai', $id, @what, node => $other);
+
+    is($reply->{status}, 200, 'asks again');
+    is($reply->{headers}{'idempotent-replayed'}, 'true', 'for the first');
+    is(understood('openai', $reply, 1)->{text}, 'one two three', 'all of it');
+    spent(1, 1, 'drained');
+};
+
+
+subtest 'the store goes as the answer is kept' => sub {
+    my $id = fresh();
+
+    $replay->play(answer('openai', { text => 'x' }, first => 1));
+
+    my $client = start('openai', $id);
+    $replay->requests(1);
+    postgres->stop('QUIT');
+
+    is($client->response(20)->{status}, 200, 'the client has it');
+    postgres->start;
+    wait_until { eval { state_of($id) } eq 'ended' } 20;
+
+    refused(ask('openai', $id, node => $other), 409,
+            'the answer was not kept', 'the store has not');
+    spent(1, 1, 'not kept');
 };
 
 

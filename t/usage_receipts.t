@@ -233,6 +233,17 @@ subtest 'what the reservation did not cover' => sub {
               [[$poor, 'tokens', 300]], 'and knows who owes');
     is($reply->{json}{data}{debt}, 300);
 
+    my ($tokens) = @{ $reply->{json}{data}{totals} };
+
+    is($tokens->{resource}, 'tokens', 'and what it looked at');
+    is($tokens->{debt}, 300);
+    is($tokens->{used} + $tokens->{debt} + $tokens->{carried_out},
+       $tokens->{amount} + $tokens->{carried_in});
+    is($tokens->{leased}, $tokens->{in_leases});
+    is_deeply($reply->{json}{data}{reservations},
+              { node => 'test', open => 0, reserved => 0 },
+              'and what the node that is asked has reserved');
+
     is(http(GET => '/v1/usage/audit', port => $nginx->port,
             bearer => $mine)->{status}, 404, 'it is not for people');
 

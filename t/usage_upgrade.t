@@ -187,6 +187,7 @@ sub daemon {
     my ($nginx, @arguments) = $node->command($file);
     ($nginx) = grep { -x } map { "$_/$nginx" } '', split /:/, $ENV{PATH};
 
+    local %ENV = (%ENV, $node->environment);
     system($nginx, @arguments) == 0 or die "nginx did not start\n";
 
     wait_until {

@@ -79,6 +79,10 @@ static pulse_ctl_command_t  pulse_ctl_commands[] = {
       "keys rotate FILE [--alg EdDSA|ES256|HS256] [--keep N]",
       pulse_ctl_keys_rotate },
 
+    { { "analytics", NULL },
+      "analytics [--monthly] [--limit N]",
+      pulse_ctl_analytics },
+
     { { "jobs", "list" },
       "jobs list [--state STATE] [--kind KIND] [--limit N]",
       pulse_ctl_jobs_list },

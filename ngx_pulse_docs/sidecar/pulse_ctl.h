@@ -76,6 +76,7 @@ int pulse_ctl_revoke(pulse_ctl_t *ctl);
 int pulse_ctl_audit(pulse_ctl_t *ctl);
 int pulse_ctl_keys_new(pulse_ctl_t *ctl);
 int pulse_ctl_keys_rotate(pulse_ctl_t *ctl);
+int pulse_ctl_analytics(pulse_ctl_t *ctl);
 int pulse_ctl_jobs_list(pulse_ctl_t *ctl);
 int pulse_ctl_jobs_show(pulse_ctl_t *ctl);
 int pulse_ctl_jobs_retry(pulse_ctl_t *ctl);

@@ -64,3 +64,20 @@ pulse_ctl_jobs_run(pulse_ctl_t *ctl)
 {
     return pulse_ctl_one(ctl, "SELECT * FROM admin_jobs_run($1)");
 }
+
+
+int
+pulse_ctl_analytics(pulse_ctl_t *ctl)
+{
+    const char  *params[2];
+
+    params[0] = pulse_ctl_flag(ctl, "--monthly") ? "month" : "day";
+    params[1] = pulse_ctl_option(ctl, "--limit");
+
+    if (pulse_ctl_words(ctl, 0) != NGX_OK) {
+        return PULSE_CTL_USAGE;
+    }
+
+    return pulse_ctl_query(ctl, 0, "SELECT * FROM admin_analytics($1, $2)", 2,
+                           params);
+}

@@ -14,6 +14,8 @@
 
 static int pulse_key_reuse(pulse_ctl_t *ctl, const char *file,
     ngx_uint_t *found);
+static int pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals,
+    PGresult *found);
 static ngx_int_t pulse_key_hash(const u_char *key, size_t len, char *hex);
 static ngx_int_t pulse_key_new(ngx_pulse_buf_t *key);
 
@@ -323,13 +325,13 @@ pulse_ctl_revoke(pulse_ctl_t *ctl)
 }
 
 
-/* one row a difference; none is what one wants to see */
+/* What was looked at, and one row a difference; none is what one wants to
+ * see. */
 
 int
 pulse_ctl_audit(pulse_ctl_t *ctl)
 {
-    int        rc;
-    PGresult  *res;
+    PGresult  *totals, *found;
 
     if (pulse_ctl_words(ctl, 0) != NGX_OK) {
         return PULSE_CTL_USAGE;
@@ -339,22 +341,51 @@ pulse_ctl_audit(pulse_ctl_t *ctl)
         return PULSE_CTL_UNAVAILABLE;
     }
 
-    res = pulse_store_query(&ctl->store, "SELECT * FROM usage_audit()", 0,
-                            NULL);
-    if (res == NULL) {
+    totals = pulse_store_query(&ctl->store,
+                               "SELECT * FROM usage_audit_totals()", 0, NULL);
+    if (totals == NULL) {
         return pulse_ctl_store_failed(ctl);
     }
 
-    rc = PQntuples(res) ? PULSE_CTL_REFUSED : PULSE_CTL_OK;
-
-    if (rc == PULSE_CTL_OK && !ctl->json) {
-        ngx_pulse_buf_literal(&ctl->out, "clean\n");
-
-    } else {
-        pulse_ctl_rows(ctl, res, 0);
+    found = pulse_store_query(&ctl->store, "SELECT * FROM usage_audit()", 0,
+                              NULL);
+    if (found == NULL) {
+        PQclear(totals);
+        return pulse_ctl_store_failed(ctl);
     }
 
-    PQclear(res);
+    return pulse_ctl_audited(ctl, totals, found);
+}
+
+
+static int
+pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals, PGresult *found)
+{
+    int  rc;
+
+    rc = PQntuples(found) ? PULSE_CTL_REFUSED : PULSE_CTL_OK;
+
+    if (ctl->json) {
+        ngx_pulse_buf_literal(&ctl->out, "{\"totals\":");
+        pulse_ctl_rows(ctl, totals, 0);
+        ngx_pulse_buf_literal(&ctl->out, ",\"differences\":");
+        pulse_ctl_rows(ctl, found, 0);
+        ngx_pulse_buf_literal(&ctl->out, "}\n");
+
+    } else {
+        pulse_ctl_rows(ctl, totals, 0);
+        ngx_pulse_buf_char(&ctl->out, '\n');
+
+        if (rc == PULSE_CTL_OK) {
+            ngx_pulse_buf_literal(&ctl->out, "clean\n");
+
+        } else {
+            pulse_ctl_rows(ctl, found, 0);
+        }
+    }
+
+    PQclear(totals);
+    PQclear(found);
 
     return rc;
 }

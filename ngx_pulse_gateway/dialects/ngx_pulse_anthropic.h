@@ -17,6 +17,10 @@
 #define NGX_PULSE_ANTHROPIC_OF_CALL  "pulse.call."
 #define NGX_PULSE_ANTHROPIC_OF_TEXT  "pulse.text."
 
+/* in the place of what the vendor knows a source by */
+
+#define NGX_PULSE_ANTHROPIC_OF_SOURCE  "pulse.source"
+
 
 /* calls whose arguments may still come after the next call began */
 
@@ -142,6 +146,14 @@ typedef struct {
     ngx_uint_t                       markers;   /* more than there may be */
 } ngx_pulse_anthropic_out_t;
 
+
+/* What usage.c reads for answer.c: figures that are said replace those of
+ * before, field by field; what they come to, not yet "known". */
+
+void ngx_pulse_anthropic_read_usage(ngx_pulse_anthropic_usage_t *usage,
+    const ngx_pulse_json_value_t *v);
+void ngx_pulse_anthropic_normalize(const ngx_pulse_anthropic_usage_t *usage,
+    ngx_pulse_chat_usage_t *to);
 
 /* What content.c reads for request.c; NGX_OK, NGX_DECLINED, NGX_ERROR. */
 

@@ -41,6 +41,8 @@ static ngx_int_t ngx_pulse_anthropic_block_start(
     ngx_pulse_anthropic_scan_t *scan, ngx_pulse_json_value_t *root);
 static ngx_int_t ngx_pulse_anthropic_block(ngx_pulse_anthropic_scan_t *scan,
     ngx_pulse_json_value_t *block);
+static ngx_int_t ngx_pulse_anthropic_begin_text(
+    ngx_pulse_anthropic_scan_t *scan, ngx_pulse_json_value_t *block);
 static ngx_int_t ngx_pulse_anthropic_begin_thinking(
     ngx_pulse_anthropic_scan_t *scan, ngx_pulse_json_value_t *block);
 static ngx_int_t ngx_pulse_anthropic_begin_call(
@@ -62,14 +64,6 @@ static ngx_int_t ngx_pulse_anthropic_failure(ngx_pulse_anthropic_scan_t *scan,
 static ngx_int_t ngx_pulse_anthropic_say(ngx_pulse_anthropic_scan_t *scan,
     ngx_pulse_answer_e type, const ngx_str_t *text);
 static ngx_uint_t ngx_pulse_anthropic_reason(const ngx_str_t *native);
-static void ngx_pulse_anthropic_usage(ngx_pulse_anthropic_usage_t *usage,
-    const ngx_pulse_json_value_t *v);
-static ngx_uint_t ngx_pulse_anthropic_figure(const ngx_pulse_json_value_t *v,
-    const char *key, uint64_t *n);
-static void ngx_pulse_anthropic_passes(ngx_pulse_anthropic_usage_t *usage,
-    const ngx_pulse_json_value_t *passes);
-static void ngx_pulse_anthropic_normalize(
-    const ngx_pulse_anthropic_usage_t *usage, ngx_pulse_chat_usage_t *to);
 static ngx_int_t ngx_pulse_anthropic_error(ngx_pulse_chat_error_t *error,
     const ngx_pulse_json_value_t *root);
 static void ngx_pulse_anthropic_member(const ngx_pulse_json_value_t *v,
@@ -204,7 +198,7 @@ ngx_pulse_anthropic_start(ngx_pulse_anthropic_scan_t *scan,
 
     /* of the output this is a placeholder */
 
-    ngx_pulse_anthropic_usage(&reader->usage,
+    ngx_pulse_anthropic_read_usage(&reader->usage,
                               ngx_pulse_json_get(message, "usage"));
     ngx_pulse_anthropic_normalize(&reader->usage, &ev.usage);
     ev.usage.output = 0;
@@ -256,12 +250,7 @@ ngx_pulse_anthropic_block(ngx_pulse_anthropic_scan_t *scan,
     reader->block = NGX_PULSE_ANTHROPIC_OTHER;
 
     if (ngx_pulse_is(&type, "text")) {
-        reader->block = NGX_PULSE_ANTHROPIC_TEXT;
-        ngx_pulse_anthropic_member(block, "text", &text);
-
-        return text.len ? ngx_pulse_anthropic_say(scan, NGX_PULSE_ANSWER_TEXT,
-                                                  &text)
-                        : NGX_OK;
+        return ngx_pulse_anthropic_begin_text(scan, block);
     }
 
     if (ngx_pulse_is(&type, "thinking")) {
@@ -278,7 +267,34 @@ ngx_pulse_anthropic_block(ngx_pulse_anthropic_scan_t *scan,
         return ngx_pulse_anthropic_begin_call(scan, block);
     }
 
-    return NGX_OK;
+    /* what tools of the vendor's own did */
+
+    return ngx_pulse_lose(scan->handler, scan->ctx, &type);
+}
+
+
+static ngx_int_t
+ngx_pulse_anthropic_begin_text(ngx_pulse_anthropic_scan_t *scan,
+    ngx_pulse_json_value_t *block)
+{
+    ngx_int_t  rc;
+    ngx_str_t  text;
+
+    ngx_str_null(&text);
+    ngx_pulse_anthropic_member(block, "text", &text);
+
+    scan->reader->block = NGX_PULSE_ANTHROPIC_TEXT;
+
+    if (text.len) {
+        rc = ngx_pulse_anthropic_say(scan, NGX_PULSE_ANSWER_TEXT, &text);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return ngx_pulse_cite_all(scan->handler, scan->ctx, 0,
+                              NGX_PULSE_CITED_BLOCK, block);
 }
 
 
@@ -394,6 +410,7 @@ ngx_pulse_anthropic_block_delta(ngx_pulse_anthropic_scan_t *scan,
 
     if (ngx_pulse_is(&type, "citations_delta")) {
         return ngx_pulse_cite(scan->handler, scan->ctx, 0,
+                              NGX_PULSE_CITED_BLOCK,
                               ngx_pulse_json_get(delta, "citation"));
     }
 
@@ -483,7 +500,7 @@ ngx_pulse_anthropic_message_delta(ngx_pulse_anthropic_scan_t *scan,
     known = (usage && usage->type == NGX_PULSE_JSON_OBJECT);
 
     if (known) {
-        ngx_pulse_anthropic_usage(&reader->usage, usage);
+        ngx_pulse_anthropic_read_usage(&reader->usage, usage);
     }
 
     if (delta && !reader->finished && ngx_pulse_member(delta, "stop_reason")) {
@@ -700,131 +717,6 @@ ngx_pulse_anthropic_reason(const ngx_str_t *native)
     }
 
     return NGX_PULSE_FINISH_STOP;
-}
-
-
-/* figures are cumulative: what is said replaces, field by field */
-
-static void
-ngx_pulse_anthropic_usage(ngx_pulse_anthropic_usage_t *usage,
-    const ngx_pulse_json_value_t *v)
-{
-    ngx_uint_t               broken;
-    ngx_pulse_json_value_t  *passes, *creation;
-
-    (void) ngx_pulse_anthropic_figure(v, "input_tokens", &usage->input);
-    (void) ngx_pulse_anthropic_figure(v, "output_tokens", &usage->output);
-    (void) ngx_pulse_anthropic_figure(v, "cache_read_input_tokens",
-                                      &usage->cache_read);
-    (void) ngx_pulse_anthropic_figure(v, "cache_creation_input_tokens",
-                                      &usage->cache_creation);
-    (void) ngx_pulse_anthropic_figure(
-                                ngx_pulse_member(v, "output_tokens_details"),
-                                "thinking_tokens", &usage->thinking);
-
-    creation = ngx_pulse_member(v, "cache_creation");
-
-    broken = ngx_pulse_anthropic_figure(creation, "ephemeral_5m_input_tokens",
-                                        &usage->minutes);
-    broken |= ngx_pulse_anthropic_figure(creation, "ephemeral_1h_input_tokens",
-                                         &usage->hour);
-
-    if (broken && usage->cache_creation == 0) {
-        usage->cache_creation = usage->minutes + usage->hour;
-    }
-
-    passes = ngx_pulse_member(v, "iterations");
-
-    if (passes && passes->type == NGX_PULSE_JSON_ARRAY && passes->nelts) {
-        ngx_pulse_anthropic_passes(usage, passes);
-    }
-}
-
-
-static ngx_uint_t
-ngx_pulse_anthropic_figure(const ngx_pulse_json_value_t *v, const char *key,
-    uint64_t *n)
-{
-    int64_t                  value;
-    ngx_pulse_json_value_t  *member;
-
-    member = ngx_pulse_member(v, key);
-
-    if (member == NULL || member->type != NGX_PULSE_JSON_NUMBER
-        || ngx_pulse_json_int(&member->string, &value) != NGX_OK
-        || value < 0 || value > INT32_MAX)
-    {
-        return 0;
-    }
-
-    *n = value;
-
-    return 1;
-}
-
-
-/* passes that the figures at the top leave out are billed all the same */
-
-static void
-ngx_pulse_anthropic_passes(ngx_pulse_anthropic_usage_t *usage,
-    const ngx_pulse_json_value_t *passes)
-{
-    ngx_pulse_chat_usage_t        one;
-    ngx_pulse_json_value_t       *v;
-    ngx_pulse_anthropic_usage_t   figures;
-
-    ngx_memzero(&usage->passes, sizeof(ngx_pulse_chat_usage_t));
-
-    for (v = passes->children; v; v = v->next) {
-
-        if (v->type != NGX_PULSE_JSON_OBJECT
-            || ngx_pulse_json_get(v, "iterations") != NULL)
-        {
-            continue;
-        }
-
-        ngx_memzero(&figures, sizeof(ngx_pulse_anthropic_usage_t));
-
-        ngx_pulse_anthropic_usage(&figures, v);
-        ngx_pulse_anthropic_normalize(&figures, &one);
-
-        usage->passes.input += one.input;
-        usage->passes.cached += one.cached;
-        usage->passes.cache_write += one.cache_write;
-        usage->passes.cache_hour += one.cache_hour;
-        usage->passes.output += one.output;
-        usage->passes.reasoning += one.reasoning;
-        usage->passes.known = 1;
-    }
-}
-
-
-static void
-ngx_pulse_anthropic_normalize(const ngx_pulse_anthropic_usage_t *usage,
-    ngx_pulse_chat_usage_t *to)
-{
-    ngx_memzero(to, sizeof(ngx_pulse_chat_usage_t));
-
-    to->input = usage->input + usage->cache_creation + usage->cache_read;
-    to->cached = usage->cache_read;
-    to->cache_write = usage->cache_creation;
-    to->output = usage->output;
-    to->reasoning = ngx_min(usage->thinking, usage->output);
-
-    /* the breakdown may be older than the sum */
-
-    to->cache_hour = (usage->minutes == 0 && usage->hour)
-                     ? usage->cache_creation
-                     : ngx_min(usage->hour, usage->cache_creation);
-
-    if (usage->passes.known) {
-        *to = usage->passes;
-        to->known = 0;
-
-        if (to->reasoning == 0) {
-            to->reasoning = ngx_min(usage->thinking, to->output);
-        }
-    }
 }
 
 

@@ -31,6 +31,9 @@ static void ngx_pulse_anthropic_write_arguments(
 static void ngx_pulse_anthropic_write_redacted(
     ngx_pulse_anthropic_writer_t *writer, const ngx_str_t *data,
     ngx_pulse_buf_t *b);
+static void ngx_pulse_anthropic_write_citation(
+    ngx_pulse_anthropic_writer_t *writer, const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b);
 static void ngx_pulse_anthropic_open(ngx_pulse_anthropic_writer_t *writer,
     ngx_uint_t block, ngx_pulse_buf_t *b);
 static void ngx_pulse_anthropic_close(ngx_pulse_anthropic_writer_t *writer,
@@ -50,8 +53,13 @@ static const char *ngx_pulse_anthropic_stop_reason(ngx_uint_t finish,
     const ngx_str_t *native, const ngx_str_t *stop);
 static void ngx_pulse_anthropic_write_usage(
     const ngx_pulse_chat_usage_t *usage, ngx_pulse_buf_t *b);
-static void ngx_pulse_anthropic_write_content(const ngx_pulse_part_t *part,
+static void ngx_pulse_anthropic_write_content(
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_part_t *part,
     ngx_pulse_buf_t *b);
+static void ngx_pulse_anthropic_write_text(const ngx_pulse_part_t *part,
+    ngx_pulse_buf_t *b);
+static void ngx_pulse_anthropic_write_cited(
+    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b);
 static void ngx_pulse_anthropic_write_thought(const char *prefix,
     const ngx_str_t *text, const ngx_str_t *signature, ngx_pulse_buf_t *b);
 static void ngx_pulse_anthropic_write_opaque(const char *prefix,
@@ -111,6 +119,10 @@ ngx_pulse_anthropic_write_event(void *state,
     case NGX_PULSE_ANSWER_TEXT:
     case NGX_PULSE_ANSWER_REFUSAL:
 
+        if (ev->logprobs.len) {
+            ngx_pulse_lost(cv, "logprobs");
+        }
+
         /* this dialect says in stop_reason that a text is a refusal */
 
         ngx_pulse_anthropic_write_delta(writer, NGX_PULSE_ANTHROPIC_TEXT,
@@ -153,9 +165,15 @@ ngx_pulse_anthropic_write_event(void *state,
         break;
 
     case NGX_PULSE_ANSWER_CITATION:
+        ngx_pulse_anthropic_write_citation(writer, cv, ev->citation, b);
+        break;
 
-        /* one of this dialect bears a key that only the vendor can make */
+    case NGX_PULSE_ANSWER_IMAGE:
+        ngx_pulse_anthropic_close(writer, b);
+        ngx_pulse_lost(cv, "image");
+        break;
 
+    case NGX_PULSE_ANSWER_LOST:
         break;
 
     case NGX_PULSE_ANSWER_FINISH:
@@ -403,6 +421,30 @@ ngx_pulse_anthropic_write_redacted(ngx_pulse_anthropic_writer_t *writer,
 }
 
 
+/* of the block, whose place is that of the citation */
+
+static void
+ngx_pulse_anthropic_write_citation(ngx_pulse_anthropic_writer_t *writer,
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation,
+    ngx_pulse_buf_t *b)
+{
+    if (writer->block != NGX_PULSE_ANTHROPIC_TEXT) {
+        ngx_pulse_lost(cv, "citations");
+        return;
+    }
+
+    ngx_pulse_anthropic_begin(b, "content_block_delta");
+    ngx_pulse_json_number(b, "index", writer->blocks - 1);
+    ngx_pulse_json_key(b, "delta");
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", "citations_delta");
+    ngx_pulse_json_key(b, "citation");
+    ngx_pulse_anthropic_write_cited(citation, b);
+    ngx_pulse_buf_char(b, '}');
+    ngx_pulse_anthropic_end(b);
+}
+
+
 /* begins an event that the block's own object follows */
 
 static void
@@ -528,7 +570,7 @@ ngx_pulse_anthropic_write_answer(const ngx_pulse_collector_t *collector,
     ngx_pulse_buf_char(b, '[');
 
     for (part = collector->parts; part; part = part->next) {
-        ngx_pulse_anthropic_write_content(part, b);
+        ngx_pulse_anthropic_write_content(cv, part, b);
     }
 
     ngx_pulse_buf_char(b, ']');
@@ -543,8 +585,8 @@ ngx_pulse_anthropic_write_answer(const ngx_pulse_collector_t *collector,
 
 
 static void
-ngx_pulse_anthropic_write_content(const ngx_pulse_part_t *part,
-    ngx_pulse_buf_t *b)
+ngx_pulse_anthropic_write_content(const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_part_t *part, ngx_pulse_buf_t *b)
 {
     switch (part->type) {
 
@@ -552,11 +594,14 @@ ngx_pulse_anthropic_write_content(const ngx_pulse_part_t *part,
     case NGX_PULSE_PART_REFUSAL:
 
         if (part->text.len) {
-            ngx_pulse_json_comma(b);
-            ngx_pulse_buf_char(b, '{');
-            ngx_pulse_json_literal(b, "type", "text");
-            ngx_pulse_json_string(b, "text", &part->text);
-            ngx_pulse_buf_char(b, '}');
+            ngx_pulse_anthropic_write_text(part, b);
+
+        } else if (part->citations) {
+            ngx_pulse_lost(cv, "citations");
+        }
+
+        if (part->logprobs.len) {
+            ngx_pulse_lost(cv, "logprobs");
         }
 
         if (part->signature.len) {
@@ -600,12 +645,54 @@ ngx_pulse_anthropic_write_content(const ngx_pulse_part_t *part,
         ngx_pulse_buf_char(b, '}');
         break;
 
-    default:
-
-        /* no reader makes others of an answer */
-
-        break;
+    default: /* NGX_PULSE_PART_IMAGE */
+        ngx_pulse_lost(cv, "image");
     }
+}
+
+
+static void
+ngx_pulse_anthropic_write_text(const ngx_pulse_part_t *part,
+    ngx_pulse_buf_t *b)
+{
+    const ngx_pulse_citation_t  *citation;
+
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", "text");
+    ngx_pulse_json_string(b, "text", &part->text);
+
+    if (part->citations) {
+        ngx_pulse_json_key(b, "citations");
+        ngx_pulse_buf_char(b, '[');
+
+        for (citation = part->citations; citation; citation = citation->next) {
+            ngx_pulse_json_comma(b);
+            ngx_pulse_anthropic_write_cited(citation, b);
+        }
+
+        ngx_pulse_buf_char(b, ']');
+    }
+
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+/* only the vendor can make the index: by ours the reader of requests knows
+ * what must not go there */
+
+static void
+ngx_pulse_anthropic_write_cited(const ngx_pulse_citation_t *citation,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_buf_char(b, '{');
+    ngx_pulse_json_literal(b, "type", "web_search_result_location");
+    ngx_pulse_json_string(b, "url", &citation->url);
+    ngx_pulse_json_string(b, "title", &citation->title);
+    ngx_pulse_json_string(b, "cited_text", &citation->text);
+    ngx_pulse_json_literal(b, "encrypted_index",
+                           NGX_PULSE_ANTHROPIC_OF_SOURCE);
+    ngx_pulse_buf_char(b, '}');
 }
 
 

@@ -24,6 +24,9 @@ static ngx_int_t ngx_pulse_anthropic_read_block(
 static ngx_int_t ngx_pulse_anthropic_read_text(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
+static ngx_int_t ngx_pulse_anthropic_read_sources(
+    ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *citations);
 static ngx_int_t ngx_pulse_anthropic_read_image(
     ngx_pulse_anthropic_request_t *rq, const ngx_pulse_json_value_t *v,
     ngx_pulse_turn_t *turn);
@@ -333,7 +336,38 @@ ngx_pulse_anthropic_read_text(ngx_pulse_anthropic_request_t *rq,
         return NGX_DECLINED;
     }
 
+    if (ngx_pulse_anthropic_read_sources(rq, citations) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_pulse_anthropic_read_cache(rq, v, &part->cache);
+}
+
+
+/* those of another vendor's answer are refused by this one */
+
+static ngx_int_t
+ngx_pulse_anthropic_read_sources(ngx_pulse_anthropic_request_t *rq,
+    const ngx_pulse_json_value_t *citations)
+{
+    ngx_pulse_json_value_t  *v, *index;
+
+    if (citations == NULL || citations->type != NGX_PULSE_JSON_ARRAY) {
+        return NGX_OK;
+    }
+
+    for (v = citations->children; v; v = v->next) {
+        index = ngx_pulse_json_get(v, "encrypted_index");
+
+        if (index && index->type == NGX_PULSE_JSON_STRING
+            && ngx_pulse_is(&index->string, NGX_PULSE_ANTHROPIC_OF_SOURCE)
+            && ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end) == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -2,6 +2,8 @@
 #include "ngx_pulse_conversation.h"
 
 
+static ngx_int_t ngx_pulse_citation_lost(ngx_pulse_answer_pt handler,
+    void *ctx, const ngx_pulse_json_value_t *v);
 static int64_t ngx_pulse_citation_index(const ngx_pulse_json_value_t *v,
     const char *key);
 
@@ -10,7 +12,7 @@ static int64_t ngx_pulse_citation_index(const ngx_pulse_json_value_t *v,
 
 ngx_int_t
 ngx_pulse_cite(ngx_pulse_answer_pt handler, void *ctx, ngx_uint_t choice,
-    const ngx_pulse_json_value_t *v)
+    ngx_uint_t unit, const ngx_pulse_json_value_t *v)
 {
     ngx_uint_t                 i;
     ngx_pulse_citation_t       citation;
@@ -41,9 +43,10 @@ ngx_pulse_cite(ngx_pulse_answer_pt handler, void *ctx, ngx_uint_t choice,
     }
 
     if (citation.url.len == 0) {
-        return NGX_OK;
+        return ngx_pulse_citation_lost(handler, ctx, v);
     }
 
+    citation.unit = unit;
     citation.start = ngx_pulse_citation_index(v, "start_index");
     citation.end = ngx_pulse_citation_index(v, "end_index");
 
@@ -57,13 +60,17 @@ ngx_pulse_cite(ngx_pulse_answer_pt handler, void *ctx, ngx_uint_t choice,
 
 ngx_int_t
 ngx_pulse_cite_all(ngx_pulse_answer_pt handler, void *ctx, ngx_uint_t choice,
-    const ngx_pulse_json_value_t *v)
+    ngx_uint_t unit, const ngx_pulse_json_value_t *v)
 {
     ngx_int_t                rc;
     ngx_pulse_json_value_t  *list, *inner;
 
     rc = NGX_OK;
     list = ngx_pulse_json_get(v, "annotations");
+
+    if (list == NULL) {
+        list = ngx_pulse_json_get(v, "citations");
+    }
 
     if (list == NULL || list->type != NGX_PULSE_JSON_ARRAY) {
         return NGX_OK;
@@ -74,10 +81,42 @@ ngx_pulse_cite_all(ngx_pulse_answer_pt handler, void *ctx, ngx_uint_t choice,
         /* chat has it in an object of its own, Responses has not */
 
         inner = ngx_pulse_json_get(list, "url_citation");
-        rc = ngx_pulse_cite(handler, ctx, choice, inner ? inner : list);
+        rc = ngx_pulse_cite(handler, ctx, choice, unit, inner ? inner : list);
     }
 
     return rc;
+}
+
+
+/* of a document or a file, that only the provider has */
+
+static ngx_int_t
+ngx_pulse_citation_lost(ngx_pulse_answer_pt handler, void *ctx,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_pulse_json_value_t  *type;
+
+    static const ngx_str_t  unnamed = ngx_string("citation");
+
+    type = ngx_pulse_json_get(v, "type");
+
+    return ngx_pulse_lose(handler, ctx,
+                          (type && type->type == NGX_PULSE_JSON_STRING)
+                          ? &type->string : &unnamed);
+}
+
+
+ngx_int_t
+ngx_pulse_lose(ngx_pulse_answer_pt handler, void *ctx, const ngx_str_t *name)
+{
+    ngx_pulse_answer_event_t  ev;
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+
+    ev.type = NGX_PULSE_ANSWER_LOST;
+    ev.name = *name;
+
+    return handler(ctx, &ev);
 }
 
 
@@ -100,12 +139,25 @@ ngx_pulse_citation_index(const ngx_pulse_json_value_t *v, const char *key)
 
 
 void
-ngx_pulse_cited(const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b)
+ngx_pulse_cited(const ngx_pulse_citation_t *citation, int64_t base,
+    ngx_pulse_buf_t *b)
 {
+    int64_t  start, end;
+
+    start = citation->start - base;
+    end = citation->end - base;
+
+    /* it is of a part before */
+
+    if (start < 0) {
+        start = 0;
+        end = 0;
+    }
+
     ngx_pulse_json_string(b, "url", &citation->url);
     ngx_pulse_json_string(b, "title", &citation->title);
-    ngx_pulse_json_number(b, "start_index", citation->start);
-    ngx_pulse_json_number(b, "end_index", citation->end);
+    ngx_pulse_json_number(b, "start_index", start);
+    ngx_pulse_json_number(b, "end_index", ngx_max(end, start));
 
     if (citation->text.len) {
         ngx_pulse_json_string(b, "content", &citation->text);

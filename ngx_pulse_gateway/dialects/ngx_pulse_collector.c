@@ -12,6 +12,8 @@ static ngx_int_t ngx_pulse_collect_arguments(ngx_pulse_collector_t *collector,
     ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
     const ngx_pulse_citation_t *citation);
+static ngx_int_t ngx_pulse_collect_image(ngx_pulse_collector_t *collector,
+    ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_collect_finish(ngx_pulse_collector_t *collector,
     ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_collect_error(ngx_pulse_collector_t *collector,
@@ -34,7 +36,9 @@ ngx_pulse_collector_init(ngx_pulse_collector_t *collector, ngx_pool_t *pool,
     collector->pool = pool;
     collector->last = &collector->parts;
 
-    if (ngx_pulse_buf_init_pool(&collector->open, max, pool) != NGX_OK) {
+    if (ngx_pulse_buf_init_pool(&collector->open, max, pool) != NGX_OK
+        || ngx_pulse_buf_init_pool(&collector->logprobs, max, pool) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -72,8 +76,18 @@ ngx_pulse_collect(void *ctx, ngx_pulse_answer_event_t *ev)
                                       ev->model.data, ev->model.len);
 
     case NGX_PULSE_ANSWER_TEXT:
-        return ngx_pulse_collect_text(collector, NGX_PULSE_PART_TEXT,
-                                      &ev->text);
+
+        if (ngx_pulse_collect_text(collector, NGX_PULSE_PART_TEXT, &ev->text)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (ev->logprobs.len && collector->logprobs.len) {
+            ngx_pulse_buf_char(&collector->logprobs, ',');
+        }
+
+        return ngx_pulse_collect_append(&collector->logprobs, &ev->logprobs);
 
     case NGX_PULSE_ANSWER_THINKING:
         return ngx_pulse_collect_text(collector, NGX_PULSE_PART_THINKING,
@@ -113,6 +127,12 @@ ngx_pulse_collect(void *ctx, ngx_pulse_answer_event_t *ev)
 
     case NGX_PULSE_ANSWER_CITATION:
         return ngx_pulse_collect_citation(collector, ev->citation);
+
+    case NGX_PULSE_ANSWER_IMAGE:
+        return ngx_pulse_collect_image(collector, ev);
+
+    case NGX_PULSE_ANSWER_LOST:
+        return NGX_OK;
 
     case NGX_PULSE_ANSWER_FINISH:
         return ngx_pulse_collect_finish(collector, ev);
@@ -265,7 +285,14 @@ ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
     }
 
     if (text == NULL) {
-        return NGX_OK;
+
+        /* of a text that is to come */
+
+        if (ngx_pulse_collect_open(collector, NGX_PULSE_PART_TEXT) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        text = collector->current;
     }
 
     copy = ngx_pcalloc(collector->pool, sizeof(ngx_pulse_citation_t));
@@ -275,6 +302,9 @@ ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
 
     copy->start = citation->start;
     copy->end = citation->end;
+    copy->part = citation->part;
+    copy->from = citation->from;
+    copy->to = citation->to;
 
     for (last = &text->citations; *last; last = &(*last)->next) { /* void */ }
 
@@ -292,6 +322,24 @@ ngx_pulse_collect_citation(ngx_pulse_collector_t *collector,
 
     return ngx_pulse_collect_copy(collector, &copy->text, citation->text.data,
                                   citation->text.len);
+}
+
+
+static ngx_int_t
+ngx_pulse_collect_image(ngx_pulse_collector_t *collector,
+    ngx_pulse_answer_event_t *ev)
+{
+    if (ngx_pulse_collect_open(collector, NGX_PULSE_PART_IMAGE) != NGX_OK
+        || ngx_pulse_collect_copy(collector,
+                                  &collector->current->media_type,
+                                  ev->name.data, ev->name.len)
+           != NGX_OK
+        || ngx_pulse_collect_append(&collector->open, &ev->text) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_pulse_collect_close(collector);
 }
 
 
@@ -394,6 +442,7 @@ ngx_pulse_collect_close(ngx_pulse_collector_t *collector)
         break;
 
     case NGX_PULSE_PART_REDACTED:
+    case NGX_PULSE_PART_IMAGE:
         to = &part->data;
         break;
 
@@ -418,8 +467,18 @@ ngx_pulse_collect_close(ngx_pulse_collector_t *collector)
         return NGX_ERROR;
     }
 
+    if (part->type == NGX_PULSE_PART_TEXT
+        && ngx_pulse_collect_copy(collector, &part->logprobs,
+                                  collector->logprobs.data,
+                                  collector->logprobs.len)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     open->len = 0;
     collector->signature.len = 0;
+    collector->logprobs.len = 0;
     collector->current = NULL;
 
     return NGX_OK;

@@ -23,7 +23,7 @@
 
 typedef enum {
     NGX_PULSE_PART_TEXT = 0,
-    NGX_PULSE_PART_IMAGE,
+    NGX_PULSE_PART_IMAGE,           /* of an answer: type and data only */
     NGX_PULSE_PART_DOCUMENT,
     NGX_PULSE_PART_AUDIO,
     NGX_PULSE_PART_CALL,            /* of a tool, by the model */
@@ -36,7 +36,16 @@ typedef enum {
 } ngx_pulse_part_e;
 
 
-/* A source of what an answer says. */
+/*
+ * A source of what an answer says.  "start" and "end" say where: characters
+ * of all its text; both 0: not said.  Readers may leave it to the relay to
+ * find that out.
+ */
+
+#define NGX_PULSE_CITED_HERE      0     /* characters of all text */
+#define NGX_PULSE_CITED_PART      1     /* of the part of text that is open */
+#define NGX_PULSE_CITED_BLOCK     2     /* all of that part, once it is over */
+#define NGX_PULSE_CITED_BYTES     3     /* bytes, with the words as "quote" */
 
 typedef struct ngx_pulse_citation_s  ngx_pulse_citation_t;
 
@@ -44,8 +53,13 @@ struct ngx_pulse_citation_s {
     ngx_str_t              url;
     ngx_str_t              title;
     ngx_str_t              text;        /* of the source, or empty */
-    int64_t                start;       /* in the answer, as the provider */
-    int64_t                end;         /* counts; both 0: not said */
+    ngx_str_t              quote;       /* words of the answer, or empty */
+    ngx_uint_t             unit;        /* NGX_PULSE_CITED_* */
+    int64_t                start;
+    int64_t                end;
+    int64_t                part;        /* start of the part it is in */
+    int64_t                from;        /* the same place in bytes */
+    int64_t                to;
     ngx_pulse_citation_t  *next;
 };
 
@@ -69,6 +83,7 @@ struct ngx_pulse_part_s {
     ngx_str_t             cache;        /* cache marker: "5m", "1h", "30m" */
     ngx_pulse_part_t     *content;      /* RESULT: its parts */
     ngx_pulse_citation_t *citations;    /* TEXT of an answer */
+    ngx_str_t             logprobs;     /* as well: OpenAI's list, bare */
     ngx_pulse_part_t     *next;
     const ngx_pulse_json_value_t  *at;  /* that it was read from, or NULL:
                                          * what a refusal points to */
@@ -162,6 +177,14 @@ struct ngx_pulse_edit_s {
 #define NGX_PULSE_CHAT_DROPPED    32
 
 
+/* Names of what was left out, for X-Pulse-Warning. */
+
+typedef struct {
+    ngx_str_t             names[NGX_PULSE_CHAT_DROPPED];
+    ngx_uint_t            n;
+} ngx_pulse_dropped_t;
+
+
 typedef struct {
     ngx_pool_t           *pool;         /* that all of it lives in */
     ngx_uint_t            dialect;      /* that it was written in */
@@ -225,6 +248,10 @@ typedef struct {
 
     ngx_pulse_chat_refusal_t   native;
 
+    /* of the answer: what its client's dialect has no word for; or NULL */
+
+    ngx_pulse_dropped_t  *lost;
+
     /* for the reservation */
 
     ngx_pulse_tokens_t    prompt;       /* without images */
@@ -264,14 +291,6 @@ typedef struct {
 } ngx_pulse_target_t;
 
 
-/* Names of what was left out, for X-Pulse-Warning. */
-
-typedef struct {
-    ngx_str_t             names[NGX_PULSE_CHAT_DROPPED];
-    ngx_uint_t            n;
-} ngx_pulse_dropped_t;
-
-
 /* --- building (ngx_pulse_conversation.c); NULL without memory --- */
 
 /* A part is from "turn->at", a tool from "cv->at", which readers set. */
@@ -307,6 +326,11 @@ void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);
 
 /* The same of a name that the client gave. */
 void ngx_pulse_dropped_name(ngx_pulse_dropped_t *dropped,
+    const ngx_str_t *name);
+
+/* Notes a copy of a name of an answer's in cv->lost. */
+void ngx_pulse_lost(const ngx_pulse_conversation_t *cv, const char *name);
+void ngx_pulse_lost_name(const ngx_pulse_conversation_t *cv,
     const ngx_str_t *name);
 
 /* The name of the tool whose call has this id, or empty; searches them all,
@@ -399,6 +423,9 @@ void ngx_pulse_json_raw(ngx_pulse_buf_t *b, const char *key,
     const ngx_str_t *raw);
 void ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n);
 
+/* Appends a JSON text without the white space between its tokens. */
+void ngx_pulse_json_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b);
+
 
 /*
  * An answer between two dialects: the reader of the provider's stream (or of
@@ -410,7 +437,7 @@ void ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n);
 typedef enum {
     NGX_PULSE_ANSWER_START = 0,     /* id, model; usage of the prompt where
                                      * it comes first, not yet "known" */
-    NGX_PULSE_ANSWER_TEXT,          /* text: a delta */
+    NGX_PULSE_ANSWER_TEXT,          /* text: a delta; logprobs */
     NGX_PULSE_ANSWER_THINKING,      /* text: a delta */
     NGX_PULSE_ANSWER_SIGNATURE,     /* text: a delta, of the part before */
     NGX_PULSE_ANSWER_REDACTED,      /* text: all of it */
@@ -421,6 +448,8 @@ typedef enum {
     NGX_PULSE_ANSWER_CALL_END,      /* index; no arguments seen is "{}" */
     NGX_PULSE_ANSWER_PART_END,      /* a block that others may follow */
     NGX_PULSE_ANSWER_CITATION,      /* citation: of the text before */
+    NGX_PULSE_ANSWER_IMAGE,         /* name: its type, text: in base64 */
+    NGX_PULSE_ANSWER_LOST,          /* name: of what no event can say */
     NGX_PULSE_ANSWER_FINISH,        /* finish, native, stop: once, last of
                                      * the content; usage is final here or
                                      * in a USAGE that follows */
@@ -445,6 +474,8 @@ typedef struct {
     ngx_str_t                model;
     ngx_str_t                name;
     ngx_str_t                text;
+    ngx_str_t                logprobs;      /* objects as OpenAI has them,
+                                             * with commas between */
     ngx_str_t                signature;
     ngx_uint_t               finish;        /* NGX_PULSE_FINISH_* */
     ngx_str_t                native;        /* as the provider said it */
@@ -464,17 +495,49 @@ typedef ngx_int_t (*ngx_pulse_answer_pt)(void *ctx,
     ngx_pulse_answer_event_t *ev);
 
 
-/* Says a citation if the object has a URL; else NGX_OK. */
+/* Says that something of a name is lost. */
+ngx_int_t ngx_pulse_lose(ngx_pulse_answer_pt handler, void *ctx,
+    const ngx_str_t *name);
+
+/* Says a citation; one without a URL is lost, by the name of its type. */
 ngx_int_t ngx_pulse_cite(ngx_pulse_answer_pt handler, void *ctx,
-    ngx_uint_t choice, const ngx_pulse_json_value_t *v);
+    ngx_uint_t choice, ngx_uint_t unit, const ngx_pulse_json_value_t *v);
 
-/* The same of all "annotations" of an object. */
+/* The same of all "annotations" or "citations" of an object. */
 ngx_int_t ngx_pulse_cite_all(ngx_pulse_answer_pt handler, void *ctx,
-    ngx_uint_t choice, const ngx_pulse_json_value_t *v);
+    ngx_uint_t choice, ngx_uint_t unit, const ngx_pulse_json_value_t *v);
 
-/* Members of an OpenAI "url_citation". */
-void ngx_pulse_cited(const ngx_pulse_citation_t *citation,
+/* Members of an OpenAI "url_citation", whose place is counted from "base". */
+void ngx_pulse_cited(const ngx_pulse_citation_t *citation, int64_t base,
     ngx_pulse_buf_t *b);
+
+
+/*
+ * Between the reader and the writer of an answer: finds the places that are
+ * cited and gathers in cv->lost what is.  For a whole answer or a stream.
+ */
+
+typedef struct {
+    const ngx_pulse_conversation_t  *cv;
+    ngx_pulse_answer_pt              handler;
+    void                            *ctx;
+    ngx_pulse_buf_t                  text;      /* of the answer, so far */
+    int64_t                          chars;     /* in it */
+    int64_t                          part;      /* of them before this part */
+    ngx_uint_t                       nheld;
+    ngx_pulse_citation_t            *held;      /* until this part is over */
+    ngx_pulse_citation_t           **last;
+    unsigned                         open:1;    /* a part of text */
+} ngx_pulse_relay_t;
+
+/* Starts a relay that ends with cv->pool, and must live as long. */
+ngx_int_t ngx_pulse_relay_init(ngx_pulse_relay_t *relay,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_answer_pt handler,
+    void *ctx);
+
+/* Takes an event (of type ngx_pulse_answer_pt, ctx is the relay) and passes
+ * it on; what the handler returned. */
+ngx_int_t ngx_pulse_relay(void *ctx, ngx_pulse_answer_event_t *ev);
 
 
 /* Joins parts, calls and usage of an answer; of what a whole answer is
@@ -488,6 +551,7 @@ typedef struct {
     ngx_pulse_part_t        **last;
     ngx_pulse_buf_t           open;         /* text of the last part */
     ngx_pulse_buf_t           signature;
+    ngx_pulse_buf_t           logprobs;
     ngx_uint_t                finish;
     ngx_str_t                 native;
     ngx_str_t                 stop;

@@ -68,6 +68,15 @@ typedef struct {
 } ngx_pulse_gemini_reader_t;
 
 
+/* Sources that a client is told of when the answer is over: JSON. */
+
+typedef struct {
+    ngx_pulse_buf_t            chunks;
+    ngx_pulse_buf_t            supports;
+    ngx_uint_t                 n;
+} ngx_pulse_gemini_found_t;
+
+
 typedef struct ngx_pulse_gemini_call_s  ngx_pulse_gemini_call_t;
 
 struct ngx_pulse_gemini_call_s {
@@ -93,6 +102,7 @@ typedef struct {
     size_t                      held;       /* bytes of their arguments */
     ngx_pulse_gemini_call_t    *call;       /* last one that was spoken of */
     ngx_pulse_buf_t            *signature;  /* of the part before */
+    ngx_pulse_gemini_found_t   *found;
     unsigned                    text:1;     /* that part is text */
     unsigned                    finished:1;
     unsigned                    ended:1;
@@ -125,15 +135,28 @@ void ngx_pulse_gemini_write_event(void *state,
 void ngx_pulse_gemini_write_answer(const ngx_pulse_collector_t *collector,
     const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b);
 
+/* What streams and whole answers have: names of how they finish, by
+ * NGX_PULSE_FINISH_*; the inside of a part with a call, with a picture; the
+ * members with a signature of another vendor's and with the usage. */
+
+extern const char  *ngx_pulse_gemini_reasons[];
+
+void ngx_pulse_gemini_call_part(const ngx_str_t *id,
+    const ngx_str_t *name, const ngx_str_t *arguments,
+    const ngx_str_t *signature, ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_figures(const ngx_pulse_chat_usage_t *usage,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_image(const ngx_str_t *type,
+    const ngx_str_t *data, ngx_pulse_buf_t *b);
+
 /* The body of an error, as of an event; "status" is that of HTTP. */
 void ngx_pulse_gemini_write_error(const ngx_pulse_chat_error_t *error,
     ngx_uint_t status, ngx_pulse_buf_t *b);
 
 /* The answer of countTokens. */
 void ngx_pulse_gemini_write_count(uint64_t n, ngx_pulse_buf_t *b);
-
-/* Appends a JSON text without the white space between its tokens. */
-void ngx_pulse_gemini_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b);
 
 /* Appends arguments of a call as the object that "args" must be; what is
  * none, as after a cut, becomes the value of INVALID_JSON. */
@@ -184,6 +207,7 @@ typedef struct {
     const ngx_str_t               *text;        /* that the tree is of */
     ngx_pulse_answer_pt            handler;
     void                          *ctx;
+    ngx_pulse_buf_t                logprobs;    /* of the next text */
 } ngx_pulse_gemini_chunk_t;
 
 
@@ -235,6 +259,24 @@ ngx_int_t ngx_pulse_gemini_call(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *call, const ngx_str_t *signature);
 ngx_int_t ngx_pulse_gemini_call_end(ngx_pulse_gemini_reader_t *rd,
     ngx_pulse_answer_pt handler, void *ctx);
+
+/* What grounding.c reads for answer.c: the sources of a candidate; and
+ * writes for client.c: one more, and all of them as a member. */
+
+ngx_int_t ngx_pulse_gemini_sources(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_pulse_json_value_t *candidate);
+void ngx_pulse_gemini_add_source(const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_citation_t *citation, ngx_pulse_gemini_found_t *found);
+void ngx_pulse_gemini_put_sources(const ngx_pulse_gemini_found_t *found,
+    ngx_pulse_buf_t *b);
+
+/* What logprobs.c turns into the list of an event, and back into a member
+ * of a candidate if there is any. */
+
+void ngx_pulse_gemini_read_logprobs(const ngx_pulse_json_value_t *result,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_gemini_put_logprobs(const ngx_str_t *logprobs, ngx_log_t *log,
+    ngx_pulse_buf_t *b);
 
 /* A string of an object, or an empty one; 1 if a member is true. */
 

@@ -18,7 +18,11 @@ static ngx_int_t ngx_pulse_gemini_start(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *v);
 static ngx_int_t ngx_pulse_gemini_candidate(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_gemini_parts(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_pulse_json_value_t *candidate);
 static ngx_int_t ngx_pulse_gemini_part(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_gemini_other(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *v);
 static ngx_int_t ngx_pulse_gemini_text(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *v, const ngx_str_t *text);
@@ -344,9 +348,8 @@ static ngx_int_t
 ngx_pulse_gemini_candidate(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *v)
 {
-    ngx_int_t                rc;
-    ngx_str_t                reason;
-    ngx_pulse_json_value_t  *part;
+    ngx_int_t  rc;
+    ngx_str_t  reason;
 
     /* no more than one was asked for */
 
@@ -354,16 +357,17 @@ ngx_pulse_gemini_candidate(ngx_pulse_gemini_chunk_t *chunk,
         return NGX_OK;
     }
 
-    part = ngx_pulse_member(ngx_pulse_member(v, "content"), "parts");
+    ngx_pulse_buf_init(&chunk->logprobs, 0);
+    ngx_pulse_gemini_read_logprobs(ngx_pulse_member(v, "logprobsResult"),
+                                   &chunk->logprobs);
 
-    if (part && part->type == NGX_PULSE_JSON_ARRAY) {
+    rc = chunk->logprobs.failed ? NGX_ERROR
+                                : ngx_pulse_gemini_parts(chunk, v);
 
-        for (part = part->children; part; part = part->next) {
-            rc = ngx_pulse_gemini_part(chunk, part);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
+    ngx_pulse_buf_free(&chunk->logprobs);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     reason = ngx_pulse_gemini_string(v, "finishReason");
@@ -376,11 +380,41 @@ ngx_pulse_gemini_candidate(ngx_pulse_gemini_chunk_t *chunk,
 }
 
 
-/*
- * What the provider's own tools did (executableCode, toolCall) and images
- * have no event: only clients of this dialect can ask for them, and they get
- * the answer as it is.
- */
+static ngx_int_t
+ngx_pulse_gemini_parts(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_pulse_json_value_t *candidate)
+{
+    ngx_int_t                rc;
+    ngx_pulse_json_value_t  *part;
+
+    static const ngx_str_t  logprobs = ngx_string("logprobsResult");
+
+    part = ngx_pulse_member(ngx_pulse_member(candidate, "content"), "parts");
+
+    if (part && part->type == NGX_PULSE_JSON_ARRAY) {
+
+        for (part = part->children; part; part = part->next) {
+            rc = ngx_pulse_gemini_part(chunk, part);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+    }
+
+    if (chunk->logprobs.len) {
+
+        /* there was no text to have them */
+
+        rc = ngx_pulse_lose(chunk->handler, chunk->ctx, &logprobs);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return ngx_pulse_gemini_sources(chunk, candidate);
+}
+
+
 
 static ngx_int_t
 ngx_pulse_gemini_part(ngx_pulse_gemini_chunk_t *chunk,
@@ -405,7 +439,7 @@ ngx_pulse_gemini_part(ngx_pulse_gemini_chunk_t *chunk,
     member = ngx_pulse_member(v, "text");
 
     if (member == NULL) {
-        return NGX_OK;
+        return ngx_pulse_gemini_other(chunk, v);
     }
 
     if (member->type != NGX_PULSE_JSON_STRING) {
@@ -413,6 +447,54 @@ ngx_pulse_gemini_part(ngx_pulse_gemini_chunk_t *chunk,
     }
 
     return ngx_pulse_gemini_text(chunk, v, &member->string);
+}
+
+
+/* A picture; what tools of the provider's own did has no event. */
+
+static ngx_int_t
+ngx_pulse_gemini_other(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      none;
+    ngx_pulse_json_value_t        *member;
+    ngx_pulse_answer_event_t       ev;
+    const ngx_pulse_json_value_t  *data;
+
+    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+    ngx_str_null(&none);
+
+    data = ngx_pulse_member(v, "inlineData");
+
+    ev.type = NGX_PULSE_ANSWER_IMAGE;
+    ev.name = ngx_pulse_gemini_string(data, "mimeType");
+    ev.text = ngx_pulse_gemini_string(data, "data");
+
+    if (ev.text.len && ev.name.len > 6
+        && ngx_strncmp(ev.name.data, "image/", 6) == 0)
+    {
+        rc = chunk->handler(chunk->ctx, &ev);
+
+        return (rc == NGX_OK) ? ngx_pulse_gemini_text(chunk, v, &none) : rc;
+    }
+
+    for (member = v->children; member; member = member->next) {
+
+        if (ngx_pulse_is(&member->key, "thought")
+            || ngx_pulse_is(&member->key, "thoughtSignature"))
+        {
+            continue;
+        }
+
+        rc = ngx_pulse_lose(chunk->handler, chunk->ctx, &member->key);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -440,7 +522,9 @@ ngx_pulse_gemini_text(ngx_pulse_gemini_chunk_t *chunk,
         }
     }
 
-    if (signature.len == 0 && (thought || text->len == 0)) {
+    if (signature.len == 0
+        && (thought || (text->len == 0 && chunk->logprobs.len == 0)))
+    {
         return NGX_OK;
     }
 
@@ -452,9 +536,14 @@ ngx_pulse_gemini_text(ngx_pulse_gemini_chunk_t *chunk,
 
     if (!thought) {
         ev.text = *text;
+        ev.logprobs.data = chunk->logprobs.data;
+        ev.logprobs.len = chunk->logprobs.len;
+        chunk->logprobs.len = 0;
     }
 
     rc = chunk->handler(chunk->ctx, &ev);
+
+    ngx_str_null(&ev.logprobs);
 
     if (rc != NGX_OK || signature.len == 0) {
         return rc;

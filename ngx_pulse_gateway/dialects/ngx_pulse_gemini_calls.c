@@ -205,7 +205,7 @@ ngx_pulse_gemini_call_args(ngx_pulse_gemini_chunk_t *chunk,
         chunk->rd->whole = 1;
 
         raw = ngx_pulse_raw(chunk->text, args);
-        ngx_pulse_gemini_compact(&raw, b);
+        ngx_pulse_json_compact(&raw, b);
     }
 
     args = ngx_pulse_member(call, "partialArgs");

@@ -12,7 +12,8 @@ typedef struct {
 
 
 static void ngx_pulse_gemini_put_text(ngx_pulse_gemini_writer_t *w,
-    const ngx_str_t *text, ngx_uint_t thought, ngx_pulse_buf_t *b);
+    const ngx_str_t *text, ngx_uint_t thought, const ngx_str_t *logprobs,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_put_redacted(ngx_pulse_gemini_writer_t *w,
     const ngx_str_t *data, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_add_signature(ngx_pulse_gemini_writer_t *w,
@@ -26,6 +27,7 @@ static void ngx_pulse_gemini_put_error(const ngx_pulse_chat_error_t *error,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_part_begin(ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w,
+    const ngx_str_t *logprobs, const ngx_pulse_conversation_t *cv,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_chunk_end(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_buf_t *b);
@@ -34,6 +36,8 @@ static ngx_int_t ngx_pulse_gemini_hold(ngx_pulse_gemini_writer_t *w,
     ngx_pool_t *pool, const ngx_pulse_answer_event_t *ev);
 static ngx_int_t ngx_pulse_gemini_hold_text(ngx_pulse_gemini_writer_t *w,
     const ngx_pulse_answer_event_t *ev);
+static ngx_int_t ngx_pulse_gemini_hold_source(ngx_pulse_gemini_writer_t *w,
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation);
 static ngx_pulse_gemini_call_t *ngx_pulse_gemini_held(
     ngx_pulse_gemini_writer_t *w, ngx_uint_t index);
 static void ngx_pulse_gemini_release(ngx_pulse_gemini_writer_t *w,
@@ -43,22 +47,13 @@ static void ngx_pulse_gemini_release_all(ngx_pulse_gemini_writer_t *w,
 static ngx_int_t ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to,
     const ngx_str_t *s);
 
-static void ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_call_part(const ngx_str_t *id,
-    const ngx_str_t *name, const ngx_str_t *arguments,
-    const ngx_str_t *signature, ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_gemini_figures(const ngx_pulse_chat_usage_t *usage,
-    ngx_pulse_buf_t *b);
 static ngx_int_t ngx_pulse_gemini_object_value(void *ctx,
     ngx_pulse_json_event_t *ev);
 
 
 /* in the order of NGX_PULSE_FINISH_* */
 
-static const char  *ngx_pulse_gemini_reasons[] = {
+const char  *ngx_pulse_gemini_reasons[] = {
     "STOP", "MAX_TOKENS", "STOP", "SAFETY", "OTHER"
 };
 
@@ -134,13 +129,13 @@ ngx_pulse_gemini_write_event(void *state, const ngx_pulse_conversation_t *cv,
     case NGX_PULSE_ANSWER_REFUSAL:
         w->call = NULL;
         w->text = 1;
-        ngx_pulse_gemini_put_text(w, &ev->text, 0, b);
+        ngx_pulse_gemini_put_text(w, &ev->text, 0, &ev->logprobs, cv, b);
         break;
 
     case NGX_PULSE_ANSWER_THINKING:
         w->call = NULL;
         w->text = 0;
-        ngx_pulse_gemini_put_text(w, &ev->text, 1, b);
+        ngx_pulse_gemini_put_text(w, &ev->text, 1, &ev->logprobs, cv, b);
         break;
 
     case NGX_PULSE_ANSWER_SIGNATURE:
@@ -181,8 +176,21 @@ ngx_pulse_gemini_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_CITATION:
 
-        /* here they are of an answer that Google searched for */
+        if (ngx_pulse_gemini_hold_source(w, cv, ev->citation) != NGX_OK) {
+            b->failed = 1;
+        }
 
+        break;
+
+    case NGX_PULSE_ANSWER_IMAGE:
+        w->call = NULL;
+        w->text = 0;
+        ngx_pulse_gemini_part_begin(b);
+        ngx_pulse_gemini_image(&ev->name, &ev->text, b);
+        ngx_pulse_gemini_part_end(w, NULL, cv, b);
+        break;
+
+    case NGX_PULSE_ANSWER_LOST:
         break;
 
     case NGX_PULSE_ANSWER_PART_END:
@@ -293,15 +301,16 @@ ngx_pulse_gemini_put_signature(ngx_pulse_gemini_writer_t *w,
         ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_SIGNATURE, &text, b);
     }
 
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 }
 
 
 static void
 ngx_pulse_gemini_put_text(ngx_pulse_gemini_writer_t *w, const ngx_str_t *text,
-    ngx_uint_t thought, ngx_pulse_buf_t *b)
+    ngx_uint_t thought, const ngx_str_t *logprobs,
+    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
 {
-    if (text->len == 0) {
+    if (text->len == 0 && logprobs->len == 0) {
         return;
     }
 
@@ -312,7 +321,7 @@ ngx_pulse_gemini_put_text(ngx_pulse_gemini_writer_t *w, const ngx_str_t *text,
         ngx_pulse_buf_literal(b, ",\"thought\":true");
     }
 
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, logprobs, cv, b);
 }
 
 
@@ -325,7 +334,7 @@ ngx_pulse_gemini_put_redacted(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_buf_literal(b, "\"text\":\"\",\"thought\":true");
     ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_REDACTED, data, b);
 
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 }
 
 
@@ -343,7 +352,13 @@ ngx_pulse_gemini_put_end(ngx_pulse_gemini_writer_t *w, ngx_pulse_buf_t *b)
                                ngx_pulse_gemini_reasons[w->finish]);
     }
 
-    ngx_pulse_buf_literal(b, ",\"index\":0}]");
+    ngx_pulse_buf_literal(b, ",\"index\":0");
+
+    if (w->found) {
+        ngx_pulse_gemini_put_sources(w->found, b);
+    }
+
+    ngx_pulse_buf_literal(b, "}]");
     ngx_pulse_gemini_figures(&w->usage, b);
     ngx_pulse_gemini_chunk_end(w, b);
 }
@@ -370,10 +385,29 @@ ngx_pulse_gemini_part_begin(ngx_pulse_buf_t *b)
 
 
 static void
-ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w, ngx_pulse_buf_t *b)
+ngx_pulse_gemini_part_end(ngx_pulse_gemini_writer_t *w,
+    const ngx_str_t *logprobs, const ngx_pulse_conversation_t *cv,
+    ngx_pulse_buf_t *b)
 {
-    ngx_pulse_buf_literal(b, "}],\"role\":\"model\"},\"index\":0}]");
+    ngx_pulse_buf_literal(b, "}],\"role\":\"model\"},\"index\":0");
+
+    if (logprobs) {
+        ngx_pulse_gemini_put_logprobs(logprobs, cv->pool->log, b);
+    }
+
+    ngx_pulse_buf_literal(b, "}]");
     ngx_pulse_gemini_chunk_end(w, b);
+}
+
+
+void
+ngx_pulse_gemini_image(const ngx_str_t *type, const ngx_str_t *data,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_buf_literal(b, "\"inlineData\":{");
+    ngx_pulse_json_string(b, "mimeType", type);
+    ngx_pulse_json_string(b, "data", data);
+    ngx_pulse_buf_char(b, '}');
 }
 
 
@@ -454,6 +488,39 @@ ngx_pulse_gemini_hold_text(ngx_pulse_gemini_writer_t *w,
 }
 
 
+/* all of them are said at the end: a chunk's replace those of before */
+
+static ngx_int_t
+ngx_pulse_gemini_hold_source(ngx_pulse_gemini_writer_t *w,
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation)
+{
+    ngx_pulse_gemini_found_t  *found;
+
+    found = w->found;
+
+    if (found == NULL) {
+        found = ngx_pcalloc(cv->pool, sizeof(ngx_pulse_gemini_found_t));
+
+        if (found == NULL
+            || ngx_pulse_buf_init_pool(&found->chunks,
+                                       NGX_PULSE_GEMINI_HELD_MAX, cv->pool)
+               != NGX_OK
+            || ngx_pulse_buf_init_pool(&found->supports,
+                                       NGX_PULSE_GEMINI_HELD_MAX, cv->pool)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        w->found = found;
+    }
+
+    ngx_pulse_gemini_add_source(cv, citation, found);
+
+    return NGX_OK;
+}
+
+
 static ngx_pulse_gemini_call_t *
 ngx_pulse_gemini_held(ngx_pulse_gemini_writer_t *w, ngx_uint_t index)
 {
@@ -482,7 +549,7 @@ ngx_pulse_gemini_release(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_gemini_part_begin(b);
     ngx_pulse_gemini_call_part(&call->id, &call->name, &arguments,
                                &call->signature, b);
-    ngx_pulse_gemini_part_end(w, b);
+    ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 
     /* the pool would keep the arguments of all calls till the end */
 
@@ -527,93 +594,6 @@ ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to, const ngx_str_t *s)
 
 
 void
-ngx_pulse_gemini_write_answer(const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b)
-{
-    const ngx_pulse_part_t  *part;
-
-    if (collector->failed) {
-        ngx_pulse_gemini_write_error(&collector->error,
-                                     collector->error.quota ? 402 : 503, b);
-        return;
-    }
-
-    ngx_pulse_buf_literal(b, "{\"candidates\":[{\"content\":{");
-
-    if (collector->parts) {
-        ngx_pulse_buf_literal(b, "\"parts\":[");
-
-        for (part = collector->parts; part; part = part->next) {
-            ngx_pulse_gemini_answer_part(part, b);
-        }
-
-        ngx_pulse_buf_literal(b, "],");
-    }
-
-    ngx_pulse_buf_literal(b, "\"role\":\"model\"}");
-
-    if (collector->finished) {
-        ngx_pulse_json_literal(b, "finishReason",
-                               ngx_pulse_gemini_reasons[collector->finish]);
-    }
-
-    ngx_pulse_buf_literal(b, ",\"index\":0}]");
-    ngx_pulse_gemini_figures(&collector->usage, b);
-
-    if (collector->model.len) {
-        ngx_pulse_json_string(b, "modelVersion", &collector->model);
-    }
-
-    if (collector->id.len) {
-        ngx_pulse_json_string(b, "responseId", &collector->id);
-    }
-
-    ngx_pulse_buf_char(b, '}');
-}
-
-
-static void
-ngx_pulse_gemini_answer_part(const ngx_pulse_part_t *part, ngx_pulse_buf_t *b)
-{
-    ngx_pulse_json_comma(b);
-    ngx_pulse_buf_char(b, '{');
-
-    switch (part->type) {
-
-    case NGX_PULSE_PART_CALL:
-        ngx_pulse_gemini_call_part(&part->id, &part->name, &part->arguments,
-                                   &part->signature, b);
-        break;
-
-    case NGX_PULSE_PART_THINKING:
-        ngx_pulse_json_string(b, "text", &part->text);
-        ngx_pulse_buf_literal(b, ",\"thought\":true");
-
-        if (part->signature.len) {
-            ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_SIGNATURE,
-                                  &part->signature, b);
-        }
-
-        break;
-
-    case NGX_PULSE_PART_REDACTED:
-        ngx_pulse_buf_literal(b, "\"text\":\"\",\"thought\":true");
-        ngx_pulse_gemini_wrap(NGX_PULSE_GEMINI_REDACTED, &part->data, b);
-        break;
-
-    default: /* NGX_PULSE_PART_TEXT, NGX_PULSE_PART_REFUSAL */
-        ngx_pulse_json_string(b, "text", &part->text);
-
-        if (part->signature.len) {
-            ngx_pulse_json_string(b, "thoughtSignature", &part->signature);
-        }
-    }
-
-    ngx_pulse_buf_char(b, '}');
-}
-
-
-static void
 ngx_pulse_gemini_call_part(const ngx_str_t *id, const ngx_str_t *name,
     const ngx_str_t *arguments, const ngx_str_t *signature, ngx_pulse_buf_t *b)
 {
@@ -634,7 +614,7 @@ ngx_pulse_gemini_call_part(const ngx_str_t *id, const ngx_str_t *name,
 }
 
 
-static void
+void
 ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s, ngx_pulse_buf_t *b)
 {
     u_char           *p;
@@ -669,7 +649,7 @@ ngx_pulse_gemini_wrap(const char *word, const ngx_str_t *s, ngx_pulse_buf_t *b)
 /* thoughts are beside the candidates' figure, what is cached in the prompt's;
  * there is no name for what was written to a cache */
 
-static void
+void
 ngx_pulse_gemini_figures(const ngx_pulse_chat_usage_t *usage,
     ngx_pulse_buf_t *b)
 {
@@ -740,47 +720,13 @@ ngx_pulse_gemini_write_count(uint64_t n, ngx_pulse_buf_t *b)
 
 
 void
-ngx_pulse_gemini_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b)
-{
-    u_char      *p, *last, *start;
-    ngx_uint_t   string;
-
-    string = 0;
-    start = raw->data;
-    last = raw->data + raw->len;
-
-    for (p = start; p < last; p++) {
-
-        if (string && *p == '\\') {
-            p++;
-            continue;
-        }
-
-        if (*p == '"') {
-            string = !string;
-            continue;
-        }
-
-        if (!string
-            && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        {
-            ngx_pulse_buf_append(b, start, p - start);
-            start = p + 1;
-        }
-    }
-
-    ngx_pulse_buf_append(b, start, last - start);
-}
-
-
-void
 ngx_pulse_gemini_args(const ngx_str_t *arguments, ngx_pulse_buf_t *b)
 {
     if (arguments->len == 0) {
         ngx_pulse_buf_literal(b, "{}");
 
     } else if (ngx_pulse_gemini_is_object(arguments)) {
-        ngx_pulse_gemini_compact(arguments, b);
+        ngx_pulse_json_compact(arguments, b);
 
     } else {
         ngx_pulse_buf_char(b, '{');

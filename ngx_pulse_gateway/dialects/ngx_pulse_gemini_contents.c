@@ -680,7 +680,7 @@ ngx_pulse_gemini_read_response(ngx_pulse_gemini_request_t *rq,
     raw = ngx_pulse_raw(rq->body, v);
 
     ngx_pulse_buf_init(&b, 0);
-    ngx_pulse_gemini_compact(&raw, &b);
+    ngx_pulse_json_compact(&raw, &b);
 
     return ngx_pulse_gemini_copy(rq, &b, &part->text);
 }

@@ -550,7 +550,7 @@ ngx_pulse_gemini_out_response(ngx_pulse_gemini_out_t *o,
         o->b->failed = 1;
 
     } else if (s.len && ngx_pulse_gemini_is_object(&s)) {
-        ngx_pulse_gemini_compact(&s, o->b);
+        ngx_pulse_json_compact(&s, o->b);
 
     } else {
         ngx_pulse_buf_char(o->b, '{');

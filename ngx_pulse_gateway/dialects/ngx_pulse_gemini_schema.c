@@ -265,7 +265,7 @@ ngx_pulse_gemini_schema_raw(const ngx_str_t *text,
     ngx_str_t  raw;
 
     raw = ngx_pulse_raw(text, v);
-    ngx_pulse_gemini_compact(&raw, b);
+    ngx_pulse_json_compact(&raw, b);
 }
 
 

@@ -379,6 +379,7 @@ typedef struct {
     const ngx_str_t            *data;
     ngx_pulse_answer_pt         handler;
     void                       *ctx;
+    ngx_str_t                   logprobs;   /* of the next text */
     ngx_uint_t                  choice;
     unsigned                    whole:1;    /* not a stream's delta */
 } ngx_pulse_openai_events_t;
@@ -436,6 +437,29 @@ void ngx_pulse_openai_client_event(void *state,
     ngx_pulse_buf_t *b);
 void ngx_pulse_openai_client_answer(const ngx_pulse_collector_t *collector,
     const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b);
+
+/* What both have: the id of an answer, as many bytes as are returned; how it
+ * finished; an element of reasoning_details but for its last brace; members
+ * with a signature, with the usage, without a value. */
+
+size_t ngx_pulse_openai_client_id(u_char *p, const ngx_str_t *id);
+const char *ngx_pulse_openai_client_reason(
+    const ngx_pulse_conversation_t *cv, ngx_uint_t finish);
+void ngx_pulse_openai_client_detail(const char *type,
+    ngx_uint_t index, const char *key, const ngx_str_t *text,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_openai_client_extra(const ngx_str_t *signature,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_openai_client_usage(const ngx_pulse_chat_usage_t *usage,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_openai_client_null(const char *key, ngx_pulse_buf_t *b);
+
+/* A picture as OpenRouter has it, and the logprobs of a choice. */
+
+void ngx_pulse_openai_client_image(const ngx_str_t *type,
+    const ngx_str_t *data, ngx_pulse_buf_t *b);
+void ngx_pulse_openai_client_logprobs(const ngx_str_t *logprobs,
+    ngx_pulse_buf_t *b);
 
 /* An error as this dialect's clients take it: {"error": {...}}. */
 void ngx_pulse_openai_client_error(const ngx_pulse_chat_error_t *error,

@@ -13,11 +13,13 @@ static ngx_int_t ngx_pulse_openai_client_read(ngx_pulse_conversation_t *cv,
     ngx_pulse_chat_refusal_t *refusal);
 static void ngx_pulse_openai_client_start(ngx_pulse_openai_writer_t *writer,
     const ngx_pulse_conversation_t *cv, ngx_pulse_answer_event_t *ev);
-static size_t ngx_pulse_openai_client_id(u_char *p, const ngx_str_t *id);
 static void ngx_pulse_openai_client_open(ngx_pulse_openai_writer_t *writer,
     ngx_uint_t choice, ngx_pulse_buf_t *b);
 static void ngx_pulse_openai_client_close(const ngx_pulse_conversation_t *cv,
     const char *reason, const ngx_str_t *native, ngx_pulse_buf_t *b);
+static void ngx_pulse_openai_client_closed(const ngx_pulse_conversation_t *cv,
+    const ngx_str_t *logprobs, const char *reason, const ngx_str_t *native,
+    ngx_pulse_buf_t *b);
 static void ngx_pulse_openai_client_role(ngx_pulse_openai_writer_t *writer,
     const ngx_pulse_conversation_t *cv, ngx_uint_t choice,
     ngx_pulse_buf_t *b);
@@ -41,27 +43,6 @@ static void ngx_pulse_openai_client_call_end(
     ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_openai_client_end(ngx_pulse_openai_writer_t *writer,
     const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
-static const char *ngx_pulse_openai_client_reason(
-    const ngx_pulse_conversation_t *cv, ngx_uint_t finish);
-static void ngx_pulse_openai_client_detail(const char *type,
-    ngx_uint_t index, const char *key, const ngx_str_t *text,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_extra(const ngx_str_t *signature,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_usage(const ngx_pulse_chat_usage_t *usage,
-    ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_message(
-    const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_joined(
-    const ngx_pulse_collector_t *collector, ngx_pulse_part_e type,
-    const char *key, ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_thoughts(
-    const ngx_pulse_collector_t *collector, ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_calls(
-    const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
-static void ngx_pulse_openai_client_null(const char *key, ngx_pulse_buf_t *b);
 
 
 ngx_pulse_dialect_t  ngx_pulse_dialect_openai = {
@@ -130,6 +111,19 @@ ngx_pulse_openai_client_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_CITATION:
         ngx_pulse_openai_client_citation(writer, cv, ev, b);
+        break;
+
+    case NGX_PULSE_ANSWER_IMAGE:
+        writer->last = NGX_PULSE_ANSWER_IMAGE;
+        ngx_pulse_openai_client_open(writer, ev->choice, b);
+        ngx_pulse_json_key(b, "images");
+        ngx_pulse_buf_char(b, '[');
+        ngx_pulse_openai_client_image(&ev->name, &ev->text, b);
+        ngx_pulse_buf_char(b, ']');
+        ngx_pulse_openai_client_close(cv, NULL, NULL, b);
+        break;
+
+    case NGX_PULSE_ANSWER_LOST:
         break;
 
     case NGX_PULSE_ANSWER_CALL:
@@ -201,7 +195,7 @@ ngx_pulse_openai_client_start(ngx_pulse_openai_writer_t *writer,
 
 /* the provider's, in the form that clients know, or one of our own */
 
-static size_t
+size_t
 ngx_pulse_openai_client_id(u_char *p, const ngx_str_t *id)
 {
     size_t  prefix;
@@ -254,7 +248,19 @@ static void
 ngx_pulse_openai_client_close(const ngx_pulse_conversation_t *cv,
     const char *reason, const ngx_str_t *native, ngx_pulse_buf_t *b)
 {
-    ngx_pulse_buf_literal(b, "},\"logprobs\":null");
+    static const ngx_str_t  none;
+
+    ngx_pulse_openai_client_closed(cv, &none, reason, native, b);
+}
+
+
+static void
+ngx_pulse_openai_client_closed(const ngx_pulse_conversation_t *cv,
+    const ngx_str_t *logprobs, const char *reason, const ngx_str_t *native,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_buf_char(b, '}');
+    ngx_pulse_openai_client_logprobs(logprobs, b);
 
     if (reason) {
         ngx_pulse_json_literal(b, "finish_reason", reason);
@@ -308,7 +314,7 @@ ngx_pulse_openai_client_text(ngx_pulse_openai_writer_t *writer,
         writer->thought++;
     }
 
-    if (ev->text.len == 0) {
+    if (ev->text.len == 0 && ev->logprobs.len == 0) {
         return;
     }
 
@@ -345,7 +351,7 @@ ngx_pulse_openai_client_text(ngx_pulse_openai_writer_t *writer,
         ngx_pulse_json_string(b, "content", &ev->text);
     }
 
-    ngx_pulse_openai_client_close(cv, NULL, NULL, b);
+    ngx_pulse_openai_client_closed(cv, &ev->logprobs, NULL, NULL, b);
 }
 
 
@@ -403,9 +409,53 @@ ngx_pulse_openai_client_citation(ngx_pulse_openai_writer_t *writer,
     ngx_pulse_openai_client_open(writer, ev->choice, b);
     ngx_pulse_json_key(b, "annotations");
     ngx_pulse_buf_literal(b, "[{\"type\":\"url_citation\",\"url_citation\":{");
-    ngx_pulse_cited(ev->citation, b);
+    ngx_pulse_cited(ev->citation, 0, b);
     ngx_pulse_buf_literal(b, "}}]");
     ngx_pulse_openai_client_close(cv, NULL, NULL, b);
+}
+
+
+void
+ngx_pulse_openai_client_image(const ngx_str_t *type, const ngx_str_t *data,
+    ngx_pulse_buf_t *b)
+{
+    ngx_str_t        s;
+    ngx_pulse_buf_t  url;
+
+    ngx_pulse_buf_init(&url, 0);
+    ngx_pulse_buf_literal(&url, "data:");
+    ngx_pulse_buf_str(&url, type);
+    ngx_pulse_buf_literal(&url, ";base64,");
+    ngx_pulse_buf_str(&url, data);
+
+    s.data = url.data;
+    s.len = url.len;
+
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_literal(b, "{\"type\":\"image_url\",\"image_url\":{");
+    ngx_pulse_json_string(b, "url", &s);
+    ngx_pulse_buf_literal(b, "}}");
+
+    if (url.failed) {
+        b->failed = 1;
+    }
+
+    ngx_pulse_buf_free(&url);
+}
+
+
+void
+ngx_pulse_openai_client_logprobs(const ngx_str_t *logprobs, ngx_pulse_buf_t *b)
+{
+    if (logprobs->len == 0) {
+        ngx_pulse_openai_client_null("logprobs", b);
+        return;
+    }
+
+    ngx_pulse_json_key(b, "logprobs");
+    ngx_pulse_buf_literal(b, "{\"content\":[");
+    ngx_pulse_json_compact(logprobs, b);
+    ngx_pulse_buf_literal(b, "],\"refusal\":null}");
 }
 
 
@@ -533,7 +583,7 @@ ngx_pulse_openai_client_end(ngx_pulse_openai_writer_t *writer,
 }
 
 
-static const char *
+const char *
 ngx_pulse_openai_client_reason(const ngx_pulse_conversation_t *cv,
     ngx_uint_t finish)
 {
@@ -547,7 +597,7 @@ ngx_pulse_openai_client_reason(const ngx_pulse_conversation_t *cv,
 
 /* an element of reasoning_details but for its last brace */
 
-static void
+void
 ngx_pulse_openai_client_detail(const char *type, ngx_uint_t index,
     const char *key, const ngx_str_t *text, ngx_pulse_buf_t *b)
 {
@@ -559,7 +609,7 @@ ngx_pulse_openai_client_detail(const char *type, ngx_uint_t index,
 }
 
 
-static void
+void
 ngx_pulse_openai_client_extra(const ngx_str_t *signature, ngx_pulse_buf_t *b)
 {
     ngx_pulse_json_key(b, "extra_content");
@@ -569,7 +619,7 @@ ngx_pulse_openai_client_extra(const ngx_str_t *signature, ngx_pulse_buf_t *b)
 }
 
 
-static void
+void
 ngx_pulse_openai_client_usage(const ngx_pulse_chat_usage_t *usage,
     ngx_pulse_buf_t *b)
 {
@@ -597,245 +647,6 @@ ngx_pulse_openai_client_usage(const ngx_pulse_chat_usage_t *usage,
 
 
 void
-ngx_pulse_openai_client_answer(const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, int64_t created, ngx_pulse_buf_t *b)
-{
-    u_char  id[NGX_PULSE_OPENAI_ID_LEN];
-    size_t  len;
-
-    if (collector->failed) {
-        ngx_pulse_openai_client_error(&collector->error, b);
-        return;
-    }
-
-    len = ngx_pulse_openai_client_id(id, &collector->id);
-
-    ngx_pulse_buf_literal(b, "{\"id\":");
-    ngx_pulse_buf_json(b, id, len);
-    ngx_pulse_json_literal(b, "object", "chat.completion");
-    ngx_pulse_json_number(b, "created", created);
-    ngx_pulse_json_string(b, "model", collector->model.len
-                                      ? &collector->model : &cv->model);
-
-    ngx_pulse_json_key(b, "choices");
-    ngx_pulse_buf_literal(b, "[{\"index\":0,\"message\":{");
-    ngx_pulse_openai_client_message(collector, cv, b);
-    ngx_pulse_buf_literal(b, "},\"logprobs\":null");
-    ngx_pulse_json_literal(b, "finish_reason",
-                  ngx_pulse_openai_client_reason(cv, collector->finish));
-
-    if (collector->native.len) {
-        ngx_pulse_json_string(b, "native_finish_reason", &collector->native);
-    }
-
-    ngx_pulse_buf_literal(b, "}]");
-
-    if (collector->usage.known) {
-        ngx_pulse_openai_client_usage(&collector->usage, b);
-    }
-
-    ngx_pulse_openai_client_null("system_fingerprint", b);
-    ngx_pulse_buf_char(b, '}');
-}
-
-
-static void
-ngx_pulse_openai_client_message(const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
-{
-    const ngx_pulse_part_t      *part, *signature;
-    const ngx_pulse_citation_t  *citation;
-
-    ngx_pulse_json_literal(b, "role", "assistant");
-
-    ngx_pulse_openai_client_joined(collector, NGX_PULSE_PART_TEXT, "content",
-                                   b);
-    ngx_pulse_openai_client_joined(collector, NGX_PULSE_PART_REFUSAL,
-                                   "refusal", b);
-
-    ngx_pulse_json_key(b, "annotations");
-    ngx_pulse_buf_char(b, '[');
-
-    for (part = collector->parts; part; part = part->next) {
-
-        for (citation = part->citations; citation; citation = citation->next)
-        {
-            ngx_pulse_json_comma(b);
-            ngx_pulse_buf_literal(b, "{\"type\":\"url_citation\","
-                                     "\"url_citation\":{");
-            ngx_pulse_cited(citation, b);
-            ngx_pulse_buf_literal(b, "}}");
-        }
-    }
-
-    ngx_pulse_buf_char(b, ']');
-
-    ngx_pulse_openai_client_thoughts(collector, b);
-
-    signature = NULL;
-
-    for (part = collector->parts; part; part = part->next) {
-        if (part->type == NGX_PULSE_PART_TEXT && part->signature.len) {
-            signature = part;
-        }
-    }
-
-    if (signature) {
-        ngx_pulse_openai_client_extra(&signature->signature, b);
-    }
-
-    ngx_pulse_openai_client_calls(collector, cv, b);
-}
-
-
-/* null, or the parts of one type as a single string */
-
-static void
-ngx_pulse_openai_client_joined(const ngx_pulse_collector_t *collector,
-    ngx_pulse_part_e type, const char *key, ngx_pulse_buf_t *b)
-{
-    ngx_uint_t               n;
-    ngx_pulse_buf_t          text;
-    const ngx_pulse_part_t  *part;
-
-    ngx_pulse_buf_init(&text, 0);
-    n = 0;
-
-    for (part = collector->parts; part; part = part->next) {
-        if (part->type == type) {
-            ngx_pulse_buf_str(&text, &part->text);
-            n++;
-        }
-    }
-
-    if (n) {
-        ngx_pulse_json_key(b, key);
-        ngx_pulse_buf_json(b, text.len ? text.data : (u_char *) "", text.len);
-
-    } else {
-        ngx_pulse_openai_client_null(key, b);
-    }
-
-    if (text.failed) {
-        b->failed = 1;
-    }
-
-    ngx_pulse_buf_free(&text);
-}
-
-
-static void
-ngx_pulse_openai_client_thoughts(const ngx_pulse_collector_t *collector,
-    ngx_pulse_buf_t *b)
-{
-    ngx_uint_t               n, texts;
-    const ngx_pulse_part_t  *part;
-
-    n = 0;
-    texts = 0;
-
-    for (part = collector->parts; part; part = part->next) {
-        texts += (part->type == NGX_PULSE_PART_THINKING && part->text.len);
-        n += (part->type == NGX_PULSE_PART_THINKING
-              || part->type == NGX_PULSE_PART_REDACTED);
-    }
-
-    if (n == 0) {
-        return;
-    }
-
-    if (texts) {
-        ngx_pulse_openai_client_joined(collector, NGX_PULSE_PART_THINKING,
-                                       "reasoning_content", b);
-    }
-
-    ngx_pulse_json_key(b, "reasoning_details");
-    ngx_pulse_buf_char(b, '[');
-
-    n = 0;
-
-    for (part = collector->parts; part; part = part->next) {
-
-        if (part->type == NGX_PULSE_PART_REDACTED) {
-            ngx_pulse_openai_client_detail("redacted_thinking", n++, "data",
-                                           &part->data, b);
-            ngx_pulse_buf_char(b, '}');
-
-        } else if (part->type == NGX_PULSE_PART_THINKING) {
-            ngx_pulse_openai_client_detail("thinking", n++, "thinking",
-                                           &part->text, b);
-
-            if (part->signature.len) {
-                ngx_pulse_json_string(b, "signature", &part->signature);
-            }
-
-            ngx_pulse_buf_char(b, '}');
-        }
-    }
-
-    ngx_pulse_buf_char(b, ']');
-}
-
-
-static void
-ngx_pulse_openai_client_calls(const ngx_pulse_collector_t *collector,
-    const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b)
-{
-    size_t                   start;
-    const char              *type;
-    ngx_uint_t               n;
-    const ngx_pulse_part_t  *part;
-
-    n = 0;
-    start = b->len;
-
-    for (part = collector->parts; part; part = part->next) {
-
-        if (part->type != NGX_PULSE_PART_CALL) {
-            continue;
-        }
-
-        if (cv->functions && b->len == start) {
-            ngx_pulse_json_key(b, "function_call");
-            ngx_pulse_buf_char(b, '{');
-            ngx_pulse_json_string(b, "name", &part->name);
-            ngx_pulse_json_string(b, "arguments", &part->arguments);
-            ngx_pulse_buf_char(b, '}');
-            continue;
-        }
-
-        if (n++ == 0) {
-            ngx_pulse_json_key(b, "tool_calls");
-            ngx_pulse_buf_char(b, '[');
-        }
-
-        type = part->custom ? "custom" : "function";
-
-        ngx_pulse_json_comma(b);
-        ngx_pulse_buf_char(b, '{');
-        ngx_pulse_json_string(b, "id", &part->id);
-        ngx_pulse_json_literal(b, "type", type);
-        ngx_pulse_json_key(b, type);
-        ngx_pulse_buf_char(b, '{');
-        ngx_pulse_json_string(b, "name", &part->name);
-        ngx_pulse_json_string(b, part->custom ? "input" : "arguments",
-                              &part->arguments);
-        ngx_pulse_buf_char(b, '}');
-
-        if (part->signature.len) {
-            ngx_pulse_openai_client_extra(&part->signature, b);
-        }
-
-        ngx_pulse_buf_char(b, '}');
-    }
-
-    if (n) {
-        ngx_pulse_buf_char(b, ']');
-    }
-}
-
-
-void
 ngx_pulse_openai_client_error(const ngx_pulse_chat_error_t *error,
     ngx_pulse_buf_t *b)
 {
@@ -858,7 +669,7 @@ ngx_pulse_openai_client_error(const ngx_pulse_chat_error_t *error,
 }
 
 
-static void
+void
 ngx_pulse_openai_client_null(const char *key, ngx_pulse_buf_t *b)
 {
     ngx_pulse_json_key(b, key);

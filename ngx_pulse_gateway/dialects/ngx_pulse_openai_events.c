@@ -21,6 +21,8 @@ static ngx_int_t ngx_pulse_openai_events_start(ngx_pulse_openai_events_t *es,
     const ngx_pulse_json_value_t *root);
 static ngx_int_t ngx_pulse_openai_events_choice(ngx_pulse_openai_events_t *es,
     const ngx_pulse_json_value_t *v);
+static ngx_int_t ngx_pulse_openai_events_logprobs(
+    ngx_pulse_openai_events_t *es, const ngx_pulse_json_value_t *v);
 static void ngx_pulse_openai_events_finish(ngx_pulse_openai_events_t *es,
     const ngx_str_t *reason);
 static void ngx_pulse_openai_events_usage(ngx_pulse_chat_usage_t *usage,
@@ -309,18 +311,60 @@ ngx_pulse_openai_events_choice(ngx_pulse_openai_events_t *es,
 
     message = ngx_pulse_member(v, es->whole ? "message" : "delta");
 
-    if (message) {
-        rc = ngx_pulse_openai_events_message(es, message);
+    rc = ngx_pulse_openai_events_logprobs(es, ngx_pulse_member(v, "logprobs"));
 
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (rc == NGX_OK && message) {
+        rc = ngx_pulse_openai_events_message(es, message);
+    }
+
+    if (rc == NGX_OK && es->logprobs.len) {
+        rc = ngx_pulse_openai_events_send(es, NGX_PULSE_ANSWER_TEXT);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     reason = ngx_pulse_openai_events_string(v, "finish_reason");
 
     if (reason.len) {
         ngx_pulse_openai_events_finish(es, &reason);
+    }
+
+    return NGX_OK;
+}
+
+
+/* they wait for their text */
+
+static ngx_int_t
+ngx_pulse_openai_events_logprobs(ngx_pulse_openai_events_t *es,
+    const ngx_pulse_json_value_t *v)
+{
+    ngx_str_t                 raw;
+    ngx_pulse_json_value_t   *list;
+
+    static const ngx_str_t  lost = ngx_string("logprobs");
+
+    if (v == NULL || v->type != NGX_PULSE_JSON_OBJECT) {
+        return NGX_OK;
+    }
+
+    list = ngx_pulse_member(v, "content");
+
+    if (list && list->type == NGX_PULSE_JSON_ARRAY && list->nelts) {
+        raw = ngx_pulse_raw(es->data, list);
+
+        es->logprobs.data = raw.data + 1;
+        es->logprobs.len = raw.len - 2;
+    }
+
+    /* those of a refusal, and of vendors who have them in lists of numbers */
+
+    if (ngx_pulse_openai_events_list(v, "refusal")
+        || ngx_pulse_openai_events_list(v, "tokens"))
+    {
+        return ngx_pulse_lose(es->handler, es->ctx, &lost);
     }
 
     return NGX_OK;
@@ -583,6 +627,11 @@ ngx_pulse_openai_events_text(ngx_pulse_openai_events_t *es,
     ev.choice = es->choice;
     ev.text = *text;
 
+    if (type == NGX_PULSE_ANSWER_TEXT) {
+        ev.logprobs = es->logprobs;
+        ngx_str_null(&es->logprobs);
+    }
+
     return es->handler(es->ctx, &ev);
 }
 
@@ -599,6 +648,11 @@ ngx_pulse_openai_events_send(ngx_pulse_openai_events_t *es,
     ev.choice = (type == NGX_PULSE_ANSWER_USAGE
                  || type == NGX_PULSE_ANSWER_END) ? 0 : es->choice;
     ev.usage = es->stream->usage;
+
+    if (type == NGX_PULSE_ANSWER_TEXT) {
+        ev.logprobs = es->logprobs;
+        ngx_str_null(&es->logprobs);
+    }
 
     return es->handler(es->ctx, &ev);
 }

@@ -8,6 +8,8 @@ static ngx_int_t ngx_pulse_openai_events_detail(ngx_pulse_openai_events_t *es,
     const ngx_pulse_json_value_t *v);
 static ngx_int_t ngx_pulse_openai_events_content(
     ngx_pulse_openai_events_t *es, const ngx_pulse_json_value_t *content);
+static ngx_int_t ngx_pulse_openai_events_media(ngx_pulse_openai_events_t *es,
+    const ngx_pulse_json_value_t *message);
 static ngx_int_t ngx_pulse_openai_events_signature(
     ngx_pulse_openai_events_t *es, const ngx_pulse_json_value_t *message);
 static ngx_int_t ngx_pulse_openai_events_call(ngx_pulse_openai_events_t *es,
@@ -39,7 +41,12 @@ ngx_pulse_openai_events_message(ngx_pulse_openai_events_t *es,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_pulse_cite_all(es->handler, es->ctx, es->choice, message);
+        rc = ngx_pulse_cite_all(es->handler, es->ctx, es->choice,
+                                NGX_PULSE_CITED_HERE, message);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_pulse_openai_events_media(es, message);
     }
 
     if (rc == NGX_OK) {
@@ -226,6 +233,61 @@ ngx_pulse_openai_events_content(ngx_pulse_openai_events_t *es,
             text = ngx_pulse_openai_events_string(inner, "text");
             rc = ngx_pulse_openai_events_text(es, NGX_PULSE_ANSWER_THINKING,
                                               &text);
+        }
+    }
+
+    return rc;
+}
+
+
+/* pictures as OpenRouter has them; what is spoken has no event */
+
+static ngx_int_t
+ngx_pulse_openai_events_media(ngx_pulse_openai_events_t *es,
+    const ngx_pulse_json_value_t *message)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      url;
+    ngx_pulse_part_t               image;
+    ngx_pulse_answer_event_t       ev;
+    const ngx_pulse_json_value_t  *v;
+
+    static const ngx_str_t  audio = ngx_string("audio");
+    static const ngx_str_t  images = ngx_string("images");
+
+    rc = NGX_OK;
+
+    if (ngx_pulse_member(message, "audio")) {
+        rc = ngx_pulse_lose(es->handler, es->ctx, &audio);
+    }
+
+    v = ngx_pulse_openai_events_list(message, "images");
+
+    for ( /* void */ ; v && rc == NGX_OK; v = v->next) {
+
+        url = ngx_pulse_openai_events_string(ngx_pulse_member(v, "image_url"),
+                                             "url");
+
+        ngx_memzero(&image, sizeof(ngx_pulse_part_t));
+
+        if (ngx_pulse_part_url(&image, &url) != NGX_OK || image.data.len == 0)
+        {
+            rc = ngx_pulse_lose(es->handler, es->ctx, &images);
+            continue;
+        }
+
+        rc = ngx_pulse_openai_events_close(es);
+
+        if (rc == NGX_OK) {
+            ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
+
+            ev.type = NGX_PULSE_ANSWER_IMAGE;
+            ev.choice = es->choice;
+            ev.name = image.media_type;
+            ev.text = image.data;
+            es->stream->last = ev.type;
+
+            rc = es->handler(es->ctx, &ev);
         }
     }
 

@@ -105,6 +105,48 @@ typedef struct {
     unsigned                      failed:1;
 } ngx_pulse_responses_answer_t;
 
+typedef struct {
+    ngx_pulse_responses_answer_t *answer;
+    ngx_pool_t                   *pool;
+    const ngx_str_t              *data;
+    ngx_pulse_answer_pt           handler;
+    void                         *ctx;
+    ngx_str_t                     logprobs;     /* of the next text */
+} ngx_pulse_responses_reader_t;
+
+
+/* What items.c reads for answer.c: all items of a whole answer; one that
+ * begins, NULL in "*opened" if there is nothing to come of it; one that is
+ * over, which has what no delta brought; a piece of one, whose item may be
+ * unknown; the open item of an index, for FREE one that is not in use. */
+
+ngx_int_t ngx_pulse_responses_read_output(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *response);
+ngx_int_t ngx_pulse_responses_read_open(ngx_pulse_responses_reader_t *rd,
+    int64_t index, const ngx_pulse_json_value_t *item,
+    ngx_pulse_responses_slot_t **opened);
+ngx_int_t ngx_pulse_responses_read_close(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *item);
+ngx_int_t ngx_pulse_responses_read_piece(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_responses_slot_t *slot, ngx_uint_t kind, int64_t part,
+    const ngx_str_t *text);
+ngx_pulse_responses_slot_t *ngx_pulse_responses_read_slot(
+    ngx_pulse_responses_reader_t *rd, int64_t index);
+
+/* Keeps what "logprobs" of an object has, for the text that is said next. */
+void ngx_pulse_responses_read_logprobs(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v);
+
+/* Says an event, after a start that was lost. */
+ngx_int_t ngx_pulse_responses_read_emit(ngx_pulse_responses_reader_t *rd,
+    ngx_pulse_answer_event_t *ev);
+
+/* Members that are ignored where they are of another type: empty, 0. */
+ngx_str_t ngx_pulse_responses_string(const ngx_pulse_json_value_t *v,
+    const char *key);
+int64_t ngx_pulse_responses_index(const ngx_pulse_json_value_t *v,
+    const char *key);
+
 ngx_int_t ngx_pulse_responses_read_event(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
     void *ctx);
@@ -126,7 +168,9 @@ struct ngx_pulse_responses_output_s {
     ngx_str_t                      name;
     ngx_pulse_buf_t                text;        /* or arguments */
     ngx_pulse_buf_t                signature;
-    ngx_pulse_buf_t                citations;   /* JSON, with commas */
+    ngx_pulse_buf_t                logprobs;    /* JSON, with commas */
+    ngx_pulse_buf_t                citations;   /* the same */
+    const char                    *format;      /* of an image */
     ngx_uint_t                     ncitations;
     const char                    *status;
     ngx_pulse_responses_output_t  *next;
@@ -174,6 +218,9 @@ void ngx_pulse_responses_json_item(
     ngx_pulse_buf_t *b);
 void ngx_pulse_responses_json_part(
     const ngx_pulse_responses_output_t *item, ngx_pulse_buf_t *b);
+void ngx_pulse_responses_json_logprobs(
+    const ngx_pulse_responses_output_t *item, ngx_pulse_buf_t *b);
+const char *ngx_pulse_responses_format(const ngx_str_t *type);
 void ngx_pulse_responses_json_id(const ngx_pulse_responses_stream_t *st,
     const char *key, const ngx_pulse_responses_output_t *item,
     ngx_pulse_buf_t *b);

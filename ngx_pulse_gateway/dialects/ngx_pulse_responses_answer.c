@@ -4,15 +4,6 @@
 
 
 typedef struct {
-    ngx_pulse_responses_answer_t  *answer;
-    ngx_pool_t                    *pool;
-    const ngx_str_t               *data;
-    ngx_pulse_answer_pt            handler;
-    void                          *ctx;
-} ngx_pulse_responses_reader_t;
-
-
-typedef struct {
     const char                    *type;
     ngx_int_t                    (*handler)(ngx_pulse_responses_reader_t *rd,
                                             const ngx_pulse_json_value_t *v,
@@ -40,34 +31,14 @@ static ngx_int_t ngx_pulse_responses_over(ngx_pulse_responses_reader_t *rd,
 static ngx_int_t ngx_pulse_responses_failed(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind);
 
-static ngx_int_t ngx_pulse_responses_output(ngx_pulse_responses_reader_t *rd,
-    const ngx_pulse_json_value_t *response);
-static ngx_int_t ngx_pulse_responses_open(ngx_pulse_responses_reader_t *rd,
-    int64_t index, const ngx_pulse_json_value_t *item,
-    ngx_pulse_responses_slot_t **opened);
-static ngx_int_t ngx_pulse_responses_close(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *item);
-static ngx_int_t ngx_pulse_responses_contents(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *list);
-static ngx_int_t ngx_pulse_responses_piece(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_responses_slot_t *slot, ngx_uint_t kind, int64_t part,
-    const ngx_str_t *text);
-static ngx_pulse_responses_slot_t *ngx_pulse_responses_slot(
-    ngx_pulse_responses_reader_t *rd, int64_t index);
 static ngx_int_t ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *response);
 static ngx_int_t ngx_pulse_responses_error(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v);
-static ngx_int_t ngx_pulse_responses_emit(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_answer_event_t *ev);
 
 static void ngx_pulse_responses_usage(ngx_pulse_chat_usage_t *usage,
     const ngx_pulse_json_value_t *response);
 static uint64_t ngx_pulse_responses_figure(const ngx_pulse_json_value_t *v,
-    const char *key);
-static int64_t ngx_pulse_responses_index(const ngx_pulse_json_value_t *v,
-    const char *key);
-static ngx_str_t ngx_pulse_responses_string(const ngx_pulse_json_value_t *v,
     const char *key);
 
 
@@ -129,6 +100,7 @@ ngx_pulse_responses_read_event(void *state, ngx_pool_t *pool,
     rd.data = data;
     rd.handler = handler;
     rd.ctx = ctx;
+    ngx_str_null(&rd.logprobs);
 
     /* the end of other dialects, which some vendors add */
 
@@ -213,6 +185,7 @@ ngx_pulse_responses_read_answer(ngx_pool_t *pool, const ngx_str_t *body,
     rd.data = body;
     rd.handler = handler;
     rd.ctx = ctx;
+    ngx_str_null(&rd.logprobs);
 
     v = ngx_pulse_responses_tree(pool, body);
 
@@ -269,7 +242,7 @@ ngx_pulse_responses_start(ngx_pulse_responses_reader_t *rd,
     ev.id = ngx_pulse_responses_string(response, "id");
     ev.model = ngx_pulse_responses_string(response, "model");
 
-    return ngx_pulse_responses_emit(rd, &ev);
+    return ngx_pulse_responses_read_emit(rd, &ev);
 }
 
 
@@ -279,7 +252,7 @@ ngx_pulse_responses_added(ngx_pulse_responses_reader_t *rd,
 {
     ngx_pulse_responses_slot_t  *slot;
 
-    return ngx_pulse_responses_open(rd,
+    return ngx_pulse_responses_read_open(rd,
                                     ngx_pulse_responses_index(v,
                                                               "output_index"),
                                     ngx_pulse_member(v, "item"), &slot);
@@ -292,7 +265,7 @@ static ngx_int_t
 ngx_pulse_responses_cited(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind)
 {
-    return ngx_pulse_cite(rd->handler, rd->ctx, 0,
+    return ngx_pulse_cite(rd->handler, rd->ctx, 0, NGX_PULSE_CITED_PART,
                           ngx_pulse_member(v, "annotation"));
 }
 
@@ -307,14 +280,16 @@ ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
 
     text = ngx_pulse_responses_string(v, "delta");
 
-    slot = ngx_pulse_responses_slot(rd,
+    slot = ngx_pulse_responses_read_slot(rd,
                                     ngx_pulse_responses_index(v,
                                                               "output_index"));
 
     part = ngx_pulse_responses_index(v, ngx_pulse_member(v, "summary_index")
                                         ? "summary_index" : "content_index");
 
-    return ngx_pulse_responses_piece(rd, slot, kind, part, &text);
+    ngx_pulse_responses_read_logprobs(rd, v);
+
+    return ngx_pulse_responses_read_piece(rd, slot, kind, part, &text);
 }
 
 
@@ -328,7 +303,7 @@ ngx_pulse_responses_whole(ngx_pulse_responses_reader_t *rd,
     ngx_str_t                    text;
     ngx_pulse_responses_slot_t  *slot;
 
-    slot = ngx_pulse_responses_slot(rd,
+    slot = ngx_pulse_responses_read_slot(rd,
                                     ngx_pulse_responses_index(v,
                                                               "output_index"));
 
@@ -341,7 +316,9 @@ ngx_pulse_responses_whole(ngx_pulse_responses_reader_t *rd,
     text = ngx_pulse_responses_string(v, kind == NGX_PULSE_ANSWER_TEXT
                                          ? "text" : "refusal");
 
-    return ngx_pulse_responses_piece(rd, slot, kind, part, &text);
+    ngx_pulse_responses_read_logprobs(rd, v);
+
+    return ngx_pulse_responses_read_piece(rd, slot, kind, part, &text);
 }
 
 
@@ -357,17 +334,17 @@ ngx_pulse_responses_done(ngx_pulse_responses_reader_t *rd,
     index = ngx_pulse_responses_index(v, "output_index");
     item = ngx_pulse_member(v, "item");
 
-    slot = ngx_pulse_responses_slot(rd, index);
+    slot = ngx_pulse_responses_read_slot(rd, index);
 
     if (slot == NULL) {
-        rc = ngx_pulse_responses_open(rd, index, item, &slot);
+        rc = ngx_pulse_responses_read_open(rd, index, item, &slot);
 
         if (rc != NGX_OK || slot == NULL) {
             return rc;
         }
     }
 
-    return ngx_pulse_responses_close(rd, slot, item);
+    return ngx_pulse_responses_read_close(rd, slot, item);
 }
 
 
@@ -394,270 +371,6 @@ ngx_pulse_responses_failed(ngx_pulse_responses_reader_t *rd,
 
 
 static ngx_int_t
-ngx_pulse_responses_output(ngx_pulse_responses_reader_t *rd,
-    const ngx_pulse_json_value_t *response)
-{
-    int64_t                      index;
-    ngx_int_t                    rc;
-    ngx_pulse_json_value_t      *output, *item;
-    ngx_pulse_responses_slot_t  *slot;
-
-    output = ngx_pulse_member(response, "output");
-
-    if (output == NULL || output->type != NGX_PULSE_JSON_ARRAY) {
-        return NGX_OK;
-    }
-
-    index = 0;
-
-    for (item = output->children; item; item = item->next) {
-        rc = ngx_pulse_responses_open(rd, index++, item, &slot);
-
-        if (rc == NGX_OK && slot) {
-            rc = ngx_pulse_responses_close(rd, slot, item);
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* An item begins; NULL in "*opened" if it is of no interest. */
-
-static ngx_int_t
-ngx_pulse_responses_open(ngx_pulse_responses_reader_t *rd, int64_t index,
-    const ngx_pulse_json_value_t *item, ngx_pulse_responses_slot_t **opened)
-{
-    ngx_str_t                    type;
-    ngx_pulse_answer_event_t     ev;
-    ngx_pulse_responses_slot_t  *slot;
-
-    *opened = NULL;
-    rd->answer->items = 1;
-
-    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
-
-    type = ngx_pulse_responses_string(item, "type");
-    ev.custom = ngx_pulse_is(&type, "custom_tool_call");
-
-    if (ev.custom || ngx_pulse_is(&type, "function_call")) {
-        ev.type = NGX_PULSE_ANSWER_CALL;
-
-    } else if (ngx_pulse_is(&type, "reasoning")) {
-        ev.type = NGX_PULSE_ANSWER_THINKING;
-
-    } else if (ngx_pulse_is(&type, "message")) {
-        ev.type = NGX_PULSE_ANSWER_TEXT;
-
-    } else {
-        return NGX_OK;
-    }
-
-    /* the same index again is the same place: what stood there is over */
-
-    slot = ngx_pulse_responses_slot(rd, index);
-
-    if (slot == NULL) {
-        slot = ngx_pulse_responses_slot(rd, NGX_PULSE_RESPONSES_FREE);
-
-        if (slot == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    ngx_memzero(slot, sizeof(ngx_pulse_responses_slot_t));
-
-    slot->used = 1;
-    slot->index = index;
-    slot->kind = ev.type;
-    slot->custom = ev.custom;
-
-    *opened = slot;
-
-    if (ev.type != NGX_PULSE_ANSWER_CALL) {
-        return NGX_OK;
-    }
-
-    ev.id = ngx_pulse_responses_string(item, "call_id");
-
-    if (ev.id.len == 0) {
-        ev.id = ngx_pulse_responses_string(item, "id");
-    }
-
-    ev.name = ngx_pulse_responses_string(item, "name");
-    ev.index = rd->answer->calls++;
-    slot->call = ev.index;
-
-    return ngx_pulse_responses_emit(rd, &ev);
-}
-
-
-/* An item is over: what no delta brought is in it. */
-
-static ngx_int_t
-ngx_pulse_responses_close(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *item)
-{
-    ngx_int_t                  rc;
-    ngx_str_t                  text;
-    ngx_pulse_json_value_t    *list;
-    ngx_pulse_answer_event_t   ev;
-
-    rc = NGX_OK;
-
-    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
-    ev.type = NGX_PULSE_ANSWER_PART_END;
-
-    if (slot->kind == NGX_PULSE_ANSWER_CALL) {
-        ev.type = NGX_PULSE_ANSWER_CALL_END;
-        ev.index = slot->call;
-
-        if (!slot->any) {
-            text = ngx_pulse_responses_string(item, slot->custom
-                                                    ? "input" : "arguments");
-            rc = ngx_pulse_responses_piece(rd, slot,
-                                           NGX_PULSE_ANSWER_ARGUMENTS, 0,
-                                           &text);
-        }
-
-    } else if (!slot->any) {
-        list = ngx_pulse_member(item, "summary");
-
-        if (list == NULL || list->nelts == 0) {
-            list = ngx_pulse_member(item, "content");
-        }
-
-        rc = ngx_pulse_responses_contents(rd, slot, list);
-    }
-
-    text = ngx_pulse_responses_string(item, "encrypted_content");
-
-    if (rc == NGX_OK && text.len
-        && slot->kind == NGX_PULSE_ANSWER_THINKING)
-    {
-        rc = ngx_pulse_responses_piece(rd, slot, NGX_PULSE_ANSWER_SIGNATURE,
-                                       slot->part, &text);
-    }
-
-    slot->used = 0;
-
-    return (rc == NGX_OK) ? ngx_pulse_responses_emit(rd, &ev) : rc;
-}
-
-
-static ngx_int_t
-ngx_pulse_responses_contents(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_responses_slot_t *slot, const ngx_pulse_json_value_t *list)
-{
-    int64_t                  part;
-    ngx_int_t                rc;
-    ngx_str_t                text;
-    ngx_uint_t               kind;
-    ngx_pulse_json_value_t  *v;
-
-    part = 0;
-
-    for (v = list ? list->children : NULL; v; v = v->next) {
-
-        kind = slot->kind;
-        text = ngx_pulse_responses_string(v, "text");
-
-        if (text.len == 0 && ngx_pulse_member(v, "refusal")) {
-            kind = NGX_PULSE_ANSWER_REFUSAL;
-            text = ngx_pulse_responses_string(v, "refusal");
-        }
-
-        rc = ngx_pulse_responses_piece(rd, slot, kind, part++, &text);
-
-        if (rc == NGX_OK) {
-            rc = ngx_pulse_cite_all(rd->handler, rd->ctx, 0, v);
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_pulse_responses_piece(ngx_pulse_responses_reader_t *rd,
-    ngx_pulse_responses_slot_t *slot, ngx_uint_t kind, int64_t part,
-    const ngx_str_t *text)
-{
-    ngx_int_t                 rc;
-    ngx_pulse_answer_event_t  ev;
-
-    if (text->len == 0) {
-        return NGX_OK;
-    }
-
-    ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
-    ev.type = kind;
-
-    if (kind == NGX_PULSE_ANSWER_ARGUMENTS) {
-
-        /* without the item there is no call to add to: its end has all */
-
-        if (slot == NULL || slot->kind != NGX_PULSE_ANSWER_CALL) {
-            return NGX_OK;
-        }
-
-        ev.index = slot->call;
-    }
-
-    if (slot) {
-
-        if (kind == NGX_PULSE_ANSWER_THINKING && slot->any
-            && slot->part != part)
-        {
-            ngx_str_set(&ev.text, "\n\n");
-            rc = ngx_pulse_responses_emit(rd, &ev);
-
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        slot->any = 1;
-        slot->part = part;
-    }
-
-    ev.text = *text;
-
-    return ngx_pulse_responses_emit(rd, &ev);
-}
-
-
-/* The open item of an index; for FREE one that is not in use. */
-
-static ngx_pulse_responses_slot_t *
-ngx_pulse_responses_slot(ngx_pulse_responses_reader_t *rd, int64_t index)
-{
-    ngx_uint_t                   i;
-    ngx_pulse_responses_slot_t  *slot;
-
-    for (i = 0; i < NGX_PULSE_RESPONSES_SLOTS; i++) {
-        slot = &rd->answer->slots[i];
-
-        if (slot->used ? slot->index == index
-                       : index == NGX_PULSE_RESPONSES_FREE)
-        {
-            return slot;
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
 ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *response)
 {
@@ -673,7 +386,7 @@ ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
         ev.id = ngx_pulse_responses_string(response, "id");
         ev.model = ngx_pulse_responses_string(response, "model");
 
-        rc = ngx_pulse_responses_emit(rd, &ev);
+        rc = ngx_pulse_responses_read_emit(rd, &ev);
 
         if (rc != NGX_OK) {
             return rc;
@@ -683,7 +396,7 @@ ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
     /* items that were not streamed */
 
     if (!rd->answer->items) {
-        rc = ngx_pulse_responses_output(rd, response);
+        rc = ngx_pulse_responses_read_output(rd, response);
 
         if (rc != NGX_OK) {
             return rc;
@@ -701,7 +414,7 @@ ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
     {
         if (ev.usage.known) {
             ev.type = NGX_PULSE_ANSWER_USAGE;
-            rc = ngx_pulse_responses_emit(rd, &ev);
+            rc = ngx_pulse_responses_read_emit(rd, &ev);
 
             if (rc != NGX_OK) {
                 return rc;
@@ -728,7 +441,7 @@ ngx_pulse_responses_finish(ngx_pulse_responses_reader_t *rd,
 
     rd->answer->finished = 1;
 
-    return ngx_pulse_responses_emit(rd, &ev);
+    return ngx_pulse_responses_read_emit(rd, &ev);
 }
 
 
@@ -779,12 +492,12 @@ ngx_pulse_responses_error(ngx_pulse_responses_reader_t *rd,
 
     rd->answer->failed = 1;
 
-    return ngx_pulse_responses_emit(rd, &ev);
+    return ngx_pulse_responses_read_emit(rd, &ev);
 }
 
 
-static ngx_int_t
-ngx_pulse_responses_emit(ngx_pulse_responses_reader_t *rd,
+ngx_int_t
+ngx_pulse_responses_read_emit(ngx_pulse_responses_reader_t *rd,
     ngx_pulse_answer_event_t *ev)
 {
     ngx_int_t                 rc;
@@ -863,7 +576,7 @@ ngx_pulse_responses_figure(const ngx_pulse_json_value_t *v, const char *key)
 }
 
 
-static int64_t
+int64_t
 ngx_pulse_responses_index(const ngx_pulse_json_value_t *v, const char *key)
 {
     int64_t                  n;
@@ -881,7 +594,7 @@ ngx_pulse_responses_index(const ngx_pulse_json_value_t *v, const char *key)
 }
 
 
-static ngx_str_t
+ngx_str_t
 ngx_pulse_responses_string(const ngx_pulse_json_value_t *v, const char *key)
 {
     ngx_str_t                s;

@@ -12,10 +12,13 @@
 static void ngx_pulse_responses_started(ngx_pulse_responses_stream_t *st,
     const ngx_pulse_conversation_t *cv, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
-    ngx_pulse_part_e type, const ngx_str_t *text, ngx_pulse_buf_t *b);
-static void ngx_pulse_responses_put_citation(
-    ngx_pulse_responses_stream_t *st, const ngx_pulse_citation_t *citation,
+    ngx_pulse_part_e type, const ngx_pulse_answer_event_t *ev,
     ngx_pulse_buf_t *b);
+static void ngx_pulse_responses_put_citation(
+    ngx_pulse_responses_stream_t *st, const ngx_pulse_conversation_t *cv,
+    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b);
+static void ngx_pulse_responses_put_image(ngx_pulse_responses_stream_t *st,
+    ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_call(ngx_pulse_responses_stream_t *st,
     ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_put_arguments(
@@ -44,7 +47,7 @@ static void ngx_pulse_responses_item_part(ngx_pulse_responses_stream_t *st,
     ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
     ngx_pulse_responses_output_t *item, const ngx_str_t *text,
-    ngx_pulse_buf_t *b);
+    const ngx_str_t *logprobs, ngx_pulse_buf_t *b);
 static void ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
     ngx_pulse_responses_output_t *item, const char *status,
     ngx_pulse_buf_t *b);
@@ -88,16 +91,15 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
         break;
 
     case NGX_PULSE_ANSWER_TEXT:
-        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_TEXT, &ev->text, b);
+        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_TEXT, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_THINKING:
-        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_THINKING, &ev->text,
-                                     b);
+        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_THINKING, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_REFUSAL:
-        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_REFUSAL, &ev->text, b);
+        ngx_pulse_responses_put_text(st, NGX_PULSE_PART_REFUSAL, ev, b);
         break;
 
     case NGX_PULSE_ANSWER_SIGNATURE:
@@ -105,7 +107,14 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
         break;
 
     case NGX_PULSE_ANSWER_CITATION:
-        ngx_pulse_responses_put_citation(st, ev->citation, b);
+        ngx_pulse_responses_put_citation(st, cv, ev->citation, b);
+        break;
+
+    case NGX_PULSE_ANSWER_IMAGE:
+        ngx_pulse_responses_put_image(st, ev, b);
+        break;
+
+    case NGX_PULSE_ANSWER_LOST:
         break;
 
     case NGX_PULSE_ANSWER_REDACTED:
@@ -242,11 +251,12 @@ ngx_pulse_responses_started(ngx_pulse_responses_stream_t *st,
 
 static void
 ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
-    ngx_pulse_part_e type, const ngx_str_t *text, ngx_pulse_buf_t *b)
+    ngx_pulse_part_e type, const ngx_pulse_answer_event_t *ev,
+    ngx_pulse_buf_t *b)
 {
     ngx_pulse_responses_output_t  *item;
 
-    if (text->len == 0) {
+    if (ev->text.len == 0 && ev->logprobs.len == 0) {
         return;
     }
 
@@ -267,13 +277,14 @@ ngx_pulse_responses_put_text(ngx_pulse_responses_stream_t *st,
         item->part = 1;
     }
 
-    ngx_pulse_responses_item_delta(st, item, text, b);
+    ngx_pulse_responses_item_delta(st, item, &ev->text, &ev->logprobs, b);
 }
 
 
 static void
 ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
-    const ngx_pulse_citation_t *citation, ngx_pulse_buf_t *b)
+    const ngx_pulse_conversation_t *cv, const ngx_pulse_citation_t *citation,
+    ngx_pulse_buf_t *b)
 {
     size_t                         start, from;
     ngx_str_t                      text;
@@ -282,6 +293,7 @@ ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
     item = st->current;
 
     if (item == NULL || item->type != NGX_PULSE_PART_TEXT || !item->part) {
+        ngx_pulse_lost(cv, "citations");
         return;
     }
 
@@ -291,7 +303,7 @@ ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
 
     from = item->citations.len;
     ngx_pulse_buf_literal(&item->citations, "{\"type\":\"url_citation\"");
-    ngx_pulse_cited(citation, &item->citations);
+    ngx_pulse_cited(citation, citation->part, &item->citations);
     ngx_pulse_buf_char(&item->citations, '}');
 
     st->kept += item->citations.len - from;
@@ -311,6 +323,28 @@ ngx_pulse_responses_put_citation(ngx_pulse_responses_stream_t *st,
     ngx_pulse_json_number(b, "annotation_index", item->ncitations++);
     ngx_pulse_json_raw(b, "annotation", &text);
     ngx_pulse_responses_event_tail(b, start);
+}
+
+
+static void
+ngx_pulse_responses_put_image(ngx_pulse_responses_stream_t *st,
+    ngx_pulse_answer_event_t *ev, ngx_pulse_buf_t *b)
+{
+    ngx_pulse_responses_output_t  *item;
+
+    item = ngx_pulse_responses_item_open(st, NGX_PULSE_PART_IMAGE, b);
+    if (item == NULL) {
+        return;
+    }
+
+    item->format = ngx_pulse_responses_format(&ev->name);
+
+    ngx_pulse_responses_item_added(st, item, b);
+
+    if (ngx_pulse_responses_item_keep(st, &item->text, &ev->text, b) == NGX_OK)
+    {
+        ngx_pulse_responses_item_close(st, item, "completed", b);
+    }
 }
 
 
@@ -366,6 +400,8 @@ ngx_pulse_responses_put_arguments(ngx_pulse_responses_stream_t *st,
 {
     ngx_pulse_responses_output_t  *item;
 
+    static const ngx_str_t  none;
+
     if (text->len == 0) {
         return;
     }
@@ -374,7 +410,7 @@ ngx_pulse_responses_put_arguments(ngx_pulse_responses_stream_t *st,
         if (item->type == NGX_PULSE_PART_CALL && item->call == index
             && item->open)
         {
-            ngx_pulse_responses_item_delta(st, item, text, b);
+            ngx_pulse_responses_item_delta(st, item, text, &none, b);
             return;
         }
     }
@@ -530,6 +566,7 @@ ngx_pulse_responses_item_open(ngx_pulse_responses_stream_t *st,
     if (item == NULL
         || ngx_pulse_buf_init_pool(&item->text, 0, st->pool) != NGX_OK
         || ngx_pulse_buf_init_pool(&item->signature, 0, st->pool) != NGX_OK
+        || ngx_pulse_buf_init_pool(&item->logprobs, 0, st->pool) != NGX_OK
         || ngx_pulse_buf_init_pool(&item->citations, 0, st->pool) != NGX_OK)
     {
         b->failed = 1;
@@ -599,7 +636,7 @@ ngx_pulse_responses_item_part(ngx_pulse_responses_stream_t *st,
 static void
 ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
     ngx_pulse_responses_output_t *item, const ngx_str_t *text,
-    ngx_pulse_buf_t *b)
+    const ngx_str_t *logprobs, ngx_pulse_buf_t *b)
 {
     size_t       start;
     const char  *type;
@@ -623,7 +660,14 @@ ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
         type = "response.output_text.delta";
     }
 
-    if (ngx_pulse_responses_item_keep(st, &item->text, text, b) != NGX_OK) {
+    if (logprobs->len && item->logprobs.len) {
+        ngx_pulse_buf_char(&item->logprobs, ',');
+    }
+
+    if (ngx_pulse_responses_item_keep(st, &item->text, text, b) != NGX_OK
+        || ngx_pulse_responses_item_keep(st, &item->logprobs, logprobs, b)
+           != NGX_OK)
+    {
         return;
     }
 
@@ -634,7 +678,9 @@ ngx_pulse_responses_item_delta(ngx_pulse_responses_stream_t *st,
 
     if (item->type == NGX_PULSE_PART_TEXT) {
         ngx_pulse_json_key(b, "logprobs");
-        ngx_pulse_buf_literal(b, "[]");
+        ngx_pulse_buf_char(b, '[');
+        ngx_pulse_json_compact(logprobs, b);
+        ngx_pulse_buf_char(b, ']');
     }
 
     ngx_pulse_responses_event_tail(b, start);
@@ -649,7 +695,8 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
     ngx_str_t    opaque;
     const char  *type, *key;
 
-    static ngx_str_t  none = ngx_string("{}");
+    static const ngx_str_t  none;
+    static const ngx_str_t  empty = ngx_string("{}");
 
     key = "text";
 
@@ -673,7 +720,7 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
         }
 
         if (item->text.len == 0) {
-            ngx_pulse_responses_item_delta(st, item, &none, b);
+            ngx_pulse_responses_item_delta(st, item, &empty, &none, b);
         }
 
         type = "response.function_call_arguments.done";
@@ -691,8 +738,7 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
         ngx_pulse_responses_json_buf(b, key, &item->text);
 
         if (item->type == NGX_PULSE_PART_TEXT) {
-            ngx_pulse_json_key(b, "logprobs");
-            ngx_pulse_buf_literal(b, "[]");
+            ngx_pulse_responses_json_logprobs(item, b);
         }
 
         if (item->type == NGX_PULSE_PART_CALL && !item->custom) {

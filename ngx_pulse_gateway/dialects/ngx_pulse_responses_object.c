@@ -81,6 +81,10 @@ ngx_pulse_responses_whole_part(ngx_pulse_responses_stream_t *st,
                                        b);
         break;
 
+    case NGX_PULSE_PART_IMAGE:
+        ngx_pulse_responses_whole_item(st, part, part->type, NULL, status, b);
+        break;
+
     case NGX_PULSE_PART_CALL:
 
         if (part->signature.len) {
@@ -128,9 +132,12 @@ ngx_pulse_responses_whole_item(ngx_pulse_responses_stream_t *st,
     item.custom = part->custom;
 
     if (type == part->type) {
-        text = (type == NGX_PULSE_PART_CALL) ? &part->arguments : &part->text;
+        text = (type == NGX_PULSE_PART_CALL) ? &part->arguments
+               : (type == NGX_PULSE_PART_IMAGE) ? &part->data : &part->text;
         item.part = (text->len != 0);
+        item.format = ngx_pulse_responses_format(&part->media_type);
         ngx_pulse_buf_str(&item.text, text);
+        ngx_pulse_buf_str(&item.logprobs, &part->logprobs);
         citation = part->citations;
 
     } else {
@@ -144,7 +151,7 @@ ngx_pulse_responses_whole_item(ngx_pulse_responses_stream_t *st,
         }
 
         ngx_pulse_buf_literal(&item.citations, "{\"type\":\"url_citation\"");
-        ngx_pulse_cited(citation, &item.citations);
+        ngx_pulse_cited(citation, citation->part, &item.citations);
         ngx_pulse_buf_char(&item.citations, '}');
     }
 
@@ -158,13 +165,16 @@ ngx_pulse_responses_whole_item(ngx_pulse_responses_stream_t *st,
     ngx_pulse_json_comma(b);
     ngx_pulse_responses_json_item(st, &item, status, b);
 
-    if (item.text.failed || item.signature.failed || item.citations.failed) {
+    if (item.text.failed || item.signature.failed || item.citations.failed
+        || item.logprobs.failed)
+    {
         b->failed = 1;
     }
 
     ngx_pulse_buf_free(&item.text);
     ngx_pulse_buf_free(&item.signature);
     ngx_pulse_buf_free(&item.citations);
+    ngx_pulse_buf_free(&item.logprobs);
 }
 
 
@@ -312,6 +322,20 @@ ngx_pulse_responses_json_item(const ngx_pulse_responses_stream_t *st,
         ngx_pulse_responses_json_thought(item, b);
         break;
 
+    case NGX_PULSE_PART_IMAGE:
+        ngx_pulse_json_literal(b, "type", "image_generation_call");
+        ngx_pulse_json_literal(b, "status", status);
+        ngx_pulse_json_literal(b, "output_format", item->format);
+
+        if (item->text.len) {
+            ngx_pulse_responses_json_buf(b, "result", &item->text);
+
+        } else {
+            ngx_pulse_responses_json_null(b, "result");
+        }
+
+        break;
+
     case NGX_PULSE_PART_CALL:
         ngx_pulse_json_literal(b, "type", item->custom ? "custom_tool_call"
                                                        : "function_call");
@@ -386,11 +410,34 @@ ngx_pulse_responses_json_part(const ngx_pulse_responses_output_t *item,
         ngx_pulse_buf_char(b, '[');
         ngx_pulse_buf_append(b, item->citations.data, item->citations.len);
         ngx_pulse_buf_char(b, ']');
-        ngx_pulse_json_key(b, "logprobs");
-        ngx_pulse_buf_literal(b, "[]");
+        ngx_pulse_responses_json_logprobs(item, b);
     }
 
     ngx_pulse_buf_char(b, '}');
+}
+
+
+void
+ngx_pulse_responses_json_logprobs(const ngx_pulse_responses_output_t *item,
+    ngx_pulse_buf_t *b)
+{
+    ngx_str_t  logprobs;
+
+    logprobs.data = item->logprobs.data;
+    logprobs.len = item->logprobs.len;
+
+    ngx_pulse_json_key(b, "logprobs");
+    ngx_pulse_buf_char(b, '[');
+    ngx_pulse_json_compact(&logprobs, b);
+    ngx_pulse_buf_char(b, ']');
+}
+
+
+const char *
+ngx_pulse_responses_format(const ngx_str_t *type)
+{
+    return ngx_pulse_is(type, "image/jpeg") ? "jpeg"
+           : ngx_pulse_is(type, "image/webp") ? "webp" : "png";
 }
 
 
@@ -411,6 +458,9 @@ ngx_pulse_responses_json_id(const ngx_pulse_responses_stream_t *st,
 
     } else if (item->type == NGX_PULSE_PART_CALL) {
         prefix = item->custom ? "ctc_" : "fc_";
+
+    } else if (item->type == NGX_PULSE_PART_IMAGE) {
+        prefix = "ig_";
 
     } else {
         prefix = "msg_";

@@ -319,6 +319,7 @@ sample(ngx_pulse_journal_record_t *record, u_char *p, ngx_uint_t n)
     record->cache_write = 9 + n;
     record->price = (int64_t) n * 1000000 - 1;
     record->claimed = n / 2 % 2;
+    record->pending = n / 4 % 2;
 
     record->model_len = n % (NGX_PULSE_JOURNAL_MODEL + 1);
     record->provider_len = n % (NGX_PULSE_JOURNAL_PROVIDER + 1);

@@ -9,6 +9,7 @@ static void test_given_up(void);
 static void test_period(void);
 static void test_floor(void);
 static void test_orphan(void);
+static void test_elsewhere(void);
 static void test_replayed(void);
 
 
@@ -19,6 +20,7 @@ main(void)
     test_period();
     test_floor();
     test_orphan();
+    test_elsewhere();
     test_replayed();
 
     return unit_done();
@@ -60,7 +62,7 @@ test_period(void)
     grant.period = 2000000;
     grant.period_end = 3000000;
 
-    check_int(ngx_pulse_node_granted(&a, &grant, 60, 100, 2100), 0);
+    ngx_pulse_node_granted(&a, &grant, 60, 100, 2100);
     check_int(a.period, 2000000);
     check_int(a.over, 3000000);
 
@@ -68,7 +70,7 @@ test_period(void)
     grant.period = 1000000;
     grant.period_end = 2000000;
 
-    check_int(ngx_pulse_node_granted(&a, &grant, 10, 110, 2110), 0);
+    ngx_pulse_node_granted(&a, &grant, 10, 110, 2110);
     check_int(a.period, 2000000);
     check_int(a.lease.granted, 60);
     check_int(a.verdict, NGX_PULSE_METER_UNKNOWN);
@@ -80,7 +82,7 @@ test_period(void)
     grant.limit = 1000;
     grant.totals.granted = 60;
 
-    check_int(ngx_pulse_node_granted(&a, &grant, 10, 120, 2120), 1);
+    ngx_pulse_node_granted(&a, &grant, 10, 120, 2120);
     check_int(a.verdict, NGX_PULSE_METER_EXHAUSTED);
     check_int(a.until, 1120);
 }
@@ -157,7 +159,88 @@ test_orphan(void)
     check_int(ngx_pulse_node_orphan(&m, r), 1);
     check_int(r->record.type, NGX_PULSE_JOURNAL_CANCEL);
 
+    ngx_pulse_meter_release(&m, r, id);
+
+    /* nor did one ask a provider whose key is not claimed */
+
+    check_int(ngx_pulse_node_admit(&m, a, 50, 7, id, 1, 0, &r),
+              NGX_PULSE_NODE_ADMITTED);
+
+    r->state = NGX_PULSE_METER_OPEN;
+    r->record.claimed = 1;
+    r->record.pending = 1;
+    check_int(ngx_pulse_node_orphan(&m, r), 1);
+    check_int(r->record.type, NGX_PULSE_JOURNAL_CANCEL);
+    check_int(r->record.claimed, 1);
+
     check_int(ngx_pulse_lease_free(&a->lease), 100 - 7 - 31);
+}
+
+
+/* what the limit has room for may be with others: it is worth to wait for */
+
+static void
+test_elsewhere(void)
+{
+    uint64_t                        tables[8192];
+    u_char                          user[16], id[16];
+    ngx_pulse_meter_t               m;
+    ngx_pulse_node_grant_t          grant;
+    ngx_pulse_node_question_t       question;
+    ngx_pulse_meter_account_t      *a;
+    ngx_pulse_meter_reservation_t  *r;
+
+    memset(&m, 0, sizeof(m));
+    memset(&grant, 0, sizeof(grant));
+    memset(user, 1, 16);
+    memset(id, 2, 16);
+
+    check_int(ngx_pulse_meter_init(&m, (u_char *) tables, sizeof(tables)),
+              NGX_OK);
+
+    a = ngx_pulse_node_account(&m, user, 0, id, 0, 0);
+
+    check_int(ngx_pulse_node_admit(&m, a, 50, 40, id, 1, 0, &r),
+              NGX_PULSE_NODE_ASK);
+
+    ngx_pulse_node_ask(a, 50, 40, 0, 0, &question);
+    check_int(question.need, 50);
+    check_int(question.least, 40);
+
+    grant.taken = 30;
+    grant.totals.granted = 30;
+    grant.used = 20;
+    grant.limit = 100;
+    grant.period_end = 1000000;
+    ngx_pulse_node_granted(a, &grant, 50, 0, 0);
+
+    check_int(ngx_pulse_node_admit(&m, a, 50, 40, id, 1, 0, &r),
+              NGX_PULSE_NODE_ELSEWHERE);
+
+    /* with what is free here it lacks less */
+
+    ngx_pulse_node_ask(a, 50, 40, 0, 0, &question);
+    check_int(question.need, 20);
+    check_int(question.least, 10);
+
+    /* the limit has no room for it, wherever the rest is */
+
+    check_int(ngx_pulse_node_admit(&m, a, 90, 81, id, 1, 0, &r),
+              NGX_PULSE_NODE_EXHAUSTED);
+    check_int(ngx_pulse_node_admit(&m, a, 90, 80, id, 1, 0, &r),
+              NGX_PULSE_NODE_ELSEWHERE);
+
+    /* nor beside what is reserved */
+
+    check_int(ngx_pulse_node_admit(&m, a, 30, 30, id, 1, 0, &r),
+              NGX_PULSE_NODE_ADMITTED);
+    check_int(ngx_pulse_node_admit(&m, a, 80, 51, id, 1, 0, &r),
+              NGX_PULSE_NODE_EXHAUSTED);
+    check_int(ngx_pulse_node_admit(&m, a, 80, 50, id, 1, 0, &r),
+              NGX_PULSE_NODE_ELSEWHERE);
+
+    ngx_pulse_node_ask(a, 50, 40, 0, 0, &question);
+    check_int(question.least, 40);
 }
 
 
@@ -184,4 +267,13 @@ test_replayed(void)
     ngx_pulse_node_replayed(&record);
     check_int(record.amount, 60);
     check_int(record.settled, 50);
+
+    record.type = NGX_PULSE_JOURNAL_OPEN;
+    record.claimed = 1;
+    record.pending = 1;
+
+    ngx_pulse_node_replayed(&record);
+    check_int(record.type, NGX_PULSE_JOURNAL_CANCEL);
+    check_int(record.amount, 0);
+    check_int(record.settled, 0);
 }

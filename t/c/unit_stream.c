@@ -5,6 +5,7 @@
 #define UNIT_MAX  (16 * 1024 * 1024)
 
 
+static ngx_int_t unit_deliver(void *ctx, ngx_pulse_answer_event_t *ev);
 static ngx_int_t unit_stream_sse(void *ctx, ngx_pulse_sse_event_t *ev);
 
 
@@ -28,8 +29,11 @@ unit_translate(unit_stream_t *s, ngx_pulse_dialect_t *dialect,
     s->writer = calloc(1, client->writer_size);
     s->cv.pool = s->pool;
     s->cv.include_usage = 1;
+    s->cv.lost = &s->lost;
 
     ngx_pulse_buf_init(&s->out, 0);
+    check_int(ngx_pulse_relay_init(&s->relay, &s->cv, unit_deliver, s),
+              NGX_OK);
     check_int(ngx_pulse_collector_init(&s->collector, s->pool, UNIT_MAX),
               NGX_OK);
 }
@@ -108,6 +112,15 @@ unit_stream_sse(void *ctx, ngx_pulse_sse_event_t *ev)
 
 ngx_int_t
 unit_event(void *ctx, ngx_pulse_answer_event_t *ev)
+{
+    unit_stream_t *s = ctx;
+
+    return ngx_pulse_relay(&s->relay, ev);
+}
+
+
+static ngx_int_t
+unit_deliver(void *ctx, ngx_pulse_answer_event_t *ev)
 {
     unit_stream_t *s = ctx;
 

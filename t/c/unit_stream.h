@@ -17,6 +17,8 @@ typedef struct {
     ngx_pulse_dialect_t       *client;
     void                      *reader;
     void                      *writer;
+    ngx_pulse_relay_t          relay;
+    ngx_pulse_dropped_t        lost;        /* of the stream that is written */
     ngx_pulse_collector_t      collector;
     ngx_pulse_conversation_t   cv;
     ngx_pulse_buf_t            out;

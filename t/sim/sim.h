@@ -68,6 +68,7 @@ typedef struct {
     uint64_t                        events;         /* sum of the ledger */
     ngx_uint_t                      exists;
     ngx_uint_t                      excused;        /* there may be debt */
+    uint64_t                        short_until;    /* none takes more */
 } sim_account_t;
 
 
@@ -127,8 +128,7 @@ typedef struct {
     uint32_t                        lease;
     uint32_t                        user;
     uint32_t                        file;           /* of a replay */
-    uint64_t                        need;
-    uint64_t                        more;
+    ngx_pulse_node_question_t       question;
     uint64_t                        sent;
     size_t                          next;           /* of the journal */
     ngx_uint_t                      n;
@@ -139,7 +139,6 @@ typedef struct {
     u_char                          executed;
     u_char                          abandoned;      /* nobody waits for it */
     u_char                          refused;        /* "retired" */
-    u_char                          elsewhere;
 } sim_message_t;
 
 
@@ -159,6 +158,7 @@ typedef struct {
     uint64_t                        wake;
     ngx_uint_t                      tries;
     ngx_uint_t                      waits;
+    ngx_uint_t                      extended;
     size_t                          opened;         /* end of its record */
     size_t                          closed;
     u_char                          cut;            /* a record was lost */
@@ -236,6 +236,7 @@ typedef struct {
     uint64_t                        admitted;
     uint64_t                        refused;
     uint64_t                        ended;
+    uint64_t                        extended;
     uint64_t                        kills;          /* of workers */
     uint64_t                        crashes;        /* of nodes */
     uint64_t                        cuts;           /* of journals */
@@ -284,9 +285,9 @@ void sim_node_late(sim_world_t *w, uint32_t node);
 
 uint32_t sim_request(sim_world_t *w, uint32_t node, uint32_t worker,
     uint32_t user, uint64_t want, uint64_t min);
-void sim_request_answered(sim_world_t *w, uint32_t request,
-    ngx_uint_t elsewhere);
+void sim_request_answered(sim_world_t *w, uint32_t request);
 void sim_request_wake(sim_world_t *w, uint32_t request);
+void sim_request_extend(sim_world_t *w, uint32_t request, uint64_t amount);
 void sim_request_end(sim_world_t *w, uint32_t request, uint64_t amount,
     ngx_uint_t cancel);
 void sim_request_refuse(sim_world_t *w, uint32_t request);

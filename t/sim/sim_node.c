@@ -388,12 +388,10 @@ static void
 sim_node_acquired(sim_world_t *w, sim_node_t *node, sim_message_t *message)
 {
     u_char                      user[16], lease[16];
-    ngx_uint_t                  elsewhere;
     sim_request_t              *request;
     ngx_pulse_meter_account_t  *account;
 
     request = &w->requests[message->request];
-    elsewhere = 0;
 
     if (!node->workers[request->worker]) {
         return;
@@ -408,14 +406,13 @@ sim_node_acquired(sim_world_t *w, sim_node_t *node, sim_message_t *message)
         account->retired = 1;
 
     } else if (account) {
-        elsewhere = ngx_pulse_node_granted(account, &message->grant,
-                                           message->need, w->now,
-                                           (int64_t) w->now + node->skew)
-                    && message->elsewhere;
+        ngx_pulse_node_granted(account, &message->grant,
+                               message->question.need, w->now,
+                               (int64_t) w->now + node->skew);
     }
 
     if (request->state == SIM_REQUEST_ASKING) {
-        sim_request_answered(w, message->request, elsewhere);
+        sim_request_answered(w, message->request);
     }
 }
 

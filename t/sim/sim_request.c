@@ -58,6 +58,7 @@ sim_request(sim_world_t *w, uint32_t node, uint32_t worker, uint32_t user,
         break;
 
     case NGX_PULSE_NODE_ASK:
+    case NGX_PULSE_NODE_ELSEWHERE:
         sim_request_ask(w, n);
         break;
 
@@ -196,15 +197,15 @@ sim_request_ask(sim_world_t *w, uint32_t n)
     message->request = n;
     message->user = request->user;
     message->lease = sim_number(account->lease_id);
-    message->need = ngx_pulse_node_ask(account, request->want, 1, w->now,
-                                       &message->more);
+    ngx_pulse_node_ask(account, request->want, request->min, 1, w->now,
+                       &message->question);
 
     request->state = SIM_REQUEST_ASKING;
 }
 
 
 void
-sim_request_answered(sim_world_t *w, uint32_t n, ngx_uint_t elsewhere)
+sim_request_answered(sim_world_t *w, uint32_t n)
 {
     sim_request_t  *request;
 
@@ -219,9 +220,9 @@ sim_request_answered(sim_world_t *w, uint32_t n, ngx_uint_t elsewhere)
         sim_request_ask(w, n);
         return;
 
-    case NGX_PULSE_NODE_EXHAUSTED:
+    case NGX_PULSE_NODE_ELSEWHERE:
 
-        if (elsewhere && request->waits < 3) {
+        if (request->waits < 3) {
             request->wake = w->now + sim_waits[request->waits++];
             request->state = SIM_REQUEST_WAITING;
             return;
@@ -247,6 +248,37 @@ sim_request_refuse(sim_world_t *w, uint32_t n)
 {
     w->requests[n].state = SIM_REQUEST_REFUSED;
     sim_counts.refused++;
+}
+
+
+/* As ngx_http_pulse_usage_extend(): once, for what the prompt was dearer. */
+
+void
+sim_request_extend(sim_world_t *w, uint32_t n, uint64_t amount)
+{
+    sim_node_t     *node;
+    sim_lease_t    *lease;
+    sim_request_t  *request;
+
+    request = &w->requests[n];
+    node = &w->nodes[request->node];
+
+    if (request->extended || w->now - node->seen > SIM_TTL
+        || ngx_pulse_meter_extend(&node->meter, request->slot, amount)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    lease = &w->store.leases[sim_number(request->slot->record.lease)];
+
+    if (lease->closed) {
+        sim_wrong(w, "extended from a lease that the store has taken");
+    }
+
+    request->extended = 1;
+    request->reserved += amount;
+    sim_counts.extended++;
 }
 
 

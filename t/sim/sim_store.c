@@ -8,6 +8,7 @@
 
 
 #define SIM_STALE  20000            /* node_leases() leaves newer ones out */
+#define SIM_SHORT  3000             /* nobody takes more than is needed */
 
 
 static void sim_store_acquire(sim_world_t *w, sim_message_t *message);
@@ -74,14 +75,16 @@ sim_store_execute(sim_world_t *w, sim_message_t *message)
 static void
 sim_store_acquire(sim_world_t *w, sim_message_t *message)
 {
-    uint64_t        free, taken, most;
-    uint32_t        period;
-    sim_lease_t    *lease;
-    sim_account_t  *account;
+    uint64_t                    free, taken, most;
+    uint32_t                    period;
+    sim_lease_t                *lease;
+    sim_account_t              *account;
+    ngx_pulse_node_question_t  *question;
 
     period = sim_store_period(w);
     account = sim_store_account(w, message->user, period);
     lease = &w->store.leases[message->lease];
+    question = &message->question;
 
     message->refused = lease->exists
                        && (lease->closed || lease->period != period);
@@ -91,10 +94,15 @@ sim_store_acquire(sim_world_t *w, sim_message_t *message)
     }
 
     free = account->limit - account->used - account->leased;
-    most = ngx_min(message->more, free / 8);
-    taken = ngx_min(free, ngx_max(message->need, most));
+    most = (account->short_until > w->now) ? 0
+                                           : ngx_min(question->more, free / 8);
+    taken = ngx_min(free, ngx_max(question->need, most));
+    taken = (free < question->least) ? 0 : taken;
 
-    message->elsewhere = account->leased > sim_store_held(lease);
+    if (taken < question->need && account->leased > sim_store_held(lease)) {
+        account->short_until = w->now + SIM_SHORT;
+        sim_store_recall(w, message, period);
+    }
 
     if (taken) {
         if (!lease->exists) {
@@ -112,10 +120,6 @@ sim_store_acquire(sim_world_t *w, sim_message_t *message)
         lease->changed = w->now;
         account->leased += taken;
         sim_store_changed(account);
-    }
-
-    if (taken < message->need && message->elsewhere) {
-        sim_store_recall(w, message, period);
     }
 
     message->grant.taken = taken;

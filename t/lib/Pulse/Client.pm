@@ -5,6 +5,7 @@ package Pulse::Client;
 use v5.30;
 use warnings;
 
+use Errno ();
 use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
@@ -127,7 +128,7 @@ sub read_some {
 
     return 0 if $self->{ended};
 
-    return undef if !IO::Select->new($self->{socket})->can_read($limit);
+    return undef if !$self->readable($limit);
 
     my $got = sysread $self->{socket}, my $bytes, $size // 65536;
 
@@ -141,6 +142,26 @@ sub read_some {
     push @{ $self->{reads} }, [time, $bytes];
 
     return $got;
+}
+
+
+# Waits so many seconds, whatever signals come meanwhile.
+
+sub readable {
+    my ($self, $limit) = @_;
+
+    my $select = IO::Select->new($self->{socket});
+    my $end = time + $limit;
+
+    while (1) {
+        $! = 0;
+
+        return 1 if $select->can_read($limit);
+        return 0 if !$!{EINTR};
+
+        $limit = $end - time;
+        $limit = 0 if $limit < 0;
+    }
 }
 
 

@@ -159,6 +159,24 @@ sub command {
 }
 
 
+# What it is started with beside the environment of the suite.
+
+sub environment {
+    my ($self) = @_;
+
+    my $log = "log_path=$self->{prefix}/logs/sanitizer";
+    my %env = %{ $self->{env} // {} };
+
+    if ($ENV{PULSE_TEST_PRELOAD}) {
+        $env{LD_PRELOAD} = $ENV{PULSE_TEST_PRELOAD};
+        $env{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} // (), $log;
+        $env{UBSAN_OPTIONS} = join ':', $ENV{UBSAN_OPTIONS} // (), $log;
+    }
+
+    return %env;
+}
+
+
 # Starts it and waits for its port.  False if it ended before that.
 
 sub start {
@@ -166,17 +184,9 @@ sub start {
 
     my $conf = $self->write_configuration;
     my $logs = "$self->{prefix}/logs";
-    my %env = %{ $self->{env} // {} };
 
-    if ($ENV{PULSE_TEST_PRELOAD}) {
-        $env{LD_PRELOAD} = $ENV{PULSE_TEST_PRELOAD};
-        $env{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} // (),
-                                  "log_path=$logs/sanitizer";
-        $env{UBSAN_OPTIONS} = join ':', $ENV{UBSAN_OPTIONS} // (),
-                                   "log_path=$logs/sanitizer";
-    }
-
-    $self->{pid} = spawn(command => [$self->command($conf)], env => \%env,
+    $self->{pid} = spawn(command => [$self->command($conf)],
+                         env => { $self->environment },
                          ends => 'QUIT', output => "$logs/stderr.log");
 
     my $port = $self->{port};

@@ -1,0 +1,96 @@
+
+#include "ngx_pulse_conversation.h"
+
+#include <string.h>
+
+
+void
+ngx_pulse_json_comma(ngx_pulse_buf_t *b)
+{
+    u_char  ch;
+
+    if (b->len == 0) {
+        return;
+    }
+
+    ch = b->data[b->len - 1];
+
+    if (ch != '{' && ch != '[') {
+        ngx_pulse_buf_char(b, ',');
+    }
+}
+
+
+void
+ngx_pulse_json_key(ngx_pulse_buf_t *b, const char *key)
+{
+    ngx_pulse_json_comma(b);
+    ngx_pulse_buf_json(b, (u_char *) key, strlen(key));
+    ngx_pulse_buf_char(b, ':');
+}
+
+
+void
+ngx_pulse_json_string(ngx_pulse_buf_t *b, const char *key, const ngx_str_t *s)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_json(b, s->len ? s->data : (u_char *) "", s->len);
+}
+
+
+void
+ngx_pulse_json_literal(ngx_pulse_buf_t *b, const char *key, const char *s)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_json(b, (u_char *) s, strlen(s));
+}
+
+
+void
+ngx_pulse_json_raw(ngx_pulse_buf_t *b, const char *key, const ngx_str_t *raw)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_str(b, raw);
+}
+
+
+void
+ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n)
+{
+    ngx_pulse_json_key(b, key);
+    ngx_pulse_buf_int(b, n);
+}
+
+
+void
+ngx_pulse_json_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b)
+{
+    u_char      *p, *last, *start;
+    ngx_uint_t   string;
+
+    string = 0;
+    start = raw->data;
+    last = raw->data + raw->len;
+
+    for (p = start; p < last; p++) {
+
+        if (string && *p == '\\') {
+            p++;
+            continue;
+        }
+
+        if (*p == '"') {
+            string = !string;
+            continue;
+        }
+
+        if (!string
+            && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        {
+            ngx_pulse_buf_append(b, start, p - start);
+            start = p + 1;
+        }
+    }
+
+    ngx_pulse_buf_append(b, start, last - start);
+}
