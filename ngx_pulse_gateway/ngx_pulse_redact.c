@@ -21,7 +21,8 @@ static u_char *ngx_pulse_redact_token(u_char *p, u_char *last);
 static u_char *ngx_pulse_redact_mail(u_char *first, u_char *at, u_char *last);
 static u_char *ngx_pulse_redact_account(u_char *p, u_char *last);
 static u_char *ngx_pulse_redact_name(u_char *p, u_char *last);
-static u_char *ngx_pulse_redact_between(u_char *p, u_char *last);
+static u_char *ngx_pulse_redact_between(u_char *p, u_char *last,
+    ngx_uint_t *quotes);
 static ngx_uint_t ngx_pulse_redact_starts(u_char *first, u_char *p);
 static const ngx_str_t *ngx_pulse_redact_word(const ngx_str_t *words,
     u_char *p, u_char *last);
@@ -205,7 +206,7 @@ static u_char *
 ngx_pulse_redact_account(u_char *p, u_char *last)
 {
     u_char           *end, *ch;
-    ngx_uint_t        digits;
+    ngx_uint_t        digits, quotes;
     const ngx_str_t  *word;
 
     word = ngx_pulse_redact_word(ngx_pulse_redact_words, p, last);
@@ -214,7 +215,7 @@ ngx_pulse_redact_account(u_char *p, u_char *last)
         return NULL;
     }
 
-    p = ngx_pulse_redact_between(p + word->len, last);
+    p = ngx_pulse_redact_between(p + word->len, last, &quotes);
     end = ngx_pulse_redact_token(p, last);
 
     if (end) {
@@ -235,7 +236,10 @@ ngx_pulse_redact_account(u_char *p, u_char *last)
         return p;
     }
 
-    memset(p, '*', end - p);
+    /* a number of JSON stays one */
+
+    memset(p, (quotes % 2 && digits == (ngx_uint_t) (end - p)) ? '9' : '*',
+           end - p);
 
     return end;
 }
@@ -281,12 +285,15 @@ ngx_pulse_redact_name(u_char *p, u_char *last)
 }
 
 
-/* quotes, colons and the like, also as JSON escapes them */
+/* quotes, colons and the like, also as JSON escapes them; "quotes" are those
+ * that are not escaped */
 
 static u_char *
-ngx_pulse_redact_between(u_char *p, u_char *last)
+ngx_pulse_redact_between(u_char *p, u_char *last, ngx_uint_t *quotes)
 {
     ngx_uint_t  n;
+
+    *quotes = 0;
 
     for (n = 0; n < NGX_PULSE_REDACT_BETWEEN && p < last; n++) {
 
@@ -295,10 +302,16 @@ ngx_pulse_redact_between(u_char *p, u_char *last)
             continue;
         }
 
+        if (*p == '\\' && last - p >= 2) {
+            p += 2;
+            continue;
+        }
+
         if (*p >= 0x80 || ngx_pulse_redact_id(*p)) {
             break;
         }
 
+        *quotes += (*p == '"');
         p++;
     }
 

@@ -18,8 +18,8 @@
  *     a digit and is six characters long, and all of a member that has the
  *     name of an account.
  *
- * Only letters, digits, '-', '_', '.' and '@' give way, but for names, whose
- * spaces and other characters do too.
+ * Only letters, digits, '-', '_', '.', '+' and '@' give way, but for names,
+ * whose spaces and other characters do too; a number of JSON becomes nines.
  */
 void ngx_pulse_redact(u_char *p, size_t len, const ngx_str_t *key);
 

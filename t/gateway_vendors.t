@@ -165,6 +165,15 @@ for (['low', 'high'], ['high', 'high'], ['max', 'max']) {
        'which is said');
 }
 
+for my $dialect (qw(openai anthropic)) {
+    ($json) = sent($dialect, 'deepseek-v4-pro', more =>
+                   $dialect eq 'openai' ? { reasoning_effort => 'none' }
+                   : { thinking => { type => 'disabled' } });
+    is_deeply($json->{thinking}, { type => 'disabled' },
+              "$dialect, DeepSeek: no thinking has a switch");
+    ok(!exists $json->{reasoning_effort}, 'and no effort');
+}
+
 ($json, my $warning) = sent('anthropic', 'grok-4',
                             more => { stop_sequences => ['a'] });
 ok(!exists $json->{stop}, 'stop sequences of Anthropic');

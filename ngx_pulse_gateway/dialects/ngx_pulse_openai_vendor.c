@@ -31,6 +31,8 @@ static ngx_int_t ngx_pulse_openai_vendor_parameter(
     const ngx_pulse_chat_parameter_t *parameter);
 static ngx_int_t ngx_pulse_openai_vendor_choice(
     ngx_pulse_openai_vendor_t *vendor);
+static ngx_int_t ngx_pulse_openai_vendor_effort(
+    ngx_pulse_openai_vendor_t *vendor);
 static ngx_int_t ngx_pulse_openai_vendor_roles(
     ngx_pulse_openai_vendor_t *vendor);
 static ngx_int_t ngx_pulse_openai_vendor_put(
@@ -46,6 +48,11 @@ static ngx_str_t  ngx_pulse_openai_vendor_tool_choice =
     ngx_string("tool_choice");
 
 static ngx_str_t  ngx_pulse_openai_vendor_developer = ngx_string("developer");
+
+static ngx_str_t  ngx_pulse_openai_vendor_no_effort = ngx_string("\"none\"");
+
+static ngx_str_t  ngx_pulse_openai_vendor_off =
+    ngx_string("\"thinking\":{\"type\":\"disabled\"}");
 
 
 ngx_int_t
@@ -80,6 +87,7 @@ ngx_pulse_openai_vendor(const ngx_str_t *body, ngx_pool_t *pool,
 
     if (ngx_pulse_openai_vendor_parameters(&vendor) != NGX_OK
         || ngx_pulse_openai_vendor_choice(&vendor) != NGX_OK
+        || ngx_pulse_openai_vendor_effort(&vendor) != NGX_OK
         || ngx_pulse_openai_vendor_roles(&vendor) != NGX_OK)
     {
         return NGX_ERROR;
@@ -112,6 +120,13 @@ ngx_pulse_openai_vendor_applies(const ngx_str_t *body,
     if ((!target->named_choice || !target->forced_choice)
         && ngx_pulse_openai_vendor_has(body,
                                        &ngx_pulse_openai_vendor_tool_choice))
+    {
+        return 1;
+    }
+
+    if (target->thinking_off
+        && ngx_pulse_openai_vendor_has(body,
+                                       &ngx_pulse_openai_vendor_no_effort))
     {
         return 1;
     }
@@ -240,6 +255,32 @@ ngx_pulse_openai_vendor_choice(ngx_pulse_openai_vendor_t *vendor)
 
     return ngx_pulse_openai_vendor_put(vendor, choice->start, choice->end,
                                        text);
+}
+
+
+/* a switch of its own is for what OpenAI has an effort */
+
+static ngx_int_t
+ngx_pulse_openai_vendor_effort(ngx_pulse_openai_vendor_t *vendor)
+{
+    size_t                         key;
+    const ngx_pulse_json_value_t  *effort;
+
+    effort = ngx_pulse_json_get(vendor->root, "reasoning_effort");
+
+    if (!vendor->target->thinking_off
+        || effort == NULL || effort->type != NGX_PULSE_JSON_STRING
+        || !ngx_pulse_is(&effort->string, "none")
+        || ngx_pulse_json_get(vendor->root, "thinking"))
+    {
+        return NGX_OK;
+    }
+
+    key = ngx_pulse_edit_key(vendor->body, effort);
+
+    return key ? ngx_pulse_openai_vendor_put(vendor, key, effort->end,
+                                             &ngx_pulse_openai_vendor_off)
+               : NGX_OK;
 }
 
 

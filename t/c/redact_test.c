@@ -51,6 +51,9 @@ static test_case_t  test_table[] = {
       "consumer \\u0027project_number:************\\u0027" },
     { "projects/123456789012/locations", "projects/************/locations" },
     { "\"user_id\":\"user_2aBcDeF01\"", "\"user_id\":\"**************\"" },
+    { "\"project_number\": 123456789,", "\"project_number\": 999999999," },
+    { "\"project\\\\u\", 123456", NULL },
+    { "project \\\"123456\\\"", "project \\\"******\\\"" },
     { "\"account_name\": \"Nour \\\"& sons\\\" \xd8\xb9\", \"code\": 404",
       "\"account_name\": \"******************\", \"code\": 404" },
     { "account omar.saleh@studio.example has", "account ***************"

@@ -13,6 +13,7 @@
 #define NO_NAMED      1
 #define NO_FORCED     2
 #define NO_DEVELOPER  4
+#define SWITCH        8             /* thinking has one */
 
 
 typedef struct {
@@ -84,6 +85,16 @@ static test_case_t  test_table[] = {
     { "a name where all is known", 0,
       HEAD "\"tool_choice\":" NAMED "," ASK ",\"seed\":1}",
       HEAD "\"tool_choice\":" NAMED "," ASK ",\"random_seed\":1}", "" },
+
+    { "no effort", SWITCH, HEAD "\"reasoning_effort\" : \"none\"," ASK "}",
+      HEAD "\"thinking\":{\"type\":\"disabled\"}," ASK "}", "" },
+    { "no effort, and said so", SWITCH,
+      HEAD "\"thinking\":{},\"reasoning_effort\":\"none\"," ASK "}", NULL,
+      "" },
+    { "an effort", SWITCH, HEAD "\"reasoning_effort\":\"high\"," ASK
+      ",\"user\":\"none\"}", NULL, "" },
+    { "no effort where that is known", 0,
+      HEAD "\"reasoning_effort\":\"none\"," ASK "}", NULL, "" },
 
     { "a developer", NO_DEVELOPER,
       HEAD "\"messages\":[{\"role\":\"developer\",\"content\":\"developer\"},"
@@ -202,4 +213,5 @@ test_target(ngx_pulse_target_t *target, ngx_uint_t not)
     target->named_choice = (not & NO_NAMED) == 0;
     target->forced_choice = (not & NO_FORCED) == 0;
     target->developer = (not & NO_DEVELOPER) == 0;
+    target->thinking_off = (not & SWITCH) != 0;
 }
