@@ -271,7 +271,7 @@ blocks_event(void *data)
     ngx_pulse_sse_event_t  ev;
 
     if (e->read) {
-        e->answer.before = 0;
+        e->answer.form.before = 0;
     }
 
     memset(&ev, 0, sizeof(ngx_pulse_sse_event_t));

@@ -14,6 +14,12 @@ static size_t ngx_pulse_buf_escape(u_char *dst, const u_char *p, size_t rest,
 
 static const u_char  ngx_pulse_buf_hex[] = "0123456789abcdef";
 
+/* bytes that may begin what is not written as it is */
+
+static const u_char  ngx_pulse_buf_escapes[256] = {
+    [0 ... 0x1f] = 1, ['"'] = 1, ['\\'] = 1, ['/'] = 1, [0xe2] = 1
+};
+
 
 void
 ngx_pulse_buf_init(ngx_pulse_buf_t *b, size_t max)
@@ -172,13 +178,14 @@ ngx_pulse_buf_json(ngx_pulse_buf_t *b, const u_char *p, size_t len)
     run = p;
     end = p + len;
 
-    while (p < end) {
+    for ( ;; ) {
 
-        if (*p >= 0x20 && *p != '"' && *p != '\\' && *p != '/'
-            && *p != 0xe2)
-        {
+        while (p < end && !ngx_pulse_buf_escapes[*p]) {
             p++;
-            continue;
+        }
+
+        if (p == end) {
+            break;
         }
 
         n = ngx_pulse_buf_escape(escaped, p, end - p,

@@ -8,8 +8,6 @@
 #define NGX_PULSE_JSON_HIGHS  0x8080808080808080
 
 
-static const u_char *ngx_pulse_json_plain(const u_char *p,
-    const u_char *last);
 static ngx_uint_t ngx_pulse_json_is_hex4(const u_char *p,
     const u_char *last);
 static const u_char *ngx_pulse_json_decode_escape(ngx_pulse_buf_t *b,
@@ -43,9 +41,7 @@ ngx_pulse_json_string_end(const u_char *p, const u_char *last)
 }
 
 
-/* Where the next quote, backslash or control character is. */
-
-static const u_char *
+const u_char *
 ngx_pulse_json_plain(const u_char *p, const u_char *last)
 {
     uint64_t  word, found;

@@ -10,6 +10,9 @@
 
 /* The inside of JSON strings, without their quotes. */
 
+/* Where the next quote, backslash or control character is, or "last". */
+const u_char *ngx_pulse_json_plain(const u_char *p, const u_char *last);
+
 /* The quote that ends a string, or NULL: none does, or a control character
  * is before it. */
 const u_char *ngx_pulse_json_string_end(const u_char *p, const u_char *last);

@@ -6,6 +6,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_pulse_conversation.h"
+#include "ngx_pulse_form.h"
 
 
 /*
@@ -45,6 +46,7 @@ typedef struct {
 
 typedef struct {
     ngx_pulse_anthropic_usage_t   usage;
+    ngx_pulse_form_t              form;         /* of the last text */
     ngx_uint_t                    calls;
     ngx_uint_t                    block;        /* what is open */
     unsigned                      whole:1;      /* call came in one piece */

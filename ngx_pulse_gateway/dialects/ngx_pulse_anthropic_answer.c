@@ -87,6 +87,7 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
     void *ctx)
 {
+    ngx_str_t                    text;
     ngx_pulse_json_value_t      *root;
     ngx_pulse_anthropic_scan_t   scan;
 
@@ -98,6 +99,12 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
 
     if (scan.reader->done || scan.reader->failed || data->len == 0) {
         return NGX_OK;
+    }
+
+    /* only a text has a form, which says of which block it is */
+
+    if (ngx_pulse_form_match(&scan.reader->form, data, &text) == NGX_OK) {
+        return ngx_pulse_anthropic_say(&scan, NGX_PULSE_ANSWER_TEXT, &text);
     }
 
     root = ngx_pulse_anthropic_tree(pool, data->data, data->len);
@@ -394,6 +401,9 @@ ngx_pulse_anthropic_block_delta(ngx_pulse_anthropic_scan_t *scan,
 
     if (ngx_pulse_is(&type, "text_delta")) {
         ngx_pulse_anthropic_member(delta, "text", &text);
+        ngx_pulse_form_value(&scan->reader->form, scan->text,
+                             ngx_pulse_json_get(root, "type"),
+                             ngx_pulse_json_get(delta, "text"));
         return ngx_pulse_anthropic_say(scan, NGX_PULSE_ANSWER_TEXT, &text);
     }
 

@@ -10,6 +10,7 @@
 #include "ngx_pulse_sse.h"
 #include "ngx_pulse_chat.h"
 #include "ngx_pulse_conversation.h"
+#include "ngx_pulse_form.h"
 
 
 /*
@@ -167,7 +168,6 @@ ngx_int_t ngx_pulse_openai_vendor(const ngx_str_t *body, ngx_pool_t *pool,
 #define NGX_PULSE_OPENAI_BAD       3        /* it is no JSON object */
 
 #define NGX_PULSE_OPENAI_ID_LEN    96
-#define NGX_PULSE_OPENAI_FORM_LEN  512
 
 
 /* An answer while it arrives; zeroed at the start. */
@@ -199,15 +199,7 @@ typedef struct {
     ngx_pulse_openai_span_t    model_at;
     ngx_pulse_openai_span_t    choices_at;
 
-    /*
-     * What the last event has before and after the one text in it.  The next
-     * one most often has the same, so that only its text is read; 0 bytes
-     * before it: there is none.
-     */
-
-    u_char                     form[NGX_PULSE_OPENAI_FORM_LEN];
-    size_t                     before;
-    size_t                     after;
+    ngx_pulse_form_t           form;        /* of the last event */
     size_t                     text_len;
 } ngx_pulse_openai_answer_t;
 

@@ -22,11 +22,8 @@ typedef struct {
 
 static ngx_int_t ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     const ngx_str_t *data);
-static ngx_uint_t ngx_pulse_openai_is_plain(const u_char *p, size_t len);
 static void ngx_pulse_openai_shift(ngx_pulse_openai_span_t *span, size_t from,
     size_t by);
-static void ngx_pulse_openai_form(ngx_pulse_openai_scanner_t *scanner,
-    const u_char *p, size_t len);
 static ngx_int_t ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer,
     const u_char *p, size_t len);
 static ngx_int_t ngx_pulse_openai_scan_value(void *ctx,
@@ -130,32 +127,21 @@ static ngx_int_t
 ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     const ngx_str_t *data)
 {
-    size_t         len, before, by;
-    const u_char  *text;
+    size_t      before, by;
+    ngx_str_t   text;
 
-    before = answer->before;
-
-    if (before == 0 || data->len < before + answer->after) {
+    if (ngx_pulse_form_match(&answer->form, data, &text) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    text = data->data + before;
-    len = data->len - before - answer->after;
-
-    if (ngx_memcmp(data->data, answer->form, before) != 0
-        || ngx_memcmp(text + len, answer->form + before, answer->after) != 0
-        || !ngx_pulse_openai_is_plain(text, len))
-    {
-        return NGX_DECLINED;
-    }
-
-    answer->bore = (len != 0);
-    ngx_pulse_tokens_add(&answer->output, text, len);
+    answer->bore = (text.len != 0);
+    ngx_pulse_tokens_add(&answer->output, text.data, text.len);
 
     /* it wraps when the text is shorter */
 
-    by = len - answer->text_len;
-    answer->text_len = len;
+    before = answer->form.before;
+    by = text.len - answer->text_len;
+    answer->text_len = text.len;
 
     ngx_pulse_openai_shift(&answer->usage_at, before, by);
     ngx_pulse_openai_shift(&answer->id_at, before, by);
@@ -163,21 +149,6 @@ ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     ngx_pulse_openai_shift(&answer->choices_at, before, by);
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_pulse_openai_is_plain(const u_char *p, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        if (p[i] < ' ' || p[i] == '"' || p[i] == '\\') {
-            return 0;
-        }
-    }
-
-    return ngx_pulse_utf8_check(p, len, NULL) == NGX_OK;
 }
 
 
@@ -192,33 +163,6 @@ ngx_pulse_openai_shift(ngx_pulse_openai_span_t *span, size_t from, size_t by)
 }
 
 
-/* Keeps what the next event may have alike. */
-
-static void
-ngx_pulse_openai_form(ngx_pulse_openai_scanner_t *scanner, const u_char *p,
-    size_t len)
-{
-    size_t                      after;
-    ngx_pulse_openai_answer_t  *answer;
-
-    answer = scanner->answer;
-    after = len - scanner->text_end;
-
-    if (scanner->texts != 1
-        || scanner->text + after > NGX_PULSE_OPENAI_FORM_LEN)
-    {
-        return;
-    }
-
-    ngx_memcpy(answer->form, p, scanner->text);
-    ngx_memcpy(answer->form + scanner->text, p + scanner->text_end, after);
-
-    answer->before = scanner->text;
-    answer->after = after;
-    answer->text_len = scanner->text_end - scanner->text;
-}
-
-
 static ngx_int_t
 ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
     size_t len)
@@ -230,7 +174,7 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
 
     answer->choices = 0;
     answer->bore = 0;
-    answer->before = 0;
+    answer->form.before = 0;
     ngx_memzero(&answer->usage_at, sizeof(ngx_pulse_openai_span_t));
     ngx_memzero(&answer->id_at, sizeof(ngx_pulse_openai_span_t));
     ngx_memzero(&answer->model_at, sizeof(ngx_pulse_openai_span_t));
@@ -261,7 +205,11 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
         answer->usage.output = total - answer->usage.input;
     }
 
-    ngx_pulse_openai_form(&scanner, p, len);
+    if (scanner.texts == 1) {
+        ngx_pulse_form_keep(&answer->form, p, len, scanner.text,
+                            scanner.text_end);
+        answer->text_len = scanner.text_end - scanner.text;
+    }
 
     return NGX_OK;
 }

@@ -136,7 +136,7 @@ test_form(test_form_t *t, ngx_uint_t hide)
     for (i = 0; i < 2; i++) {
         b.len = 0;
         expected.len = 0;
-        read.before = 0;
+        read.form.before = 0;
 
         action = test_event(&read, t->next, &expected);
         check_int(test_event(&answer, t->next, &b), action);
@@ -190,7 +190,7 @@ test_event(ngx_pulse_openai_answer_t *answer, const char *data,
 static void
 test_long(void)
 {
-    char                        data[NGX_PULSE_OPENAI_FORM_LEN + 256];
+    char                        data[NGX_PULSE_FORM_LEN + 256];
     int                         fill;
     size_t                      before;
     ngx_uint_t                  kept;
@@ -210,9 +210,9 @@ test_long(void)
         check_int(test_event(&answer, data, &b), NGX_PULSE_OPENAI_PASS);
 
         before = strlen("{\"x\":\"\",") + fill + strlen(head);
-        kept = before + strlen(tail) <= NGX_PULSE_OPENAI_FORM_LEN;
+        kept = before + strlen(tail) <= NGX_PULSE_FORM_LEN;
 
-        check_int(answer.before, kept ? before : 0);
+        check_int(answer.form.before, kept ? before : 0);
     }
 
     check_int(answer.deltas, 200);

@@ -1108,7 +1108,7 @@ test_stream_event(void *ctx, ngx_pulse_sse_event_t *ev)
     }
 
     s->edited.len = 0;
-    s->read.before = 0;
+    s->read.form.before = 0;
 
     (void) ngx_pulse_openai_event(&s->read, ev, &s->edited);
 
