@@ -2,6 +2,7 @@
 #include "unit.h"
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
+#include "ngx_pulse_anthropic.h"
 #include "ngx_pulse_jwt.h"
 #include "ngx_pulse_meter.h"
 #include "ngx_pulse_openai.h"
@@ -39,6 +40,18 @@ typedef struct {
 } blocks_event_t;
 
 
+/* an event of Anthropic for a client of OpenAI */
+
+typedef struct {
+    ngx_pulse_anthropic_reader_t   reader;
+    void                          *writer;
+    ngx_pulse_conversation_t       cv;
+    ngx_pulse_buf_t                out;
+    ngx_str_t                      text;
+    ngx_uint_t                     read;    /* each as JSON */
+} blocks_translation_t;
+
+
 typedef struct {
     ngx_pulse_meter_t            meter;
     ngx_pulse_meter_account_t   *account;
@@ -58,6 +71,9 @@ static void blocks_body(const char *name, size_t size);
 static void blocks_read(void *data);
 static void blocks_events(void);
 static void blocks_event(void *data);
+static void blocks_translations(void);
+static void blocks_translate(void *data);
+static ngx_int_t blocks_write(void *data, ngx_pulse_answer_event_t *ev);
 static void blocks_meter(void);
 static void blocks_reserve(void *data);
 
@@ -68,6 +84,7 @@ main(void)
     blocks_tokens();
     blocks_bodies();
     blocks_events();
+    blocks_translations();
     blocks_meter();
 
     return 0;
@@ -285,6 +302,74 @@ blocks_event(void *data)
     {
         blocks_fail("a chunk did not pass");
     }
+}
+
+
+static void
+blocks_translations(void)
+{
+    blocks_translation_t  t;
+
+    memset(&t, 0, sizeof(blocks_translation_t));
+
+    ngx_str_set(&t.text, "{\"type\":\"content_block_delta\",\"index\":0,"
+                         "\"delta\":{\"type\":\"text_delta\","
+                         "\"text\":\"twenty-four bytes of it\"}}");
+
+    t.writer = calloc(1, ngx_pulse_dialect_openai.writer_size);
+
+    if (t.writer == NULL) {
+        blocks_fail("calloc() failed");
+    }
+
+    ngx_pulse_buf_init(&t.out, 0);
+
+    t.read = 1;
+    blocks_measure("event translated", blocks_translate, &t);
+
+    t.read = 0;
+    blocks_measure("event translated, like the last", blocks_translate, &t);
+
+    ngx_pulse_buf_free(&t.out);
+    free(t.writer);
+}
+
+
+static void
+blocks_translate(void *data)
+{
+    blocks_translation_t *t = data;
+
+    ngx_str_t    name;
+    ngx_pool_t  *pool;
+
+    if (t->read) {
+        t->reader.form.before = 0;
+    }
+
+    ngx_str_null(&name);
+    pool = unit_pool();
+    t->out.len = 0;
+
+    if (ngx_pulse_dialect_anthropic.read_event(&t->reader, pool, &name,
+                                               &t->text, blocks_write, t)
+        != NGX_OK || t->out.len == 0)
+    {
+        blocks_fail("an event was not translated");
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+static ngx_int_t
+blocks_write(void *data, ngx_pulse_answer_event_t *ev)
+{
+    blocks_translation_t *t = data;
+
+    ngx_pulse_dialect_openai.write_event(t->writer, &t->cv, ev, &t->out);
+
+    return t->out.failed ? NGX_ERROR : NGX_OK;
 }
 
 

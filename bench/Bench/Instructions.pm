@@ -27,8 +27,14 @@ my @parts = (
     ['read the answer'   => 'ngx_http_pulse_gateway_collect',
                             'ngx_http_pulse_gateway_filter'],
     ['settle'            => 'ngx_http_pulse_gateway_settle'],
-    ['keeper'            => 'ngx_http_pulse_keeper_tick',
-                            'ngx_pulse_pg_event_handler'],
+    ['of these: tokens'  => 'ngx_pulse_tokens_add'],
+    ['of these: JSON'    => 'ngx_pulse_json_read'],
+    ['of these: journal' => 'ngx_http_pulse_journal_append'],
+    ['headers of usage'  => 'ngx_http_pulse_gateway_headers'],
+    ['keeper: journal'   => 'ngx_http_pulse_drain_read'],
+    ['keeper: Postgres'  => 'ngx_pulse_pg_event_handler',
+                            'ngx_http_pulse_drain_send'],
+    ['keeper: rate'      => 'ngx_http_pulse_rate_share'],
 );
 
 
