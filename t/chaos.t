@@ -35,8 +35,9 @@ for my $n ($seed .. $seed + $schedules - 1) {
 cmp_ok($chaos->{finished}, '>', 0, 'requests were served meanwhile');
 
 diag(sprintf "%d schedules from seed %d: %d requests, %d finished,"
-             . " %d refused; %s", $schedules, $seed, @$chaos{qw(requests
-                 finished refused)},
+             . " %d refused, %d finished ones of journals that were cut;"
+             . " %s", $schedules, $seed,
+             @$chaos{qw(requests finished refused excused_ends)},
      join ', ', map { "$_ $chaos->{count}{$_}" } sort keys
                 %{ $chaos->{count} })
     if $ENV{SCHEDULES};
