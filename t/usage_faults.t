@@ -127,6 +127,36 @@ subtest 'Postgres goes and comes' => sub {
     ends($node);
 };
 
+subtest 'Postgres stays away until the journal has grown to its cap' => sub {
+    my $user = make_user(plan => 'pro', tokens => 100000);
+    my $key = make_key($user);
+    my $node = node(name => 'cap', journal_options => 'max=4k');
+
+    is(spend($node, $key, 'want=2000&amount=1')->[0], 200, 'there is a lease');
+    is(events($user, 1), 1, 'and it is recorded');
+
+    postgres->pause;
+
+    my ($served, $reply) = (0);
+
+    for (1 .. 50) {
+        $reply = spend($node, $key, 'want=1')->[2];
+        last if $reply->{status} != 200;
+        $served++;
+    }
+
+    cmp_ok($served, '>', 3, 'who has a lease goes on');
+    is($reply->{status}, 503, 'until the journal is at its cap');
+    is($reply->{json}{error}{code}, 'STORE_UNAVAILABLE', 'with its code');
+
+    postgres->resume;
+    is(events($user, $served + 1), $served + 1, 'it drains');
+    wait_until { spend($node, $key, 'want=1')->[0] == 200 } 10;
+    is(events($user, $served + 2), $served + 2, 'and all goes on');
+    ends($node);
+};
+
+
 subtest 'Redis goes' => sub {
     my $user = make_user(plan => 'pro', tokens => 1000);
     my $key = make_key($user);
