@@ -391,7 +391,7 @@ subtest 'a node that the store gave up comes back' => sub {
     my $node = node(name => 'swept');
     my $client = Pulse::Client->connect(port => $node->port);
 
-    $client->request(GET => '/spend?want=100&amount=60&hold=4000',
+    $client->request(GET => '/spend?want=100&amount=60&hold=9000',
                      bearer => $key);
     wait_until { account($user) && account($user) =~ /^0\|[1-9]/ } 10;
 
