@@ -150,6 +150,51 @@ subtest 'a JSON Resume, with what is not known here' => sub {
 };
 
 
+subtest 'once for an idempotency key' => sub {
+    my %once = (headers => { 'Idempotency-Key' => 'cv-1' });
+    my $count = sub {
+        return sql("SELECT count(*) FROM files WHERE user_id = '$user'");
+    };
+    my $before = $count->();
+    my $first = generate(\%cv, %once);
+    my $again = generate(\%cv, %once);
+
+    is($first->{status}, 201);
+    is_deeply($again->{json}, $first->{json}, 'the first answer again');
+    is($again->{headers}{'idempotent-replayed'}, 'true');
+    is($again->{headers}{'content-type'}, $first->{headers}{'content-type'});
+    is($count->(), $before + 1);
+
+    my $other = generate({ %cv, title => 'x' }, %once);
+
+    is($other->{status}, 409);
+    is($other->{json}{error}{code}, 'IDEMPOTENCY_MISMATCH');
+
+    # what failed frees its key
+
+    %once = (headers => { 'Idempotency-Key' => 'cv-2' });
+    is(generate({ %cv, email => 'nobody' }, %once)->{status}, 400);
+    is(generate(\%cv, %once)->{status}, 201);
+
+    # one that is running, and one that a crash has left
+
+    sql("UPDATE idempotency SET status = NULL WHERE key = 'cv-2'");
+
+    my $running = generate(\%cv, %once);
+
+    is($running->{status}, 409);
+    ok($running->{headers}{'retry-after'});
+
+    sql("UPDATE idempotency_document SET created_at = now() - interval '1 h'");
+    is(generate(\%cv, %once)->{status}, 201, 'its key is free again');
+
+    for my $key ('', 'a b', 'x' x 256, "\x{e4}") {
+        is(generate(\%cv, headers => { 'Idempotency-Key' => $key }
+                    )->{status}, $key eq '' ? 201 : 400);
+    }
+};
+
+
 subtest 'what is refused' => sub {
     my %refused = (
         '/full_name' => { %cv, full_name => undef },

@@ -328,6 +328,65 @@ subtest 'what a crash leaves' => sub {
 };
 
 
+subtest 'as much as there is room for' => sub {
+    $sidecar->stop;
+    $sidecar = Pulse::Sidecar->start(options => ['--files-room', '10000']);
+
+    my $bearer = make_key(make_user(plan => 'pro', locale => 'en'));
+    my %mine = (bearer => $bearer);
+    my $full = sub {
+        my ($reply, $used) = @_;
+
+        is($reply->{status}, 402);
+        is($reply->{json}{error}{code}, 'QUOTA_EXCEEDED');
+        is($reply->{json}{error}{details}{resource}, 'storage');
+        is($reply->{json}{error}{details}{limit}, 10000);
+        is($reply->{json}{error}{details}{used}, $used);
+    };
+    my $announced = sub {
+        my ($size) = @_;
+
+        return api(POST => '/presigned-upload', %mine, json => {
+            filename => 'a', content_type => 'text/plain',
+            size_bytes => $size });
+    };
+
+    my $said = $announced->(6000);
+
+    is($said->{status}, 201);
+    is($announced->(4000)->{status}, 201, 'to the last byte');
+    $full->($announced->(1), 10000);
+
+    my $cv = { full_name => 'Omar Nasser', email => 'omar@studio.example',
+               title => 'x', summary => 'y', skills => ['C'] };
+    my $made = http(POST => '/v1/cv/generate', port => $port,
+                    bearer => $bearer, json => $cv);
+
+    $full->($made, 10000);
+    is(scalar(() = grep { -s > 0 && -M _ < 0.001 && /[0-9a-f-]{36}\z/
+                              && !/quarantine/ && !sql("SELECT 1 FROM files"
+                              . " WHERE id = '" . substr($_, -36) . "'") }
+                   glob "$files/??/*"), 0, 'what had no room is gone');
+
+    is(api(DELETE => "/$said->{json}{data}{file_id}", %mine)->{status}, 200);
+    is(http(POST => '/v1/cv/generate', port => $port, bearer => $bearer,
+            json => $cv)->{status}, 201, 'what goes makes room');
+
+    # of those that race no more get in than there is room for
+
+    my $racer = make_key(make_user(plan => 'pro'));
+    my @clients = map { Pulse::Client->connect(port => $port) } 1 .. 8;
+
+    $_->request(POST => '/v1/files/presigned-upload', bearer => $racer,
+                json => { filename => 'a', content_type => 'text/plain',
+                          size_bytes => 3000 }) for @clients;
+
+    my @status = sort map { $_->response->{status} } @clients;
+
+    is_deeply(\@status, [(201) x 3, (402) x 5]);
+};
+
+
 subtest 'a scanner looks at it' => sub {
     $sidecar->stop;
     $sidecar = Pulse::Sidecar->start(options => ['--clamd', $clamd]);

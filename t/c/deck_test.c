@@ -381,6 +381,15 @@ test_pictures(void)
                                     "\135\224\271\151"), 45, &picture),
               NGX_DECLINED);
 
+    /* as many as there may be, and one more */
+
+    check_int(test_picture(TEST_PNG("\000\000\017\240\000\000\017\240",
+                                    "\141\035\164\125"), 45, &picture), NGX_OK);
+    check_int(picture.width * picture.height, PULSE_PICTURE_PIXELS);
+    check_int(test_picture(TEST_PNG("\000\364\044\001\000\000\000\001",
+                                    "\341\271\172\340"), 45, &picture),
+              NGX_DECLINED);
+
     /* a sum that is wrong */
 
     check_int(test_picture(TEST_PNG("\0\0\0\3\0\0\0\2", "\1\2\3\4"), 45,

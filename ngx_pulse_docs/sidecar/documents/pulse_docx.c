@@ -97,6 +97,8 @@ static pulse_parts_t  *pulse_docx_parts;
 ngx_int_t
 pulse_docx_init(void)
 {
+    pulse_package_init();
+
     pulse_docx_parts = pulse_package_parts(pulse_docx_shared);
 
     return pulse_docx_parts ? NGX_OK : NGX_ERROR;

@@ -1,4 +1,5 @@
 
+#include <malloc.h>
 #include <zip.h>
 #include "pulse_package.h"
 
@@ -8,6 +9,9 @@
 
 #define PULSE_PACKAGE_DATE  ((1 << 5) | 1)
 #define PULSE_PACKAGE_TIME  0
+
+#define PULSE_PACKAGE_MAPPED  (1024 * 1024)
+#define PULSE_PACKAGE_KEPT    (8 * 1024 * 1024)
 
 
 typedef struct pulse_package_copied_s  pulse_package_copied_t;
@@ -39,6 +43,16 @@ static ngx_int_t pulse_package_put(pulse_package_t *package,
     const char *name, zip_source_t *source, zip_int32_t method);
 static ngx_int_t pulse_package_read(zip_source_t *archive,
     ngx_pulse_buf_t *out);
+
+
+void
+pulse_package_init(void)
+{
+    /* what is larger than a part's buffers still goes back at once */
+
+    (void) mallopt(M_MMAP_THRESHOLD, PULSE_PACKAGE_MAPPED);
+    (void) mallopt(M_TRIM_THRESHOLD, PULSE_PACKAGE_KEPT);
+}
 
 
 pulse_parts_t *

@@ -25,6 +25,12 @@ typedef struct {
 } pulse_part_t;
 
 
+/* Has the heap keep what a package gives back: each part takes and returns a
+ * compressor of a quarter of a megabyte, and to map that anew, page by page,
+ * was half of what a package cost.  Of the whole process; before threads
+ * start. */
+void pulse_package_init(void);
+
 /*
  * Compresses parts that many packages share, once: to deflate them is most of
  * what a small package costs.  Made before threads start, then only read.

@@ -17,6 +17,8 @@
 
 static cairo_status_t pulse_pdf_append(void *closure,
     const unsigned char *data, unsigned int len);
+static void pulse_pdf_catalog(pulse_pdf_t *pdf);
+static char *pulse_pdf_last(const ngx_pulse_buf_t *b, const char *text);
 static cairo_status_t pulse_pdf_read(void *closure, unsigned char *data,
     unsigned int len);
 static void pulse_pdf_font(pulse_pdf_t *pdf, const pulse_pdf_style_t *style,
@@ -114,8 +116,105 @@ pulse_pdf_end(pulse_pdf_t *pdf)
 
     cairo_surface_destroy(pdf->surface);
 
+    if (status == CAIRO_STATUS_SUCCESS) {
+        pulse_pdf_catalog(pdf);
+    }
+
     return status == CAIRO_STATUS_SUCCESS && !pdf->out->failed
            ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Cairo writes tags and does not say so: without MarkInfo (ISO 32000-1, 14.7.1)
+ * readers take the file for one that has none, and without Lang they guess how
+ * to say it.  The catalog is the last object, so that nothing moves but what
+ * comes after all of them.  A file that ends in another way stays as it is.
+ */
+
+static void
+pulse_pdf_catalog(pulse_pdf_t *pdf)
+{
+    char             *p, *end, *xref;
+    size_t            at, from;
+    ngx_pulse_buf_t   tail, *out;
+
+    static const char  catalog[] = "<< /Type /Catalog\n";
+    static const char  start[] = "\nstartxref\n";
+
+    out = pdf->out;
+
+    ngx_pulse_buf_char(out, '\0');
+
+    if (out->failed) {
+        return;
+    }
+
+    out->len--;
+
+    p = pulse_pdf_last(out, catalog);
+    xref = p ? strstr(p, start) : NULL;
+
+    if (xref == NULL || strstr(p, "/MarkInfo")) {
+        return;
+    }
+
+    p += sizeof(catalog) - 1;
+    xref += sizeof(start) - 1;
+    from = strtoul(xref, &end, 10);
+
+    ngx_pulse_buf_init(&tail, 0);
+
+    if (pdf->rtl) {
+        ngx_pulse_buf_literal(&tail, "   /Lang (ar)\n   /ViewerPreferences"
+                              " << /DisplayDocTitle true /Direction /R2L"
+                              " >>\n");
+    } else {
+        ngx_pulse_buf_literal(&tail, "   /Lang (en)\n   /ViewerPreferences"
+                              " << /DisplayDocTitle true >>\n");
+    }
+
+    ngx_pulse_buf_literal(&tail, "   /MarkInfo << /Marked true >>\n");
+
+    from += tail.len;
+
+    ngx_pulse_buf_append(&tail, (u_char *) p, xref - p);
+    ngx_pulse_buf_int(&tail, from);
+    ngx_pulse_buf_append(&tail, (u_char *) end, strlen(end));
+
+    at = (u_char *) p - out->data;
+
+    if (!tail.failed) {
+        out->len = at;
+        ngx_pulse_buf_append(out, tail.data, tail.len);
+    }
+
+    out->failed |= tail.failed;
+    ngx_pulse_buf_free(&tail);
+}
+
+
+/* Where a text is for the last time, or NULL. */
+
+static char *
+pulse_pdf_last(const ngx_pulse_buf_t *b, const char *text)
+{
+    size_t   len;
+    u_char  *p;
+
+    len = strlen(text);
+
+    if (b->len < len) {
+        return NULL;
+    }
+
+    for (p = b->data + b->len - len; p > b->data; p--) {
+        if (ngx_memcmp(p, text, len) == 0) {
+            return (char *) p;
+        }
+    }
+
+    return NULL;
 }
 
 

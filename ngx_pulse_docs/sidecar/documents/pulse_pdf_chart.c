@@ -4,10 +4,11 @@
 #include "pulse_slide_look.h"
 
 
-#define PULSE_CHART_GRID    0xbfc7d1
 #define PULSE_CHART_LABEL   12          /* points */
 #define PULSE_CHART_SPACE   8
 #define PULSE_CHART_TICKS   6
+#define PULSE_CHART_LRM     "\xe2\x80\x8e"
+#define PULSE_CHART_NAME    110         /* of a name in a legend, at least */
 
 
 typedef struct {
@@ -144,10 +145,12 @@ pulse_chart_grid(pulse_chart_page_t *page)
     int         n;
     char        text[32];
     double      at, value;
+    uint32_t    grid;
     ngx_str_t   label;
     ngx_uint_t  i, bar;
 
     bar = page->chart->type == pulse_chart_bar;
+    grid = pulse_slide_grid(page->deck);
 
     for (i = 0; i <= 2 * PULSE_CHART_TICKS; i++) {
         value = page->least + i * page->step;
@@ -157,21 +160,24 @@ pulse_chart_grid(pulse_chart_page_t *page)
         }
 
         at = pulse_chart_at(page, value);
-        n = snprintf(text, sizeof(text), "%.6g", value + 0.0);
+
+        /* a mark keeps the sign at the left of its number in Arabic too */
+
+        n = snprintf(text, sizeof(text), "%s%.6g",
+                     page->deck->rtl ? PULSE_CHART_LRM : "", value + 0.0);
 
         label.data = (u_char *) text;
         label.len = n;
 
         if (bar) {
             pulse_pdf_rectangle(page->pdf, at, page->y, 0.5, page->height,
-                                PULSE_CHART_GRID);
+                                grid);
             pulse_chart_text(page, &label, at - 30, page->y + page->height
                                            + PULSE_CHART_SPACE / 2, 60, 1);
             continue;
         }
 
-        pulse_pdf_rectangle(page->pdf, page->x, at, page->width, 0.5,
-                            PULSE_CHART_GRID);
+        pulse_pdf_rectangle(page->pdf, page->x, at, page->width, 0.5, grid);
         pulse_chart_text(page, &label,
                          page->deck->rtl ? page->x + page->width
                                          : page->x - 60,
@@ -348,27 +354,38 @@ pulse_chart_pie_slices(pulse_chart_page_t *page)
 }
 
 
-/* one line at the bottom, in the order of reading; takes its place from what
- * is drawn in */
+/* at the bottom, in the order of reading and in as many lines as it takes;
+ * takes its place from what is drawn in */
 
 static void
 pulse_chart_legend(pulse_chart_page_t *page)
 {
     double            x, y, width;
-    ngx_uint_t        i, n, place;
+    ngx_uint_t        i, n, columns, rows, row, place;
     const ngx_str_t  *name;
 
     n = (page->chart->type == pulse_chart_pie) ? page->chart->ncategories
                                                : page->chart->nseries;
 
-    page->height -= PULSE_CHART_LABEL * 2.5;
+    columns = ngx_min(n, (ngx_uint_t) (page->width / PULSE_CHART_NAME));
+    rows = (n + columns - 1) / columns;
 
-    y = page->y + page->height + PULSE_CHART_LABEL;
-    width = ngx_min(page->width / n, 150);
+    /* as many in each line as in the others */
+
+    columns = (n + rows - 1) / rows;
+
+    page->height -= PULSE_CHART_LABEL * (1 + 1.5 * rows);
+
+    width = ngx_min(page->width / columns, 150);
 
     for (i = 0; i < n; i++) {
-        place = page->deck->rtl ? n - 1 - i : i;
-        x = page->x + (page->width - n * width) / 2 + place * width;
+        row = i / columns;
+        place = i % columns;
+        place = page->deck->rtl ? columns - 1 - place : place;
+
+        x = page->x + (page->width - columns * width) / 2 + place * width;
+        y = page->y + page->height
+            + PULSE_CHART_LABEL * (1 + 1.5 * row);
 
         name = (page->chart->type == pulse_chart_pie)
                ? &page->chart->categories[i] : &page->chart->series[i].name;

@@ -90,6 +90,8 @@ pulse_pptx_init(void)
     ngx_uint_t     template, wide, rtl;
     pulse_deck_t   deck;
 
+    pulse_package_init();
+
     ngx_memzero(&deck, sizeof(pulse_deck_t));
 
     for (template = 0; template < PULSE_PPTX_TEMPLATES; template++) {

@@ -283,14 +283,20 @@ pulse_chart_axes(const pulse_deck_t *deck, const pulse_chart_t *chart,
         "<c:valAx><c:axId val=\"" PULSE_CHART_VALUES "\"/><c:scaling>"
         "<c:orientation val=\"%t\"/></c:scaling><c:delete val=\"0\"/>"
         "<c:axPos val=\"%t\"/><c:majorGridlines><c:spPr><a:ln w=\"6350\">"
-        "<a:solidFill><a:srgbClr val=\"BFC7D1\"/></a:solidFill></a:ln>"
+        "<a:solidFill><a:srgbClr val=\"",
+        reverse_values ? "maxMin" : "minMax",
+        bar ? "b" : deck->rtl ? "r" : "l");
+
+    pulse_pptx_color(pulse_slide_grid(deck), b);
+
+    pulse_xml_format(b,
+        "\"/></a:solidFill></a:ln>"
         "</c:spPr></c:majorGridlines><c:numFmt formatCode=\"General\""
         " sourceLinked=\"0\"/><c:majorTickMark val=\"none\"/>"
         "<c:minorTickMark val=\"none\"/><c:tickLblPos val=\"nextTo\"/>"
         "<c:crossAx val=\"" PULSE_CHART_CATEGORIES "\"/>"
         "<c:crosses val=\"%t\"/></c:valAx>",
-        reverse_values ? "maxMin" : "minMax",
-        bar ? "b" : deck->rtl ? "r" : "l", bar ? "max" : "autoZero");
+        bar ? "max" : "autoZero");
 }
 
 

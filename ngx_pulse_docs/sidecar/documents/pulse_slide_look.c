@@ -23,6 +23,8 @@
 #define PULSE_SLIDE_SMALL   7
 #define PULSE_SLIDE_EDGES   14.4        /* at both sides of a cell */
 
+#define PULSE_SLIDE_ROUND   22          /* percent of white, each round */
+
 
 typedef struct {
     ngx_int_t    column;        /* 0: the whole width, 1, 2: a half of it */
@@ -275,11 +277,27 @@ pulse_slide_contain(const pulse_picture_t *picture, const pulse_box_t *box)
 uint32_t
 pulse_slide_series(const pulse_deck_t *deck, ngx_uint_t n)
 {
+    uint32_t    color;
+    ngx_uint_t  round;
+
     static const uint32_t  colors[] = {
         0, 0xc05621, 0x2f855a, 0x6b46c1, 0xb7791f, 0x2b6cb0
     };
 
+    /* each round is lighter than the one before, so that no two of a pie's
+     * slices look the same */
+
+    round = n / (sizeof(colors) / sizeof(colors[0]));
     n %= sizeof(colors) / sizeof(colors[0]);
 
-    return n ? colors[n] : pulse_slide_accent(deck);
+    color = n ? colors[n] : pulse_slide_accent(deck);
+
+    return round ? pulse_look_tint(color, PULSE_SLIDE_ROUND * round) : color;
+}
+
+
+uint32_t
+pulse_slide_grid(const pulse_deck_t *deck)
+{
+    return pulse_slide_looks[deck->template].dark ? 0x3e4c59 : 0xbfc7d1;
 }

@@ -96,5 +96,8 @@ pulse_box_t pulse_slide_contain(const pulse_picture_t *picture,
 /* Colors of a chart's series, or of a pie's slices. */
 uint32_t pulse_slide_series(const pulse_deck_t *deck, ngx_uint_t n);
 
+/* Of the lines behind what a chart draws. */
+uint32_t pulse_slide_grid(const pulse_deck_t *deck);
+
 
 #endif /* _PULSE_SLIDE_LOOK_H_INCLUDED_ */
