@@ -274,6 +274,7 @@ subtest 'what the code says is done' => sub {
 
         like($saw, qr/^$job\|1\|$mail\|$code \Q$text\E/,
              "$stage: $code $text");
+        sql("DELETE FROM jobs");
     }
 
     is(scalar $smtp->mails, 0);
@@ -322,6 +323,43 @@ subtest 'a server that is slow holds up nothing else' => sub {
     $smtp->release;
     again($_) for @ids;
     ok(became($_, 'sent')) for @ids;
+};
+
+
+subtest 'a server that takes the mail and never says so' => sub {
+    serve({}, '--smtp-timeout', 2);
+    $smtp->act(data => 'hold');
+
+    # nor answers QUIT, which is not waited for
+
+    my $id = queue('omar@mail.example');
+
+    like(tried($id), qr/^waiting\|1\|queued\|it may have been taken: Timeout/);
+    $smtp->release;
+    again($id);
+    ok(became($id, 'sent'));
+
+    my @mails = $smtp->mails(2);
+
+    is(@mails, 2, 'it gets it again');
+    is($mails[0]{id}, $mails[1]{id}, 'with its Message-ID');
+};
+
+
+subtest 'the sidecar does not wait for a server to end' => sub {
+    serve({});
+    $smtp->act(from => 'hold');
+
+    my $id = queue('omar@mail.example');
+
+    ok($smtp->held('from'));
+    is($sidecar->stop, 0);
+    is(sql("SELECT state, attempt FROM jobs WHERE key = '$id'"), 'waiting|0',
+       'and its attempt does not count');
+    $smtp->release;
+    $sidecar->run;
+    ok(became($id, 'sent'));
+    is(scalar $smtp->mails(1), 1);
 };
 
 

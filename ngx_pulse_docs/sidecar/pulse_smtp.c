@@ -1,11 +1,13 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <time.h>
 #include "pulse_jobs.h"
 #include "pulse_smtp.h"
 
 
 #define PULSE_SMTP_CONNECT  10              /* seconds */
+#define PULSE_SMTP_GOODBYE  5
 
 
 /* what was said to the server last */
@@ -23,7 +25,7 @@ typedef struct {
     const u_char        *data;              /* of the message, to be sent */
     size_t               len;
     pulse_smtp_stage_e   stage;
-    ngx_uint_t           quit;              /* what comes now is no matter */
+    time_t               quit;              /* since when no reply matters */
     int                  code;              /* of the server's last reply */
     char                 reply[PULSE_SMTP_REASON];
 } pulse_smtp_talk_t;
@@ -38,6 +40,7 @@ static CURLcode pulse_smtp_mail(CURL *curl, pulse_smtp_mail_t *mail,
 static size_t pulse_smtp_read(char *buffer, size_t size, size_t n, void *arg);
 static int pulse_smtp_progress(void *arg, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
+static time_t pulse_smtp_now(void);
 static int pulse_smtp_hear(CURL *curl, curl_infotype type, char *data,
     size_t len, void *arg);
 static void pulse_smtp_said(pulse_smtp_talk_t *talk, const char *data,
@@ -233,6 +236,12 @@ pulse_smtp_setup(const pulse_smtp_t *smtp, CURL *curl, pulse_smtp_talk_t *talk)
 
     pulse_smtp_set(CURLOPT_NOPROGRESS, 0L);
     pulse_smtp_set(CURLOPT_XFERINFOFUNCTION, pulse_smtp_progress);
+    pulse_smtp_set(CURLOPT_XFERINFODATA, talk);
+
+    /* closed within curl_easy_perform(), where the progress is still asked
+     * for; a reply to QUIT would else be waited for two minutes */
+
+    pulse_smtp_set(CURLOPT_FORBID_REUSE, 1L);
 
     /* CURLINFO_RESPONSE_CODE tells what was answered, but not to what */
 
@@ -282,7 +291,24 @@ static int
 pulse_smtp_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow,
     curl_off_t ultotal, curl_off_t ulnow)
 {
-    return pulse_jobs_stopping();
+    pulse_smtp_talk_t  *talk;
+
+    talk = arg;
+
+    return pulse_jobs_stopping()
+           || (talk->quit
+               && pulse_smtp_now() - talk->quit >= PULSE_SMTP_GOODBYE);
+}
+
+
+static time_t
+pulse_smtp_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return ts.tv_sec;
 }
 
 
@@ -332,7 +358,7 @@ pulse_smtp_said(pulse_smtp_talk_t *talk, const char *data, size_t len)
     }
 
     if (len == sizeof("QUIT\r\n") - 1 && memcmp(data, "QUIT\r\n", len) == 0) {
-        talk->quit = 1;
+        talk->quit = pulse_smtp_now();
     }
 }
 

@@ -11,7 +11,7 @@ use Pulse::Process qw(is_alive spawn stop_process wait_until);
 
 # start(options => ['--lease-ttl', '2 seconds']); its socket is
 # $TEST_NGINX_PULSE_SIDECAR then.  "name" tells a second one apart, "files"
-# undef has it keep none on the disk.
+# undef has it keep none on the disk, "database" is another way to the suite's.
 
 sub start {
     my ($class, %o) = @_;
@@ -25,6 +25,7 @@ sub start {
         dir => $dir, socket => "$dir/$name.sock", mail => "$dir/mail",
         files => exists $o{files} ? $o{files} : "$dir/files",
         log => "$dir/$name.log",
+        database => $o{database} // $ENV{TEST_NGINX_PULSE_PG},
         options => $o{options} // [], owner => $$,
     }, $class;
 
@@ -45,7 +46,7 @@ sub run {
 
     $self->{pid} = spawn(
         command => ["$build/pulse-sidecar", '--listen', $self->{socket},
-                    '--database', $ENV{TEST_NGINX_PULSE_PG},
+                    '--database', $self->{database},
                     '--mail-dir', $self->{mail},
                     '--mail-templates', "$root/conf/mail",
                     $self->{files} ? ('--files', $self->{files}) : (),

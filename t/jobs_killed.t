@@ -1,0 +1,375 @@
+# The sidecar killed at each statement of each kind of job, before the server
+# has it and after: what was to happen has happened once when another one is
+# through, and a mail bears one Message-ID however often it is sent.
+
+use v5.30;
+use warnings;
+
+use lib 't/lib';
+use Pulse::Env 'own', 'no_audit';
+use Pulse::Process qw(is_alive);
+use Pulse::Sidecar;
+use Pulse::Smtp;
+use Pulse::Wire;
+use Test::More;
+
+my $link = 'http://127.0.0.1:8080/verify?token=' . 'a' x 43;
+my $wire = Pulse::Wire->start;
+my @options;
+
+sql("UPDATE job_schedules SET next_at = 'infinity'");
+
+
+sub sidecar {
+    return Pulse::Sidecar->start(database => $wire->conninfo,
+                                 options => [@options]);
+}
+
+
+# The job that $begin->() makes, killed at one step; false if it has no such
+# step.  While the lease lasts nobody takes it.
+
+sub killed {
+    my ($begin, $check, @at) = @_;
+
+    sql('DELETE FROM jobs');
+
+    my $sidecar = sidecar();
+
+    $wire->kill_at($sidecar->pid, @at);
+
+    my $job = $begin->();
+    my $done = "SELECT 1 FROM jobs WHERE id = $job AND state = 'done'";
+
+    wait_until { $wire->hit || sql($done) } 20;
+
+    my $hit = $wire->hit;
+
+    $wire->disarm;
+
+    if (!$hit) {
+        $sidecar->stop;
+        return 0;
+    }
+
+    wait_until { !is_alive($sidecar->pid) } 10;
+    delete $sidecar->{pid};
+
+    my ($state, $early) = split /\|/, sql("SELECT state, due_at > now()"
+                                          . " FROM jobs WHERE id = $job");
+
+    sql("UPDATE jobs SET due_at = now() WHERE id = $job"
+        . " AND state = 'running'");
+
+    $sidecar = sidecar();
+
+    my $through = wait_until { sql($done) } 20;
+
+    subtest "@at, which left it $state" => sub {
+        ok($through, 'it is done');
+        is($early, 't', 'the lease was held') if $state eq 'running';
+        isnt($state, 'dead');
+        $check->($job);
+    };
+
+    $sidecar->stop;
+
+    return 1;
+}
+
+
+# At each of its steps; returns how many it has.
+
+sub each_step {
+    my ($begin, $check) = @_;
+
+    my $step = 0;
+
+    for ( ;; ) {
+        killed($begin, $check, step => $step, when => 'after')
+            || last;
+
+        $step++;
+
+        killed($begin, $check, step => $step, when => 'before')
+            || last;
+    }
+
+    $check->();
+
+    return $step;
+}
+
+
+sub queue {
+    my ($recipient) = @_;
+
+    sql('DELETE FROM outbox');
+    sql("INSERT INTO outbox (kind, recipient, locale, payload) VALUES"
+        . " ('magic_link', '$recipient', 'ar', '{\"link\": \"$link\"}')");
+
+    return sql("SELECT id FROM jobs WHERE kind = 'mail'");
+}
+
+
+sub scheduled {
+    my ($kind, $at) = @_;
+
+    return sql("SELECT job_add('$kind', '{\"at\": \"$at\"}')");
+}
+
+
+subtest 'mail to a file' => sub {
+    my $dir = suite_dir() . '/mail';
+
+    my $steps = each_step(sub {
+        unlink glob "$dir/*";
+        queue('layla@studio.example');
+    }, sub {
+        is(sql("SELECT count(*) FROM outbox WHERE state = 'sent'"
+               . " AND sent_at IS NOT NULL AND NOT payload ? 'link'"), 1);
+        is(scalar(() = glob "$dir/*.eml"), 1, 'one file, and whole');
+    });
+
+    is($steps, 6, 'load, begin, done, end, commit, and nothing more');
+};
+
+
+SKIP: {
+    my $missing = Pulse::Smtp->missing;
+
+    skip $missing, 3 if defined $missing;
+
+    my $smtp = Pulse::Smtp->start;
+    my $port = $smtp->listen;
+
+    @options = ('--smtp', "smtp://127.0.0.1:$port");
+
+    subtest 'mail to a server' => sub {
+        each_step(sub {
+            $smtp->forget;
+            queue('omar@studio.example');
+        }, sub {
+            my ($first, @more) = $smtp->mails(1);
+
+            is(sql("SELECT count(*) FROM outbox WHERE state = 'sent'"), 1);
+            cmp_ok(scalar @more, '<=', 1, 'once, or twice');
+            is(scalar(grep { $_->{id} ne $first->{id} } @more), 0,
+               'with one Message-ID');
+        });
+    };
+
+    subtest 'an address that is refused' => sub {
+        each_step(sub {
+            $smtp->forget;
+            $smtp->act(to => [550, '5.1.1 no such user']);
+            sql('DELETE FROM mail_suppressions');
+            queue('nobody@studio.example');
+        }, sub {
+            is(sql("SELECT count(*) FROM outbox WHERE state = 'refused'"), 1);
+            is(sql('SELECT count(*) FROM mail_suppressions'), 1);
+            is(scalar $smtp->mails, 0);
+        });
+    };
+
+    subtest 'while it speaks to the server' => sub {
+        for my $stage ('connect', 'from', 'to', 'data') {
+            sql('DELETE FROM jobs; DELETE FROM mail_suppressions');
+            $smtp->forget;
+            $smtp->act($stage => 'hold');
+
+            my $sidecar = sidecar();
+            my $job = queue('noor@studio.example');
+
+            ok($smtp->held($stage), "held at $stage");
+            $sidecar->stop('KILL');
+            $smtp->release;
+
+            is(sql("SELECT state FROM jobs WHERE id = $job"), 'running');
+            sql("UPDATE jobs SET due_at = now() WHERE id = $job");
+
+            $sidecar = sidecar();
+
+            my $done = wait_until {
+                sql("SELECT 1 FROM jobs WHERE id = $job AND state = 'done'")
+            } 20;
+
+            ok($done, 'sent by the next');
+
+            my $wanted = $stage eq 'data' ? 2 : 1;
+            my @mails = $smtp->mails($wanted);
+
+            is(@mails, $wanted);
+            is($mails[0]{id}, $mails[-1]{id}, 'with one Message-ID');
+            $sidecar->stop;
+        }
+    };
+
+    @options = ();
+    $smtp->stop;
+}
+
+
+subtest 'retention' => sub {
+    my $user = make_user(plan => 'pro');
+
+    each_step(sub {
+        sql("INSERT INTO sessions (id, user_id, expires_at) SELECT"
+            . " gen_random_uuid(), '$user', now() - interval '31 days'"
+            . ' FROM generate_series(1, 3);'
+            . " INSERT INTO idempotency (user_id, key, hash, event_id,"
+            . " created_at) SELECT '$user', gen_random_uuid()::text, '',"
+            . " gen_random_uuid(), now() - interval '25 hours'"
+            . ' FROM generate_series(1, 3);'
+            . ' DELETE FROM outbox; INSERT INTO outbox (kind, recipient,'
+            . " locale, payload, state, created_at) VALUES ('x', 'a\@b.c',"
+            . " 'ar', '{}', 'sent', now() - interval '31 days');"
+            . ' DELETE FROM jobs');
+        scheduled('retention', '2027-01-01T00:00:00Z');
+    }, sub {
+        is(sql('SELECT count(*) FROM sessions'), 0);
+        is(sql('SELECT count(*) FROM idempotency'), 0);
+        is(sql('SELECT count(*) FROM outbox'), 0);
+    });
+};
+
+
+subtest 'analytics' => sub {
+    my $user = make_user(plan => 'pro', tokens => 1000);
+
+    sql('INSERT INTO usage_events (id, user_id, kind, period_start, amount,'
+        . ' created_at, recorded_at) SELECT gen_random_uuid(), user_id, kind,'
+        . " period_start, 7, '2027-01-31T12:00Z', '2027-01-31T12:00Z'"
+        . ' FROM accounts, generate_series(1, 5)'
+        . " WHERE user_id = '$user' AND kind = 0");
+
+    my %span = (analytics_daily => ['day', '2027-01-31'],
+                analytics_monthly => ['month', '2027-01-01']);
+
+    for my $kind (sort keys %span) {
+        my ($span, $start) = @{ $span{$kind} };
+
+        each_step(sub {
+            sql('DELETE FROM analytics_usage; DELETE FROM analytics_people');
+            scheduled($kind, '2027-02-01T00:15:00Z');
+        }, sub {
+            is(sql('SELECT span, start, requests, amount'
+                   . ' FROM analytics_usage'), "$span|$start|5|35");
+            is(sql('SELECT count(*) FROM analytics_people'), 1);
+        });
+    }
+};
+
+
+subtest 'files' => sub {
+    my $user = make_user(plan => 'pro');
+    my $files = suite_dir() . '/files';
+    my ($old, $stray, $kept);
+
+    my $put = sub {
+        my ($id) = @_;
+
+        my $shard = "$files/" . substr $id, -2;
+        my $long_ago = time - 7200;
+
+        mkdir $shard;
+        open my $out, '>', "$shard/$id" or die "$shard/$id: $!";
+        close $out;
+        utime $long_ago, $long_ago, "$shard/$id";
+
+        return "$shard/$id";
+    };
+
+    each_step(sub {
+        sql('DELETE FROM files');
+
+        my %expires = (old => '-1 hour', kept => '1 day');
+        my %id = map { $_ => uuid() } 'old', 'stray', 'kept';
+
+        ($old, $stray, $kept) = map { $put->($id{$_}) } 'old', 'stray', 'kept';
+
+        sql("SELECT file_add('$id{$_}', '$user', 'upload', 'ready', 'x',"
+            . " 'text/plain', 0, '$expires{$_}')") for keys %expires;
+
+        scheduled('files', '2027-01-01T00:00:00Z');
+    }, sub {
+        is(sql('SELECT count(*) FROM files'), 1);
+
+        # of a row that went without its file the next sweep takes the file
+
+        is(join(' ', map { -e ? 1 : 0 } $old, $stray, $kept), '0 0 1');
+    });
+};
+
+
+subtest 'a schedule' => sub {
+    for my $when ('before', 'after') {
+        sql("DELETE FROM jobs; UPDATE job_schedules SET next_at = 'infinity'");
+
+        my $sidecar = sidecar();
+
+        $wire->kill_at($sidecar->pid, when => $when,
+                       match => 'jobs_schedule');
+        sql("UPDATE job_schedules SET next_at = now() - interval '1 day'"
+            . " WHERE kind = 'retention'");
+
+        ok(wait_until { $wire->hit } 20);
+        wait_until { !is_alive($sidecar->pid) } 10;
+        delete $sidecar->{pid};
+        $wire->disarm;
+
+        my @both = (sidecar(), Pulse::Sidecar->start(name => 'second'));
+
+        my $done = wait_until {
+            return sql("SELECT 1 FROM jobs WHERE kind = 'retention'"
+                       . " AND state = 'done'");
+        } 20;
+
+        ok($done, "$when: it is done");
+        is(sql("SELECT count(*) FROM jobs WHERE kind = 'retention'"), 1,
+           'once');
+        is(sql("SELECT next_at > now() FROM job_schedules"
+               . " WHERE kind = 'retention'"), 't');
+        $_->stop for @both;
+    }
+};
+
+
+subtest 'leases of a node that is gone' => sub {
+    for my $when ('before', 'after') {
+        my $user = make_user(plan => 'pro', tokens => 1000);
+        my ($node, $lease) = (uuid(), uuid());
+
+        @options = ('--lease-ttl', '0 seconds');
+
+        my $sidecar = sidecar();
+
+        sql("SELECT node_seen('$node', 'gone');"
+            . " SELECT * FROM lease_acquire('$node', 'gone', '$lease',"
+            . " '$user', 0, 100, 100)");
+        $wire->kill_at($sidecar->pid, when => $when, match => 'lease_sweep');
+
+        ok(wait_until { $wire->hit } 20);
+        wait_until { !is_alive($sidecar->pid) } 10;
+        delete $sidecar->{pid};
+        $wire->disarm;
+        $sidecar = sidecar();
+
+        my $back = wait_until {
+            sql("SELECT 1 FROM accounts WHERE user_id = '$user'"
+                . ' AND kind = 0 AND leased = 0')
+        } 20;
+
+        ok($back, "$when: they come back");
+        is(sql("SELECT closed_at IS NOT NULL, granted = returned + settled"
+               . " FROM leases WHERE id = '$lease'"), 't|t');
+        is_deeply([sql("SELECT * FROM usage_audit() WHERE what = 'leased'")],
+                  [], 'once');
+        $sidecar->stop;
+    }
+};
+
+
+$wire->stop;
+
+done_testing();
