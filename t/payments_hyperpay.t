@@ -24,40 +24,9 @@ sub person {
     return ($user, make_key($user));
 }
 
-sub plan_of {
-    my ($user) = @_;
-
-    return sql("SELECT coalesce(plan_id, 'none')
-                FROM (SELECT 1) one
-                LEFT JOIN subscription_running('$user') ON true");
-}
-
-sub status {
-    my ($payment) = @_;
-
-    return sql("SELECT concat_ws(' ', status, reason) FROM payments
-                WHERE id = '$payment'");
-}
-
-# The job that asks may do so now, and has.
-
-sub asked {
-    my ($payment) = @_;
-
-    sql("UPDATE payments SET ask_at = now() - interval '1 second',
-                             asked_at = NULL WHERE id = '$payment';
-         UPDATE jobs SET due_at = now() WHERE kind = 'payment_ask'
-         AND state = 'waiting' AND payload ->> 'payment' = '$payment';
-         NOTIFY jobs");
-
-    return wait_until {
-        sql("SELECT asked_at IS NOT NULL
-                    AND NOT EXISTS (SELECT FROM jobs
-                                     WHERE kind = 'payment_ask'
-                                       AND state = 'running')
-             FROM payments WHERE id = '$payment'") eq 't';
-    } 20;
-}
+sub plan_of { $shop->plan_of(@_) }
+sub status { $shop->status(@_) }
+sub asked { $shop->asked(@_) }
 
 
 subtest 'the twin encrypts as is published' => sub {

@@ -177,8 +177,11 @@ BEGIN
                 THEN 'cancel'
                 WHEN NEW.status = 'active' AND OLD.status = 'cancelled'
                 THEN 'resume'
+                WHEN NEW.payment_id IS NOT DISTINCT FROM OLD.next_payment
+                THEN NULL
                 WHEN NEW.next_payment IS DISTINCT FROM OLD.next_payment
-                THEN 'prepay'
+                THEN CASE WHEN NEW.next_payment IS NULL THEN 'unprepay'
+                     ELSE 'prepay' END
                 WHEN NEW.next_plan IS DISTINCT FROM OLD.next_plan
                 THEN 'plan_change'
                 WHEN NEW.overdue_at IS NOT NULL AND OLD.overdue_at IS NULL
@@ -261,13 +264,14 @@ $$;
 
 CREATE TABLE billing (
     one           boolean PRIMARY KEY DEFAULT true CHECK (one),
+    url           text NOT NULL,
     invoices      jsonb NOT NULL,
     prices        jsonb NOT NULL
 );
 
 COMMENT ON TABLE billing IS 'what the configuration of payments says';
 
-INSERT INTO billing (invoices, prices) VALUES ('{}', '{}');
+INSERT INTO billing (url, invoices, prices) VALUES ('', '{}', '{}');
 
 -- Prices: those of the configuration in a currency, or the plan's own.
 
@@ -1097,18 +1101,35 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION day_text(t timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+$$;
+
+-- What a plan or an add-on is called.
+
+CREATE FUNCTION item_name(p_plan text, p_addon text, p_locale text)
+RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT CASE p_locale WHEN 'en' THEN name_en
+                            ELSE name_ar END
+                       FROM plans WHERE id = p_plan), p_addon)
+$$;
+
 CREATE FUNCTION payment_mail(p payments, p_kind text) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO outbox (kind, recipient, locale, payload)
     SELECT p_kind, u.email, u.locale,
            jsonb_build_object(
-               'payment_id', p.id,
                'price', price_text(p.amount, p.currency),
                'currency', p.currency,
-               'plan', coalesce(p.plan_id, p.addon_id),
-               'invoice', (SELECT number FROM invoices
-                            WHERE payment_id = p.id AND kind = 'invoice'))
-      FROM users u
+               'item', item_name(p.plan_id, p.addon_id, u.locale),
+               'number', coalesce((SELECT number FROM invoices
+                                    WHERE payment_id = p.id
+                                      AND kind = 'invoice'), ''),
+               'paid_at', coalesce(day_text(p.paid_at), ''),
+               'link', b.url || '/pay?payment=' || p.id)
+      FROM users u, billing b
      WHERE u.id = p.user_id
 $$;
 
@@ -1201,10 +1222,16 @@ BEGIN
     )
     INSERT INTO outbox (kind, recipient, locale, payload)
     SELECT 'renewal', u.email, u.locale,
-           jsonb_build_object('plan', coalesce(s.next_plan, s.plan_id),
-                              'renews_at', rfc3339(s.period_end))
-      FROM soon s
-      JOIN users u ON u.id = s.user_id;
+           jsonb_build_object(
+               'plan', item_name(p.id, NULL, u.locale),
+               'period_end', day_text(s.period_end),
+               'price', price_text(price_of('plans', p.id, s.value_currency),
+                                   s.value_currency),
+               'currency', s.value_currency,
+               'link', b.url || '/plans')
+      FROM billing b, soon s
+      JOIN users u ON u.id = s.user_id
+      JOIN plans p ON p.id = coalesce(s.next_plan, s.plan_id);
 
     RETURN n;
 END

@@ -123,17 +123,18 @@ pulse_payments_store(pulse_store_t *store)
 {
     PGresult    *res;
     ngx_uint_t   i;
-    const char  *params[2];
+    const char  *params[3];
 
     params[0] = (char *) pulse_payments.prices.data;
     params[1] = (char *) pulse_payments.invoices.data;
+    params[2] = (char *) pulse_payments.url.data;
 
     res = NULL;
 
     if (pulse_store_connect(store) == NGX_OK) {
         res = pulse_store_query(store,
                                 "UPDATE billing SET prices = $1,"
-                                " invoices = $2", 2, params);
+                                " invoices = $2, url = $3", 3, params);
     }
 
     if (res == NULL) {

@@ -4,6 +4,7 @@
 #include "ngx_pulse_id.h"
 #include "pulse_log.h"
 #include "pulse_payments.h"
+#include "pulse_query.h"
 #include "pulse_reply.h"
 #include "pulse_worker.h"
 
@@ -169,7 +170,8 @@ pulse_webhooks_forged(const pulse_pay_account_t *account)
 enum MHD_Result
 pulse_webhooks_browser(pulse_http_request_t *r)
 {
-    ngx_str_t                   fields, order;
+    ngx_str_t                   fields, token, order;
+    ngx_pulse_buf_t             b;
     const pulse_pay_account_t  *account;
 
     account = pulse_webhooks_account(r);
@@ -180,6 +182,19 @@ pulse_webhooks_browser(pulse_http_request_t *r)
 
     fields.data = r->body.data;
     fields.len = r->body.len;
+
+    /* a GET has no fields but what is in its address */
+
+    token = pulse_http_arg(r, "token");
+
+    if (fields.len == 0 && token.len) {
+        ngx_pulse_buf_init(&b, 0);
+        pulse_query_add(&b, "token", &token);
+
+        if (pulse_pay_take(r->pool, &b, &fields) != NGX_OK) {
+            return pulse_reply_error(r, pulse_reply_internal, NULL);
+        }
+    }
 
     if (account->provider->browser
         && account->provider->browser(account, r->pool, &fields, &order)

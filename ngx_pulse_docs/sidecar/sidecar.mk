@@ -39,7 +39,8 @@ SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) ngx_pulse_link pulse_sidecar \
     pulse_uploads pulse_clamd \
     pulse_documents pulse_slides pulse_chat pulse_ask pulse_once \
     pulse_summary pulse_poppler pulse_payments pulse_provider \
-    pulse_webhooks pulse_fetch pulse_invoices pulse_routes
+    pulse_webhooks pulse_fetch pulse_invoices pulse_routes \
+    ngx_pulse_jwk_sign
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_ctl_mail \
     pulse_migrate pulse_people pulse_keyring
 

@@ -128,7 +128,7 @@ typedef struct {
 
 
 /*
- * "check" returns NULL, or why the account is no good.  The writers return
+ * "accept" returns NULL, or why the account is no good.  The writers return
  * NGX_OK, NGX_DECLINED for an amount that they cannot express, or NGX_ERROR
  * without memory.  "checkout_read" returns NGX_OK, or
  * NGX_DECLINED: it was not made.  "status_read" returns NGX_OK, or
@@ -150,7 +150,7 @@ struct pulse_pay_provider_s {
     const char                  *live_hosts;
     pulse_pay_setting_t          settings[7];
 
-    const char                *(*check)(pulse_pay_account_t *account);
+    const char                *(*accept)(pulse_pay_account_t *account);
     ngx_int_t                  (*token)(const pulse_pay_account_t *account,
                                    ngx_pool_t *pool, pulse_pay_call_t *call);
     ngx_int_t                  (*token_read)(ngx_pool_t *pool,

@@ -40,7 +40,7 @@ static ngx_int_t pulse_pay_conf_refuse(pulse_pay_conf_t *conf,
 
 
 static const pulse_pay_provider_t *const  pulse_pay_providers[] = {
-    &pulse_pay_hyperpay, &pulse_pay_paytabs, NULL
+    &pulse_pay_hyperpay, &pulse_pay_paytabs, &pulse_pay_zaincash, NULL
 };
 
 
@@ -184,7 +184,7 @@ pulse_pay_conf_account(pulse_pay_conf_t *conf, ngx_pulse_json_value_t *v)
         return NGX_ERROR;
     }
 
-    reason = account->provider->check(account);
+    reason = account->provider->accept(account);
 
     if (reason) {
         return pulse_pay_conf_refuse(conf, "%s: %s", account->provider->name,

@@ -27,7 +27,7 @@ typedef struct {
 } pulse_hyperpay_group_t;
 
 
-static const char *pulse_hyperpay_check(pulse_pay_account_t *account);
+static const char *pulse_hyperpay_accept(pulse_pay_account_t *account);
 static ngx_int_t pulse_hyperpay_checkout(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, pulse_pay_call_t *call);
 static ngx_int_t pulse_hyperpay_checkout_read(
@@ -146,7 +146,7 @@ const pulse_pay_provider_t  pulse_pay_hyperpay = {
         { "brands", offsetof(pulse_pay_account_t, options[0]), 0 },
         { NULL, 0, 0 }
     },
-    .check = pulse_hyperpay_check,
+    .accept = pulse_hyperpay_accept,
     .checkout = pulse_hyperpay_checkout,
     .checkout_read = pulse_hyperpay_checkout_read,
     .status = pulse_hyperpay_status,
@@ -156,7 +156,7 @@ const pulse_pay_provider_t  pulse_pay_hyperpay = {
 
 
 static const char *
-pulse_hyperpay_check(pulse_pay_account_t *account)
+pulse_hyperpay_accept(pulse_pay_account_t *account)
 {
     if (!pulse_pay_id(&account->id)) {
         return "\"entity_id\" is no id";

@@ -11,7 +11,7 @@
 #define PULSE_PAYTABS_LIVES  1800
 
 
-static const char *pulse_paytabs_check(pulse_pay_account_t *account);
+static const char *pulse_paytabs_accept(pulse_pay_account_t *account);
 static ngx_int_t pulse_paytabs_checkout(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, pulse_pay_call_t *call);
 static ngx_int_t pulse_paytabs_body(const pulse_pay_account_t *account,
@@ -60,7 +60,7 @@ const pulse_pay_provider_t  pulse_pay_paytabs = {
         { "server_key", offsetof(pulse_pay_account_t, secret), 1 },
         { NULL, 0, 0 }
     },
-    .check = pulse_paytabs_check,
+    .accept = pulse_paytabs_accept,
     .checkout = pulse_paytabs_checkout,
     .checkout_read = pulse_paytabs_checkout_read,
     .status = pulse_paytabs_status,
@@ -71,7 +71,7 @@ const pulse_pay_provider_t  pulse_pay_paytabs = {
 
 
 static const char *
-pulse_paytabs_check(pulse_pay_account_t *account)
+pulse_paytabs_accept(pulse_pay_account_t *account)
 {
     int64_t  n;
 

@@ -3,7 +3,7 @@ package Pulse::Shop;
 # A studio that sells: nginx, the sidecar with --payments, and twins of the
 # providers.
 #
-#     my $shop = Pulse::Shop->start(hyperpay => {...});  # over the defaults
+#     my $shop = Pulse::Shop->start;
 #     my $reply = $shop->checkout($key, plan_id => 'pro');
 #     my $told = $shop->pay($reply, code => '000.100.110');
 #     $shop->deliver($told->{webhook});
@@ -17,12 +17,16 @@ use Pulse::Env ();
 use Pulse::Nginx;
 use Pulse::Sidecar;
 use Pulse::Twin::HyperPay;
+use Pulse::Twin::PayTabs;
+use Pulse::Twin::ZainCash;
 
 my $json = JSON::PP->new->canonical->utf8;
 
 our %secrets = (token => 'twin-token-1234567890', entity => '8a8294174b7ec',
-                key => '0123456789abcdef' x 4,
-                server_key => 'STWIN12345-ABCDEFGHIJ-KLMNOPQRST');
+                key => '0123456789abcdef' x 4, profile => 42,
+                server_key => 'STWIN12345-ABCDEFGHIJ-KLMNOPQRST',
+                client_id => 'twin-client', client_secret => 'twin-secret',
+                api_key => 'twin-api-key-1234567890');
 
 
 sub configuration {
@@ -51,21 +55,53 @@ sub hyperpay {
 }
 
 
-# start(nodes => n, options => [...] of the sidecar, nginx => '...' of the
-# server, invoices => {...})
+sub paytabs {
+    my ($url) = @_;
+
+    $ENV{TWIN_SERVER_KEY} = $secrets{server_key};
+
+    return { base_url => $url, currency => 'JOD',
+             profile_id => $secrets{profile},
+             server_key => 'env:TWIN_SERVER_KEY' };
+}
+
+
+sub zaincash {
+    my ($url) = @_;
+
+    $ENV{TWIN_CLIENT_SECRET} = $secrets{client_secret};
+    $ENV{TWIN_API_KEY} = $secrets{api_key};
+
+    return { base_url => $url, currency => 'IQD', service_type => 'twin',
+             client_id => $secrets{client_id},
+             client_secret => 'env:TWIN_CLIENT_SECRET',
+             api_key => 'env:TWIN_API_KEY' };
+}
+
+
+# start(options => [...] of the sidecar, http => '...', config => '...' of
+# nginx beside what is there, invoices => {...})
 
 sub start {
     my ($class, %o) = @_;
 
-    my $hyperpay = Pulse::Twin::HyperPay->start(%secrets);
+    my %twins = (hyperpay => Pulse::Twin::HyperPay->start(%secrets),
+                 paytabs => Pulse::Twin::PayTabs->start(%secrets),
+                 zaincash => Pulse::Twin::ZainCash->start(%secrets));
     my $file = configuration(
-        providers => { hyperpay => hyperpay($hyperpay->url),
-                       %{ $o{providers} // {} } },
-        prices => $o{prices} // {}, invoices => $o{invoices} // {});
+        providers => { hyperpay => hyperpay($twins{hyperpay}->url),
+                       paytabs => paytabs($twins{paytabs}->url),
+                       zaincash => zaincash($twins{zaincash}->url) },
+        prices => {
+            plans => { starter => { IQD => 5500 }, pro => { IQD => 9250 },
+                       creator => { IQD => 13000 } },
+            addons => { map { $_ => { IQD => 1750 } }
+                            qw(tokens images videos) } },
+        invoices => $o{invoices} // {});
     my $sidecar = Pulse::Sidecar->start(
         options => ['--payments', $file, @{ $o{options} // [] }]);
 
-    my $self = bless { hyperpay => $hyperpay, sidecar => $sidecar }, $class;
+    my $self = bless { twins => \%twins, sidecar => $sidecar }, $class;
 
     $self->{nginx} = Pulse::Nginx->new(
         http => http_block() . ($o{http} // ''),
@@ -105,7 +141,7 @@ CONFIG
 
 sub nginx { $_[0]{nginx} }
 sub sidecar { $_[0]{sidecar} }
-sub twin { $_[0]{hyperpay} }
+sub twin { $_[0]{twins}{ $_[1] // 'hyperpay' } }
 sub port { $_[0]{nginx}->port }
 
 
@@ -131,7 +167,7 @@ sub checkout {
 sub pay {
     my ($self, $reply, %how) = @_;
 
-    return $self->twin->tell(pay => {
+    return $self->twin($reply->{json}{data}{provider})->tell(pay => {
         checkout => $reply->{json}{data}{checkout_id}, %how });
 }
 
@@ -145,16 +181,54 @@ sub deliver {
 }
 
 
-# A plan, bought and paid.
+# What is bought, paid for and told.
 
 sub buy {
     my ($self, $key, %body) = @_;
     my $reply = $self->checkout($key, %body);
     my $told = $self->pay($reply);
 
-    $self->deliver($told->{webhook});
+    $self->deliver($told->{webhook}, to => $body{provider});
 
     return ($reply->{json}{data}{payment_id}, $told);
+}
+
+
+# The job that asks about a payment may do so now, and has.
+
+sub asked {
+    my ($self, $payment) = @_;
+
+    Pulse::Env::sql("UPDATE payments SET ask_at = now() - interval '1 second',
+                     asked_at = NULL WHERE id = '$payment';
+                     UPDATE jobs SET due_at = now()
+                     WHERE kind = 'payment_ask' AND state = 'waiting'
+                     AND payload ->> 'payment' = '$payment';
+                     NOTIFY jobs");
+
+    return Pulse::Env::wait_until(sub {
+        Pulse::Env::sql("SELECT asked_at IS NOT NULL AND NOT EXISTS (
+                         SELECT FROM jobs WHERE kind = 'payment_ask'
+                         AND state = 'running')
+                         FROM payments WHERE id = '$payment'") eq 't';
+    }, 20);
+}
+
+
+# What a payment is, with the reason if it has one; which plan is in force.
+
+sub status {
+    my ($self, $payment) = @_;
+
+    return scalar Pulse::Env::sql("SELECT concat_ws(' ', status, reason)
+                                   FROM payments WHERE id = '$payment'");
+}
+
+sub plan_of {
+    my ($self, $user) = @_;
+
+    return scalar Pulse::Env::sql("SELECT coalesce(plan_id, 'none')
+        FROM (SELECT 1) one LEFT JOIN subscription_running('$user') ON true");
 }
 
 
