@@ -22,7 +22,7 @@ static void fuzz_money(const ngx_str_t *text);
 
 
 static const pulse_pay_provider_t *const  fuzz_providers[] = {
-    &pulse_pay_hyperpay, &pulse_pay_paytabs
+    &pulse_pay_hyperpay, &pulse_pay_paytabs, &pulse_pay_zaincash
 };
 
 
@@ -45,13 +45,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text.data = malloc(size);
     memcpy(text.data, data + 1, text.len);
 
-    fuzz_account(&account, fuzz_providers[data[0] % 2]);
+    fuzz_account(&account, fuzz_providers[data[0] % 3]);
 
-    switch (data[0] / 2 % 5) {
+    switch (data[0] / 3 % 5) {
 
     case 0:
     case 1:
-        fuzz_answer(&account, pool, &text, data[0] / 2 % 5);
+        fuzz_answer(&account, pool, &text, data[0] / 3 % 5);
         break;
 
     case 2:

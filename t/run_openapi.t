@@ -8,7 +8,13 @@ use JSON::PP ();
 use Pulse::Client qw(http);
 use Pulse::Env;
 use Pulse::Home;
+use Pulse::Shop;
 use Test::More;
+
+# what is there only if it is configured
+
+$ENV{PULSE_PAYMENTS} = Pulse::Shop::configuration(
+    providers => { hyperpay => Pulse::Shop::hyperpay('http://127.0.0.1:1') });
 
 my $studio = Pulse::Home->new(home => suite_dir() . '/home');
 

@@ -231,6 +231,23 @@ LANGUAGE sql STABLE AS $$
      LIMIT 1
 $$;
 
+-- Has nodes give back what they hold idle of periods before this one, within
+-- a second.  One that is locked is being told by somebody else that it is
+-- over.
+
+CREATE FUNCTION leases_recall(p_user uuid, p_before timestamptz)
+RETURNS void
+LANGUAGE sql AS $$
+    UPDATE leases
+       SET recalled_at = now()
+     WHERE id IN (SELECT id
+                    FROM leases
+                   WHERE user_id = p_user
+                     AND closed_at IS NULL
+                     AND period_start < p_before
+                     FOR UPDATE SKIP LOCKED)
+$$;
+
 -- Marks the running period as paid for.
 
 CREATE FUNCTION subscription_paid(p_subscription uuid, p payments)
@@ -251,6 +268,10 @@ BEGIN
      WHERE u.id = p_subscription
        AND l.id = u.plan_id
     RETURNING u.* INTO s;
+
+    -- and with it what nodes think the limits are
+
+    PERFORM leases_recall(s.user_id, s.period_start);
 
     -- to be looked at when it ends
 
@@ -1091,13 +1112,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- what nodes hold for it comes back within a second
-
-    UPDATE leases
-       SET recalled_at = now()
-     WHERE user_id = p.user_id
-       AND closed_at IS NULL
-       AND period_start = s.period_start;
+    PERFORM leases_recall(p.user_id, 'infinity');
 END
 $$;
 
@@ -1174,6 +1189,8 @@ BEGIN
         UPDATE subscriptions
            SET status = 'expired', renews_at = NULL
          WHERE id = s.id;
+
+        PERFORM leases_recall(s.user_id, 'infinity');
     END IF;
 END
 $$;

@@ -146,6 +146,17 @@ pulse_pay_join(ngx_pool_t *pool, ngx_str_t *text, ...)
 }
 
 
+void
+pulse_pay_member(ngx_pulse_buf_t *b, const char *name,
+    const ngx_str_t *value)
+{
+    ngx_pulse_buf_literal(b, ",\"");
+    ngx_pulse_buf_append(b, (u_char *) name, strlen(name));
+    ngx_pulse_buf_literal(b, "\":");
+    ngx_pulse_buf_json(b, value->data, value->len);
+}
+
+
 ngx_int_t
 pulse_pay_hex(u_char *bytes, size_t len, const ngx_str_t *text)
 {

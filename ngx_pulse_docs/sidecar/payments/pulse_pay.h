@@ -215,6 +215,11 @@ ngx_int_t pulse_pay_take(ngx_pool_t *pool, ngx_pulse_buf_t *b,
 /* The parts, the last of which is NULL, joined. */
 ngx_int_t pulse_pay_join(ngx_pool_t *pool, ngx_str_t *text, ...);
 
+/* Appends a member of JSON that is not the first, of a name that needs no
+ * escape. */
+void pulse_pay_member(ngx_pulse_buf_t *b, const char *name,
+    const ngx_str_t *value);
+
 /* Bytes of hexadecimal digits, of which there are twice "len" and nothing
  * else; NGX_DECLINED. */
 ngx_int_t pulse_pay_hex(u_char *bytes, size_t len, const ngx_str_t *text);

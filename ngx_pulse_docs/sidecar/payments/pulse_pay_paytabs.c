@@ -16,8 +16,6 @@ static ngx_int_t pulse_paytabs_checkout(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, pulse_pay_call_t *call);
 static ngx_int_t pulse_paytabs_body(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, ngx_str_t *body);
-static void pulse_paytabs_member(ngx_pulse_buf_t *b, const char *name,
-    const ngx_str_t *value);
 static ngx_int_t pulse_paytabs_call(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const char *path, pulse_pay_call_t *call);
 static ngx_int_t pulse_paytabs_checkout_read(
@@ -118,27 +116,16 @@ pulse_paytabs_body(const pulse_pay_account_t *account, ngx_pool_t *pool,
         return NGX_DECLINED;
     }
 
-    pulse_paytabs_member(&b, "cart_id", &order->id);
-    pulse_paytabs_member(&b, "cart_description", &order->title);
-    pulse_paytabs_member(&b, "callback", &order->callback);
-    pulse_paytabs_member(&b, "return", &order->url);
+    pulse_pay_member(&b, "cart_id", &order->id);
+    pulse_pay_member(&b, "cart_description", &order->title);
+    pulse_pay_member(&b, "callback", &order->callback);
+    pulse_pay_member(&b, "return", &order->url);
 
     ngx_pulse_buf_literal(&b, ",\"hide_shipping\":true,\"paypage_lang\":\"");
     ngx_pulse_buf_append(&b, (u_char *) (order->arabic ? "ar" : "en"), 2);
     ngx_pulse_buf_literal(&b, "\"}");
 
     return pulse_pay_take(pool, &b, body);
-}
-
-
-static void
-pulse_paytabs_member(ngx_pulse_buf_t *b, const char *name,
-    const ngx_str_t *value)
-{
-    ngx_pulse_buf_literal(b, ",\"");
-    ngx_pulse_buf_append(b, (u_char *) name, strlen(name));
-    ngx_pulse_buf_literal(b, "\":");
-    ngx_pulse_buf_json(b, value->data, value->len);
 }
 
 
@@ -186,7 +173,7 @@ pulse_paytabs_status(const pulse_pay_account_t *account, ngx_pool_t *pool,
     ngx_pulse_buf_init(&b, 0);
     ngx_pulse_buf_literal(&b, "{\"profile_id\":");
     ngx_pulse_buf_str(&b, &account->id);
-    pulse_paytabs_member(&b, "tran_ref", &order->reference);
+    pulse_pay_member(&b, "tran_ref", &order->reference);
     ngx_pulse_buf_char(&b, '}');
 
     if (pulse_pay_take(pool, &b, &call->body) != NGX_OK) {

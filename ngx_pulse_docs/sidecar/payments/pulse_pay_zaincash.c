@@ -26,8 +26,6 @@ static ngx_int_t pulse_zaincash_checkout(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, pulse_pay_call_t *call);
 static ngx_int_t pulse_zaincash_body(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, ngx_str_t *body);
-static void pulse_zaincash_member(ngx_pulse_buf_t *b, const char *name,
-    const ngx_str_t *value);
 static ngx_int_t pulse_zaincash_call(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_order_t *order, const char *path,
     const ngx_str_t *id, pulse_pay_call_t *call);
@@ -201,26 +199,15 @@ pulse_zaincash_body(const pulse_pay_account_t *account, ngx_pool_t *pool,
     }
 
     ngx_pulse_buf_literal(&b, "\"}");
-    pulse_zaincash_member(&b, "externalReferenceId", &order->id);
-    pulse_zaincash_member(&b, "orderId", &order->id);
-    pulse_zaincash_member(&b, "serviceType", &account->options[0]);
+    pulse_pay_member(&b, "externalReferenceId", &order->id);
+    pulse_pay_member(&b, "orderId", &order->id);
+    pulse_pay_member(&b, "serviceType", &account->options[0]);
     ngx_pulse_buf_literal(&b, ",\"redirectUrls\":{\"successUrl\":");
     ngx_pulse_buf_json(&b, order->url.data, order->url.len);
-    pulse_zaincash_member(&b, "failureUrl", &order->url);
+    pulse_pay_member(&b, "failureUrl", &order->url);
     ngx_pulse_buf_literal(&b, "}}");
 
     return pulse_pay_take(pool, &b, body);
-}
-
-
-static void
-pulse_zaincash_member(ngx_pulse_buf_t *b, const char *name,
-    const ngx_str_t *value)
-{
-    ngx_pulse_buf_literal(b, ",\"");
-    ngx_pulse_buf_append(b, (u_char *) name, strlen(name));
-    ngx_pulse_buf_literal(b, "\":");
-    ngx_pulse_buf_json(b, value->data, value->len);
 }
 
 

@@ -1,0 +1,102 @@
+# What keeps the sidecar from starting: prices that a provider cannot express,
+# modes that are mixed, secrets that are written down.  And what it does
+# without payments.
+
+use v5.30;
+use warnings;
+
+use lib 't/lib';
+use Pulse::Client qw(http);
+use Pulse::Env 'stores';
+use Pulse::Shop;
+use Test::More;
+
+my $root = $ENV{TEST_NGINX_PULSE_ROOT};
+my $sidecar = ($ENV{PULSE_BUILD} // "$root/build") . '/pulse-sidecar';
+my $hyperpay = Pulse::Shop::hyperpay('http://127.0.0.1:1');
+my $zaincash = Pulse::Shop::zaincash('http://127.0.0.1:1');
+
+
+# What it says before it ends.
+
+sub refused {
+    my ($name, $like, %o) = @_;
+    my $file = Pulse::Shop::configuration(providers => {
+        hyperpay => $hyperpay }, %o);
+    my $said = qx('$sidecar' --listen '$ENV{TEST_NGINX_PULSE_DIR}/x.sock' \\
+               --database '$ENV{TEST_NGINX_PULSE_PG}' --payments '$file' 2>&1);
+
+    is($? >> 8, 1, $name);
+    like($said, $like);
+    unlike($said, qr/0123456789abcdef|twin-token/);
+}
+
+
+subtest 'prices' => sub {
+    sql("UPDATE plans SET amount = 3005 WHERE id = 'starter'");
+    refused('a price of fils that two decimals cannot say',
+            qr/hyperpay cannot charge "starter" of the plans: 3005 JOD/);
+    sql("UPDATE plans SET amount = 3000 WHERE id = 'starter'");
+
+    sql("UPDATE addons SET amount = 1001 WHERE id = 'images'");
+    refused('also of an add-on',
+            qr/hyperpay cannot charge "images" of the addons: 1001 JOD/);
+    sql("UPDATE addons SET amount = 1000 WHERE id = 'images'");
+
+    refused('no price in its currency',
+            qr/zaincash cannot charge "\w+" of the \w+: it has no price in IQD/,
+            providers => { zaincash => $zaincash });
+    refused('less than it takes',
+            qr/zaincash cannot charge "\w+" of the plans: 249 IQD/,
+            providers => { zaincash => $zaincash },
+            prices => { plans => { map { $_ => { IQD => 249 } }
+                                       qw(starter pro creator) } });
+    refused('another currency than it has',
+            qr/zaincash: "currency" is none that it takes/,
+            providers => { zaincash => { %$zaincash, currency => 'JOD' } });
+};
+
+
+subtest 'modes, addresses and secrets' => sub {
+    refused('no mode', qr/"mode" is "test" or "live"/, mode => 'both');
+    refused('real money on this machine', qr/not of the mode "live"/,
+            mode => 'live');
+    refused('play money at the real one', qr/not of the mode "test"/,
+            providers => { hyperpay => { %$hyperpay,
+                base_url => 'https://eu-prod.oppwa.com' } });
+    refused('an address with more in it', qr/"base_url" is not https:/,
+            providers => { hyperpay => { %$hyperpay,
+                base_url => 'https://eu-test.oppwa.com@evil.example' } });
+    refused('without TLS', qr/"base_url" is not https:/,
+            providers => { hyperpay => { %$hyperpay,
+                base_url => 'http://eu-test.oppwa.com' } });
+    refused('a secret in the file',
+            qr/"token" is not "env:NAME" or "file:PATH"/,
+            providers => { hyperpay => { %$hyperpay,
+                token => 'twin-token-1234567890' } });
+    refused('a short key', qr/not 64 hexadecimal digits/,
+            providers => { hyperpay => { %$hyperpay,
+                webhook_key => 'env:TWIN_TOKEN' } });
+    refused('a provider that is not known', qr/no provider "bank"/,
+            providers => { bank => {} });
+};
+
+
+subtest 'without payments' => sub {
+    my $plain = Pulse::Sidecar->start;
+    my $nginx = Pulse::Nginx->new(http => Pulse::Shop::http_block(),
+                                  config => Pulse::Shop::server_block())->run;
+    my $key = make_key(make_user(plan => 'pro'));
+
+    is(http(GET => '/v1/subscription', port => $nginx->port,
+            bearer => $key)->{status}, 404);
+    is(http(POST => '/v1/payments/webhook/hyperpay', port => $nginx->port,
+            body => '')->{status}, 404);
+    like($plain->log_text, qr/there are no payments/);
+
+    is($nginx->stop, undef);
+    is_deeply([$nginx->problems], []);
+};
+
+
+done_testing();
