@@ -113,7 +113,8 @@ sub streams {
                   ' chunks a second'],
         map { [$_->{row}, number($_->{cpu_us}),
                ratio($_->{cpu_us}, $rows->[0]{cpu_us}),
-               number($_->{per_second})] } @$rows);
+               number($_->{per_second})] }
+            grep { defined $_->{cpu_us} } @$rows);
 }
 
 
@@ -126,7 +127,7 @@ sub paced {
               [$row->{row}, number($row->{cpu_us}),
                ratio($row->{cpu_us}, $rows->[0]{cpu_us}),
                map { number($row->{"${_}_us"}) } qw(p50 p99 p999 max)] }
-            @$rows);
+            grep { defined $_->{cpu_us} } @$rows);
 }
 
 
