@@ -570,7 +570,16 @@ ngx_pulse_anthropic_write_call(ngx_pulse_anthropic_out_t *out,
     ngx_pulse_anthropic_write_id(out, "id", &part->id);
     ngx_pulse_json_string(out->b, "name", &part->name);
     ngx_pulse_json_key(out->b, "input");
-    ngx_pulse_anthropic_input(&part->arguments, out->b);
+
+    if (part->custom) {
+        ngx_pulse_buf_char(out->b, '{');
+        ngx_pulse_json_string(out->b, "input", &part->arguments);
+        ngx_pulse_buf_char(out->b, '}');
+
+    } else {
+        ngx_pulse_anthropic_input(&part->arguments, out->b);
+    }
+
     ngx_pulse_anthropic_write_cache(out, &part->cache);
     ngx_pulse_buf_char(out->b, '}');
 }

@@ -765,4 +765,8 @@ ngx_pulse_anthropic_drop_rest(ngx_pulse_anthropic_out_t *out)
     if (cv->verbosity.len) {
         ngx_pulse_dropped_add(out->dropped, "verbosity");
     }
+
+    if (cv->logprobs) {
+        ngx_pulse_dropped_add(out->dropped, "logprobs");
+    }
 }

@@ -797,6 +797,25 @@ ngx_pulse_unknown_members(ngx_pulse_conversation_t *cv,
 }
 
 
+void
+ngx_pulse_unknown_note(ngx_pulse_conversation_t *cv, const char *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < cv->nunknown; i++) {
+        if (ngx_pulse_is(&cv->unknown[i], name)) {
+            return;
+        }
+    }
+
+    if (cv->nunknown < NGX_PULSE_CHAT_DROPPED) {
+        cv->unknown[cv->nunknown].data = (u_char *) name;
+        cv->unknown[cv->nunknown].len = strlen(name);
+        cv->nunknown++;
+    }
+}
+
+
 ngx_uint_t
 ngx_pulse_is(const ngx_str_t *s, const char *literal)
 {

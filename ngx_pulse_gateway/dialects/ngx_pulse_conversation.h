@@ -213,6 +213,7 @@ typedef struct {
     ngx_str_t             user;
     ngx_str_t             verbosity;
     ngx_str_t             cache;        /* marker of the whole prompt */
+    int64_t               top_logprobs; /* beside each token's own */
     ngx_uint_t            answer_effort;        /* Anthropic: beside effort
                                                  * NONE, of the answer */
     unsigned              format_strict:1;
@@ -224,6 +225,7 @@ typedef struct {
                                                  * answered the old way */
     unsigned              adaptive:1;           /* Anthropic: thinking */
     unsigned              omit_thoughts:1;      /* Anthropic: "omitted" */
+    unsigned              logprobs:1;           /* of the answer's tokens */
 
     /* where it was read from, or NULL: what refusals of writers point to */
 
@@ -403,6 +405,9 @@ void ngx_pulse_native_members(ngx_pulse_conversation_t *cv,
 void ngx_pulse_unknown_members(ngx_pulse_conversation_t *cv,
     const ngx_pulse_json_value_t *v, const char **known);
 
+/* Notes one there, once, as a literal. */
+void ngx_pulse_unknown_note(ngx_pulse_conversation_t *cv, const char *name);
+
 /* A string of a tree or a literal: 1 if they are the same bytes. */
 ngx_uint_t ngx_pulse_is(const ngx_str_t *s, const char *literal);
 
@@ -422,6 +427,9 @@ void ngx_pulse_json_literal(ngx_pulse_buf_t *b, const char *key,
 void ngx_pulse_json_raw(ngx_pulse_buf_t *b, const char *key,
     const ngx_str_t *raw);
 void ngx_pulse_json_number(ngx_pulse_buf_t *b, const char *key, int64_t n);
+
+/* Whether it is the text of a JSON object. */
+ngx_uint_t ngx_pulse_json_is_object(const ngx_str_t *text);
 
 /* Appends a JSON text without the white space between its tokens. */
 void ngx_pulse_json_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b);

@@ -4,6 +4,10 @@
 #include <string.h>
 
 
+static ngx_int_t ngx_pulse_json_object_value(void *ctx,
+    ngx_pulse_json_event_t *ev);
+
+
 void
 ngx_pulse_json_comma(ngx_pulse_buf_t *b)
 {
@@ -93,4 +97,37 @@ ngx_pulse_json_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b)
     }
 
     ngx_pulse_buf_append(b, start, last - start);
+}
+
+
+ngx_uint_t
+ngx_pulse_json_is_object(const ngx_str_t *text)
+{
+    ngx_uint_t               object;
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_limits_t  limits;
+
+    object = 0;
+
+    limits.size = text->len;
+    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
+    limits.values = text->len;
+    limits.keys = text->len;
+
+    return ngx_pulse_json_read(text->data, text->len, &limits,
+                               ngx_pulse_json_object_value, &object, &err)
+           == NGX_OK && object;
+}
+
+
+static ngx_int_t
+ngx_pulse_json_object_value(void *ctx, ngx_pulse_json_event_t *ev)
+{
+    ngx_uint_t *object = ctx;
+
+    if (ev->depth == 0 && ev->type == NGX_PULSE_JSON_OBJECT) {
+        *object = 1;
+    }
+
+    return NGX_OK;
 }

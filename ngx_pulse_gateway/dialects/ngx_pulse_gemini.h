@@ -162,9 +162,6 @@ void ngx_pulse_gemini_write_count(uint64_t n, ngx_pulse_buf_t *b);
  * none, as after a cut, becomes the value of INVALID_JSON. */
 void ngx_pulse_gemini_args(const ngx_str_t *arguments, ngx_pulse_buf_t *b);
 
-/* Whether it is the text of a JSON object. */
-ngx_uint_t ngx_pulse_gemini_is_object(const ngx_str_t *text);
-
 /* Appends a schema of Google's kind (OpenAPI's, types in capitals) as JSON
  * Schema; "text" is what its tree was read from. */
 void ngx_pulse_gemini_schema(const ngx_str_t *text, ngx_pulse_json_value_t *v,

@@ -47,9 +47,6 @@ static void ngx_pulse_gemini_release_all(ngx_pulse_gemini_writer_t *w,
 static ngx_int_t ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to,
     const ngx_str_t *s);
 
-static ngx_int_t ngx_pulse_gemini_object_value(void *ctx,
-    ngx_pulse_json_event_t *ev);
-
 
 /* in the order of NGX_PULSE_FINISH_* */
 
@@ -725,7 +722,7 @@ ngx_pulse_gemini_args(const ngx_str_t *arguments, ngx_pulse_buf_t *b)
     if (arguments->len == 0) {
         ngx_pulse_buf_literal(b, "{}");
 
-    } else if (ngx_pulse_gemini_is_object(arguments)) {
+    } else if (ngx_pulse_json_is_object(arguments)) {
         ngx_pulse_json_compact(arguments, b);
 
     } else {
@@ -733,37 +730,4 @@ ngx_pulse_gemini_args(const ngx_str_t *arguments, ngx_pulse_buf_t *b)
         ngx_pulse_json_string(b, "INVALID_JSON", arguments);
         ngx_pulse_buf_char(b, '}');
     }
-}
-
-
-static ngx_int_t
-ngx_pulse_gemini_object_value(void *ctx, ngx_pulse_json_event_t *ev)
-{
-    ngx_uint_t *object = ctx;
-
-    if (ev->depth == 0 && ev->type == NGX_PULSE_JSON_OBJECT) {
-        *object = 1;
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_pulse_gemini_is_object(const ngx_str_t *text)
-{
-    ngx_uint_t               object;
-    ngx_pulse_json_error_t   err;
-    ngx_pulse_json_limits_t  limits;
-
-    object = 0;
-
-    limits.size = text->len;
-    limits.depth = NGX_PULSE_JSON_MAX_DEPTH;
-    limits.values = text->len;
-    limits.keys = text->len;
-
-    return ngx_pulse_json_read(text->data, text->len, &limits,
-                               ngx_pulse_gemini_object_value, &object, &err)
-           == NGX_OK && object;
 }

@@ -394,9 +394,11 @@ ngx_pulse_gemini_read_inline(ngx_pulse_gemini_request_t *rq,
         return NGX_DECLINED;
     }
 
-    /* pictures of a thought are for Gemini's eyes only */
+    /* pictures of a thought are for Gemini's eyes only, and nobody else takes
+     * back what a model drew */
 
     if (ngx_pulse_gemini_true(v, "thought")
+        || turn->role == NGX_PULSE_ROLE_ASSISTANT
         || ngx_pulse_gemini_media(&type, &kind) != NGX_OK)
     {
         return ngx_pulse_gemini_read_raw(rq, v, &data->key, turn);
@@ -405,6 +407,10 @@ ngx_pulse_gemini_read_inline(ngx_pulse_gemini_request_t *rq,
     part = ngx_pulse_part_add(turn, rq->pool, kind);
     if (part == NULL) {
         return NGX_ERROR;
+    }
+
+    if (name.len && kind == NGX_PULSE_PART_IMAGE) {
+        ngx_pulse_unknown_note(rq->cv, "displayName");
     }
 
     /* protobuf takes the alphabet of URLs too, other vendors do not */
@@ -455,7 +461,9 @@ ngx_pulse_gemini_read_file(ngx_pulse_gemini_request_t *rq,
         return NGX_DECLINED;
     }
 
-    if (type.len == 0 || ngx_pulse_gemini_media(&type, &kind) != NGX_OK) {
+    if (type.len == 0 || turn->role == NGX_PULSE_ROLE_ASSISTANT
+        || ngx_pulse_gemini_media(&type, &kind) != NGX_OK)
+    {
         return ngx_pulse_gemini_read_raw(rq, v, &data->key, turn);
     }
 

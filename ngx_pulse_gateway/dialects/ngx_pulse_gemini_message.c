@@ -439,7 +439,16 @@ ngx_pulse_gemini_out_call(ngx_pulse_gemini_out_t *o,
 
     ngx_pulse_json_string(b, "name", &part->name);
     ngx_pulse_json_key(b, "args");
-    ngx_pulse_gemini_args(&part->arguments, b);
+
+    if (part->custom) {
+        ngx_pulse_buf_char(b, '{');
+        ngx_pulse_json_string(b, "input", &part->arguments);
+        ngx_pulse_buf_char(b, '}');
+
+    } else {
+        ngx_pulse_gemini_args(&part->arguments, b);
+    }
+
     ngx_pulse_buf_char(b, '}');
 
     if (part->signature.len) {
@@ -549,7 +558,7 @@ ngx_pulse_gemini_out_response(ngx_pulse_gemini_out_t *o,
     if (text.failed) {
         o->b->failed = 1;
 
-    } else if (s.len && ngx_pulse_gemini_is_object(&s)) {
+    } else if (s.len && ngx_pulse_json_is_object(&s)) {
         ngx_pulse_json_compact(&s, o->b);
 
     } else {

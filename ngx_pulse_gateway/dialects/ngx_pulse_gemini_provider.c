@@ -269,6 +269,18 @@ ngx_pulse_gemini_out_sampling(ngx_pulse_gemini_out_t *o)
     ngx_pulse_gemini_out_number(o, "frequencyPenalty", &cv->frequency_penalty,
                                 "frequency_penalty");
 
+    if (cv->logprobs && o->target->sampling) {
+        ngx_pulse_json_key(o->b, "responseLogprobs");
+        ngx_pulse_buf_literal(o->b, "true");
+
+        if (cv->top_logprobs) {
+            ngx_pulse_json_number(o->b, "logprobs", cv->top_logprobs);
+        }
+
+    } else if (cv->logprobs) {
+        ngx_pulse_dropped_add(o->dropped, "logprobs");
+    }
+
     if (cv->seed.len == 0) {
         return;
     }

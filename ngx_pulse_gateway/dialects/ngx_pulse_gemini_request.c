@@ -38,7 +38,8 @@ static const char  *ngx_pulse_gemini_settings[] = {
     "responseModalities", "temperature", "topP", "topK", "candidateCount",
     "maxOutputTokens", "stopSequences", "presencePenalty",
     "frequencyPenalty", "seed", "responseMimeType", "responseSchema",
-    "responseJsonSchema", "thinkingConfig", NULL
+    "responseJsonSchema", "thinkingConfig", "responseLogprobs", "logprobs",
+    NULL
 };
 
 
@@ -221,11 +222,13 @@ static ngx_int_t
 ngx_pulse_gemini_read_sampling(ngx_pulse_gemini_request_t *rq,
     const ngx_pulse_json_value_t *config)
 {
+    ngx_uint_t                 logprobs;
     ngx_pulse_conversation_t  *cv;
     ngx_pulse_chat_refusal_t  *refusal;
 
     cv = rq->cv;
     refusal = rq->refusal;
+    logprobs = 0;
 
     if (ngx_pulse_member_number(config, "temperature", &cv->temperature,
                                 refusal)
@@ -247,12 +250,29 @@ ngx_pulse_gemini_read_sampling(ngx_pulse_gemini_request_t *rq,
            != NGX_OK
         || ngx_pulse_member_count(config, "candidateCount", 1, &cv->n,
                                   refusal)
+           != NGX_OK
+        || ngx_pulse_member_bool(config, "responseLogprobs", &logprobs,
+                                 refusal)
+           != NGX_OK
+        || ngx_pulse_member_count(config, "logprobs", 0, &cv->top_logprobs,
+                                  refusal)
            != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
+    cv->logprobs = (logprobs != 0);
+
+    if (cv->top_logprobs && !logprobs) {
+        ngx_pulse_unknown_note(cv, "logprobs");
+    }
+
     cv->n_at = ngx_pulse_member(config, "candidateCount");
+
+    if (cv->n > 1) {
+        (void) ngx_pulse_refuse(&cv->native, config, "candidateCount",
+                                "must be 1 for a model of another provider");
+    }
 
     if (cv->n > NGX_PULSE_CHAT_MAX_N) {
         return ngx_pulse_refuse(refusal, config, "candidateCount",

@@ -1,8 +1,6 @@
 
 #include "ngx_pulse_openai.h"
 
-#include <string.h>
-
 
 #define NGX_PULSE_OPENAI_BODY_MAX   (4 * 1024 * 1024)
 
@@ -40,9 +38,6 @@ static ngx_int_t ngx_pulse_openai_convert_extras(
 static ngx_int_t ngx_pulse_openai_convert_system(
     ngx_pulse_openai_convert_t *ct, const ngx_pulse_json_value_t *root);
 
-static void ngx_pulse_openai_convert_note(ngx_pulse_openai_convert_t *ct,
-    const char *name);
-
 
 /* the first ones are of the studio only */
 
@@ -55,7 +50,8 @@ static const char  *ngx_pulse_openai_convert_members[] = {
     "frequency_penalty", "seed", "stop", "tools", "functions", "tool_choice",
     "function_call", "parallel_tool_calls", "response_format",
     "reasoning_effort", "verbosity", "user", "safety_identifier",
-    "modalities", "audio", "logprobs", "store", "service_tier", NULL
+    "web_search_options",
+    "modalities", "logprobs", "top_logprobs", "store", "service_tier", NULL
 };
 
 
@@ -467,12 +463,23 @@ ngx_pulse_openai_convert_extras(ngx_pulse_openai_convert_t *ct,
     ngx_str_t   tier;
     ngx_uint_t  logprobs, store;
 
+    /* a search is a tool of the vendor's, by another name */
+
+    static const char  *native[] = {
+        "web_search_options", "is of another provider than the model", NULL
+    };
+
     logprobs = 0;
     store = 0;
     ngx_str_null(&tier);
 
+    ngx_pulse_native_members(ct->cv, root, native);
+
     if (ngx_pulse_member_bool(root, "logprobs", &logprobs, ct->refusal)
         != NGX_OK
+        || ngx_pulse_member_count(root, "top_logprobs", 0,
+                                  &ct->cv->top_logprobs, ct->refusal)
+           != NGX_OK
         || ngx_pulse_member_bool(root, "store", &store, ct->refusal) != NGX_OK
         || ngx_pulse_member_string(root, "service_tier", &tier, ct->refusal)
            != NGX_OK)
@@ -480,18 +487,20 @@ ngx_pulse_openai_convert_extras(ngx_pulse_openai_convert_t *ct,
         return NGX_DECLINED;
     }
 
-    if (logprobs) {
-        ngx_pulse_openai_convert_note(ct, "logprobs");
+    ct->cv->logprobs = (logprobs != 0);
+
+    if (!logprobs && ct->cv->top_logprobs) {
+        ngx_pulse_unknown_note(ct->cv, "top_logprobs");
     }
 
     if (store) {
-        ngx_pulse_openai_convert_note(ct, "store");
+        ngx_pulse_unknown_note(ct->cv, "store");
     }
 
     if (tier.len && !ngx_pulse_is(&tier, "auto")
         && !ngx_pulse_is(&tier, "default"))
     {
-        ngx_pulse_openai_convert_note(ct, "service_tier");
+        ngx_pulse_unknown_note(ct->cv, "service_tier");
     }
 
     return NGX_OK;
@@ -531,20 +540,4 @@ ngx_pulse_openai_convert_system(ngx_pulse_openai_convert_t *ct,
     part->text = system;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_pulse_openai_convert_note(ngx_pulse_openai_convert_t *ct,
-    const char *name)
-{
-    ngx_pulse_conversation_t  *cv;
-
-    cv = ct->cv;
-
-    if (cv->nunknown < NGX_PULSE_CHAT_DROPPED) {
-        cv->unknown[cv->nunknown].data = (u_char *) name;
-        cv->unknown[cv->nunknown].len = strlen(name);
-        cv->nunknown++;
-    }
 }

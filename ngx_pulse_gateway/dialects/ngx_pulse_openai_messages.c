@@ -41,8 +41,15 @@ static ngx_int_t ngx_pulse_openai_part_file(ngx_pulse_openai_turns_t *ts,
 
 static const char  *ngx_pulse_openai_message_members[] = {
     "role", "content", "name", "tool_calls", "tool_call_id", "function_call",
-    "refusal", "annotations", "audio", "reasoning", "reasoning_content",
-    "reasoning_details", "extra_content", NULL
+    "refusal", "audio", "reasoning", "reasoning_content",
+    "reasoning_details", "extra_content", "cache_control",
+    "prompt_cache_breakpoint", "annotations", NULL
+};
+
+
+static const char  *ngx_pulse_openai_part_members[] = {
+    "type", "text", "refusal", "image_url", "input_audio", "file",
+    "cache_control", "prompt_cache_breakpoint", NULL
 };
 
 
@@ -117,13 +124,22 @@ static ngx_int_t
 ngx_pulse_openai_turn(ngx_pulse_openai_turns_t *ts,
     const ngx_pulse_json_value_t *v)
 {
-    ngx_str_t  role;
+    ngx_str_t                role;
+    ngx_pulse_json_value_t  *annotations;
 
     if (ngx_pulse_openai_required(v, "role", &role, ts->refusal) != NGX_OK) {
         return NGX_DECLINED;
     }
 
     ngx_pulse_unknown_members(ts->cv, v, ngx_pulse_openai_message_members);
+
+    /* an empty list is what an answer without any has */
+
+    annotations = ngx_pulse_member(v, "annotations");
+
+    if (annotations && annotations->nelts) {
+        ngx_pulse_unknown_note(ts->cv, "annotations");
+    }
 
     if (ngx_pulse_is(&role, "tool")) {
         return ngx_pulse_openai_turn_result(ts, v, 0);
@@ -395,6 +411,8 @@ ngx_pulse_openai_part(ngx_pulse_openai_turns_t *ts,
         }
 
         part = turn->last;
+
+        ngx_pulse_unknown_members(ts->cv, v, ngx_pulse_openai_part_members);
 
         rc = kind->handler(ts, v, turn);
 

@@ -105,6 +105,7 @@ static ngx_int_t
 ngx_pulse_openai_put_tools(ngx_pulse_openai_provider_t *pr)
 {
     size_t                           start, empty;
+    ngx_int_t                        rc;
     ngx_pulse_buf_t                 *b;
     const ngx_pulse_tool_t          *tool;
     const ngx_pulse_conversation_t  *cv;
@@ -119,8 +120,10 @@ ngx_pulse_openai_put_tools(ngx_pulse_openai_provider_t *pr)
     empty = b->len;
 
     for (tool = cv->tools; tool; tool = tool->next) {
-        if (ngx_pulse_openai_put_tool(pr, tool) != NGX_OK) {
-            return NGX_ERROR;
+        rc = ngx_pulse_openai_put_tool(pr, tool);
+
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -165,13 +168,13 @@ ngx_pulse_openai_put_tool(ngx_pulse_openai_provider_t *pr,
 
     if (tool->raw.len) {
 
-        if (tool->dialect == NGX_PULSE_DIALECT_OPENAI) {
-            ngx_pulse_json_comma(b);
-            ngx_pulse_buf_str(b, &tool->raw);
-
-        } else {
-            ngx_pulse_dropped_name(pr->dropped, &tool->name);
+        if (tool->dialect != NGX_PULSE_DIALECT_OPENAI) {
+            return ngx_pulse_openai_put_refuse(pr, tool->at,
+                          "a tool is of another provider than the model");
         }
+
+        ngx_pulse_json_comma(b);
+        ngx_pulse_buf_str(b, &tool->raw);
 
         return NGX_OK;
     }
@@ -365,6 +368,18 @@ ngx_pulse_openai_put_sampling(ngx_pulse_openai_provider_t *pr)
 
     if (cv->seed.len) {
         ngx_pulse_json_raw(b, "seed", &cv->seed);
+    }
+
+    if (cv->logprobs && pr->target->sampling) {
+        ngx_pulse_json_key(b, "logprobs");
+        ngx_pulse_buf_literal(b, "true");
+
+        if (cv->top_logprobs) {
+            ngx_pulse_json_number(b, "top_logprobs", cv->top_logprobs);
+        }
+
+    } else if (cv->logprobs) {
+        ngx_pulse_dropped_add(pr->dropped, "logprobs");
     }
 
     if (cv->n > 1) {

@@ -281,15 +281,37 @@ ngx_pulse_openai_put_assistant(ngx_pulse_openai_provider_t *pr,
     const ngx_pulse_turn_t *turn)
 {
     ngx_str_t                text, refusal;
-    ngx_uint_t               calls;
+    ngx_uint_t               calls, others, said;
     ngx_pulse_buf_t         *b;
     const ngx_pulse_part_t  *part;
 
     b = pr->b;
     calls = 0;
+    others = 0;
+    said = (turn->parts == NULL);
 
     for (part = turn->parts; part; part = part->next) {
         calls += (part->type == NGX_PULSE_PART_CALL);
+
+        said |= (part->type == NGX_PULSE_PART_TEXT
+                 || part->type == NGX_PULSE_PART_REFUSAL
+                 || part->type == NGX_PULSE_PART_CALL
+                 || (part->type == NGX_PULSE_PART_THINKING && part->text.len
+                     && pr->target->reasoning_content));
+
+        others |= (part->type == NGX_PULSE_PART_THINKING
+                   || part->type == NGX_PULSE_PART_REDACTED);
+    }
+
+    /* a turn of nothing but what this model is not told */
+
+    if (!said) {
+
+        if (others) {
+            ngx_pulse_dropped_add(pr->dropped, "thinking");
+        }
+
+        return NGX_OK;
     }
 
     if (ngx_pulse_openai_join_parts(pr, turn->parts, NGX_PULSE_PART_TEXT, "",

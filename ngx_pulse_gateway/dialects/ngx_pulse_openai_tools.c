@@ -94,11 +94,17 @@ ngx_pulse_openai_tools_tool(ngx_pulse_openai_tools_t *tl,
     ngx_pulse_tool_t        *tool;
     ngx_pulse_json_value_t  *inner;
 
+    static const char  *known[] = {
+        "type", "function", "custom", "cache_control",
+        "prompt_cache_breakpoint", NULL
+    };
+
     if (ngx_pulse_openai_required(v, "type", &type, tl->refusal) != NGX_OK) {
         return NGX_DECLINED;
     }
 
     if (ngx_pulse_is(&type, "function") || ngx_pulse_is(&type, "custom")) {
+        ngx_pulse_unknown_members(tl->cv, v, known);
         custom = ngx_pulse_is(&type, "custom");
         key = custom ? "custom" : "function";
 
@@ -184,6 +190,8 @@ ngx_pulse_openai_tools_custom(ngx_pulse_openai_tools_t *tl,
     ngx_pulse_tool_t        *tool;
     ngx_pulse_json_value_t  *format;
 
+    static const char  *known[] = { "name", "description", "format", NULL };
+
     tool = ngx_pulse_tool_add(tl->cv, tl->pool);
     if (tool == NULL) {
         return NGX_ERROR;
@@ -201,6 +209,8 @@ ngx_pulse_openai_tools_custom(ngx_pulse_openai_tools_t *tl,
     {
         return NGX_DECLINED;
     }
+
+    ngx_pulse_unknown_members(tl->cv, custom, known);
 
     return format ? ngx_pulse_openai_tools_grammar(tl, format, tool)
                   : NGX_OK;
@@ -315,6 +325,12 @@ ngx_pulse_openai_tools_choice(ngx_pulse_openai_tools_t *tl,
     }
 
     cv->choice = NGX_PULSE_CHOICE_NAMED;
+
+    if (!ngx_pulse_is(&type, "function") && !ngx_pulse_is(&type, "custom")) {
+        (void) ngx_pulse_refuse(&cv->native, choice, NULL,
+                                "forces a tool of another provider than the"
+                                " model");
+    }
 
     return ngx_pulse_openai_tools_named(tl, choice, &cv->choice_name);
 }

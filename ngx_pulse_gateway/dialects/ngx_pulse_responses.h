@@ -77,9 +77,6 @@ ngx_int_t ngx_pulse_responses_read_input(ngx_pulse_responses_request_t *rq,
 ngx_int_t ngx_pulse_responses_required(ngx_pulse_responses_request_t *rq,
     const ngx_pulse_json_value_t *v, const char *key, ngx_str_t *s);
 
-/* Notes once that a member has no place in the conversation. */
-void ngx_pulse_responses_note(ngx_pulse_conversation_t *cv, const char *name);
-
 
 /* --- reading an answer --- */
 

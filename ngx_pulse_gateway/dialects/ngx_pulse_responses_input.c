@@ -252,6 +252,15 @@ ngx_pulse_responses_read_call(ngx_pulse_responses_request_t *rq,
         ngx_str_set(&part->arguments, "{}");
     }
 
+    /* other dialects have an object in its place */
+
+    if (!part->custom && rq->cv->native.reason == NULL
+        && !ngx_pulse_json_is_object(&part->arguments))
+    {
+        (void) ngx_pulse_refuse(&rq->cv->native, v, "arguments",
+                                "must be a string that is a JSON object");
+    }
+
     part->signature = rq->signature;
     ngx_str_null(&rq->signature);
     rq->signable = part;
@@ -376,7 +385,7 @@ ngx_pulse_responses_read_thought(ngx_pulse_responses_request_t *rq,
 
         /* only an id, of an item that is not stored here */
 
-        ngx_pulse_responses_note(rq->cv, "reasoning");
+        ngx_pulse_unknown_note(rq->cv, "reasoning");
         return NGX_OK;
     }
 
@@ -542,11 +551,28 @@ static ngx_int_t
 ngx_pulse_responses_read_part(ngx_pulse_responses_request_t *rq,
     const ngx_pulse_json_value_t *v, ngx_pulse_turn_t *turn)
 {
-    ngx_str_t          type;
-    ngx_pulse_part_t  *part;
+    ngx_str_t                type;
+    ngx_pulse_part_t        *part;
+    ngx_pulse_json_value_t  *annotations;
+
+    static const char  *known[] = {
+        "type", "text", "refusal", "image_url", "file_id", "detail",
+        "file_url", "file_data", "filename", "prompt_cache_breakpoint",
+        "logprobs", "annotations", NULL
+    };
 
     if (ngx_pulse_responses_required(rq, v, "type", &type) != NGX_OK) {
         return NGX_DECLINED;
+    }
+
+    ngx_pulse_unknown_members(rq->cv, v, known);
+
+    /* an empty list is what an answer without any has */
+
+    annotations = ngx_pulse_member(v, "annotations");
+
+    if (annotations && annotations->nelts) {
+        ngx_pulse_unknown_note(rq->cv, "annotations");
     }
 
     part = ngx_pulse_part_add(turn, rq->pool, NGX_PULSE_PART_TEXT);

@@ -173,7 +173,7 @@ ngx_pulse_responses_read_state(ngx_pulse_responses_request_t *rq,
     }
 
     if (store) {
-        ngx_pulse_responses_note(rq->cv, "store");
+        ngx_pulse_unknown_note(rq->cv, "store");
     }
 
     return NGX_OK;
@@ -251,8 +251,11 @@ ngx_pulse_responses_read_include(ngx_pulse_responses_request_t *rq,
 
         /* which is always given */
 
-        if (!ngx_pulse_is(&v->string, "reasoning.encrypted_content")) {
-            ngx_pulse_responses_note(rq->cv, "include");
+        if (ngx_pulse_is(&v->string, "message.output_text.logprobs")) {
+            rq->cv->logprobs = 1;
+
+        } else if (!ngx_pulse_is(&v->string, "reasoning.encrypted_content")) {
+            ngx_pulse_unknown_note(rq->cv, "include");
         }
     }
 
@@ -285,17 +288,19 @@ ngx_pulse_responses_read_defaults(ngx_pulse_responses_request_t *rq,
     }
 
     if (truncation.len && !ngx_pulse_is(&truncation, "disabled")) {
-        ngx_pulse_responses_note(rq->cv, "truncation");
+        ngx_pulse_unknown_note(rq->cv, "truncation");
     }
 
     if (tier.len && !ngx_pulse_is(&tier, "auto")
         && !ngx_pulse_is(&tier, "default"))
     {
-        ngx_pulse_responses_note(rq->cv, "service_tier");
+        ngx_pulse_unknown_note(rq->cv, "service_tier");
     }
 
-    if (logprobs) {
-        ngx_pulse_responses_note(rq->cv, "top_logprobs");
+    rq->cv->top_logprobs = logprobs;
+
+    if (logprobs && !rq->cv->logprobs) {
+        ngx_pulse_unknown_note(rq->cv, "top_logprobs");
     }
 
     return NGX_OK;
@@ -577,6 +582,9 @@ ngx_pulse_responses_read_choice(ngx_pulse_responses_request_t *rq,
 
     cv->choice_name = type;
 
+    (void) ngx_pulse_refuse(&cv->native, choice, NULL,
+                            "forces a tool of another provider than the"
+                            " model");
     return NGX_OK;
 }
 
@@ -594,23 +602,4 @@ ngx_pulse_responses_required(ngx_pulse_responses_request_t *rq,
     }
 
     return ngx_pulse_member_string(v, key, s, rq->refusal);
-}
-
-
-void
-ngx_pulse_responses_note(ngx_pulse_conversation_t *cv, const char *name)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < cv->nunknown; i++) {
-        if (ngx_pulse_is(&cv->unknown[i], name)) {
-            return;
-        }
-    }
-
-    if (i < NGX_PULSE_CHAT_DROPPED) {
-        cv->unknown[i].data = (u_char *) name;
-        cv->unknown[i].len = strlen(name);
-        cv->nunknown++;
-    }
 }

@@ -32,7 +32,6 @@ ngx_pulse_responses_tools(const ngx_pulse_conversation_t *cv,
     for (tool = cv->tools; tool; tool = tool->next) {
 
         if (tool->raw.len && tool->dialect != NGX_PULSE_DIALECT_RESPONSES) {
-            ngx_pulse_dropped_add(dropped, "tools of the vendor");
             continue;
         }
 

@@ -67,6 +67,7 @@ ngx_pulse_responses_write(const ngx_pulse_conversation_t *cv,
     ngx_pulse_dropped_t *dropped, ngx_pulse_chat_refusal_t *refusal,
     ngx_pulse_buf_t *b)
 {
+    const ngx_pulse_tool_t     *tool;
     const ngx_pulse_turn_t     *turn;
     ngx_pulse_responses_out_t   out;
 
@@ -82,6 +83,17 @@ ngx_pulse_responses_write(const ngx_pulse_conversation_t *cv,
         return ngx_pulse_refuse(refusal, cv->n_at, NULL,
                                 "this model gives one answer only: n must"
                                 " be 1");
+    }
+
+    for (tool = cv->tools; tool; tool = tool->next) {
+
+        if (tool->raw.len && tool->dialect != NGX_PULSE_DIALECT_RESPONSES) {
+            return ngx_pulse_refuse(refusal, tool->at, NULL,
+                                    "a tool is of another provider than the"
+                                    " model");
+        }
+
+        ngx_pulse_responses_drop(&out, &tool->cache, "cache_control");
     }
 
     ngx_pulse_buf_char(b, '{');
@@ -190,7 +202,13 @@ ngx_pulse_responses_write_reasoning(ngx_pulse_responses_out_t *out)
     }
 
     ngx_pulse_json_key(b, "include");
-    ngx_pulse_buf_literal(b, "[\"reasoning.encrypted_content\"]");
+    ngx_pulse_buf_literal(b, "[\"reasoning.encrypted_content\"");
+
+    if (cv->logprobs && out->target->sampling) {
+        ngx_pulse_buf_literal(b, ",\"message.output_text.logprobs\"");
+    }
+
+    ngx_pulse_buf_char(b, ']');
 
     if (effort == NGX_PULSE_EFFORT_UNSET && !cv->include_thoughts) {
         return;
@@ -232,6 +250,13 @@ ngx_pulse_responses_write_sampling(ngx_pulse_responses_out_t *out)
     } else {
         ngx_pulse_responses_drop(out, &cv->temperature, "temperature");
         ngx_pulse_responses_drop(out, &cv->top_p, "top_p");
+    }
+
+    if (cv->logprobs && !out->target->sampling) {
+        ngx_pulse_dropped_add(out->dropped, "logprobs");
+
+    } else if (cv->top_logprobs && cv->logprobs) {
+        ngx_pulse_json_number(out->b, "top_logprobs", cv->top_logprobs);
     }
 
     ngx_pulse_responses_drop(out, &cv->top_k, "top_k");
@@ -691,6 +716,7 @@ ngx_pulse_responses_write_file(ngx_pulse_responses_out_t *out,
 
     } else if (part->url.len) {
         ngx_pulse_json_string(b, "file_url", &part->url);
+        ngx_pulse_responses_drop(out, &part->filename, "filename");
 
     } else {
         ngx_pulse_json_string(b, "file_id", &part->file_id);

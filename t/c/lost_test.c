@@ -34,6 +34,8 @@ static ngx_pulse_citation_t *test_citations(unit_stream_t *s);
 static ngx_uint_t test_images(unit_stream_t *s);
 
 static void test_places(void);
+static void test_play(unit_stream_t *s, test_own_t *own,
+    ngx_pulse_dialect_t *client);
 static void test_place(test_own_t *own, ngx_pulse_dialect_t *client);
 static void test_logprobs(void);
 static void test_probable(test_own_t *own, ngx_pulse_dialect_t *client);
@@ -463,15 +465,22 @@ test_places(void)
 
 
 static void
+test_play(unit_stream_t *s, test_own_t *own, ngx_pulse_dialect_t *client)
+{
+    unit_translate(s, own->dialect, client);
+    check_int(unit_feed(s, (u_char *) own->stream, strlen(own->stream), 0,
+                        strlen(own->stream)),
+              NGX_OK);
+}
+
+
+static void
 test_place(test_own_t *own, ngx_pulse_dialect_t *client)
 {
     unit_stream_t          s, back;
     ngx_pulse_citation_t  *citation;
 
-    unit_translate(&s, own->dialect, client);
-    check_int(unit_feed(&s, (u_char *) own->stream, strlen(own->stream), 0,
-                        strlen(own->stream)),
-              NGX_OK);
+    test_play(&s, own, client);
     check_int(s.lost.n, 0);
 
     citation = test_citations(&s);
@@ -514,10 +523,7 @@ test_probable(test_own_t *own, ngx_pulse_dialect_t *client)
 
     static const char  expected[] = TEST_PROBABLE "," TEST_PROBABLE;
 
-    unit_translate(&s, own->dialect, client);
-    check_int(unit_feed(&s, (u_char *) own->stream, strlen(own->stream), 0,
-                        strlen(own->stream)),
-              NGX_OK);
+    test_play(&s, own, client);
 
     if (client == &ngx_pulse_dialect_anthropic) {
         check(test_lost(&s, "logprobs"));

@@ -74,10 +74,9 @@ static test_write_t  test_write_table[] = {
     { "what has no place elsewhere", OPENAI, "",
       "{" USER ",\"logprobs\":true,\"top_logprobs\":3,\"logit_bias\":{},"
       "\"metadata\":{},\"store\":true,\"service_tier\":\"flex\","
-      "\"web_search_options\":{},\"prompt_cache_key\":\"k\","
-      "\"prediction\":{},\"moderation\":null}", SAME TAIL, "",
-      "logprobs,store,service_tier,top_logprobs,logit_bias,metadata,"
-      "web_search_options,prompt_cache_key,prediction" },
+      "\"prompt_cache_key\":\"k\",\"prediction\":{},\"moderation\":null}",
+      SAME TAIL, "logprobs",
+      "store,service_tier,logit_bias,metadata,prompt_cache_key,prediction" },
 
     { "what says nothing", OPENAI, "",
       "{" USER ",\"logprobs\":false,\"store\":false,\"service_tier\":"

@@ -201,7 +201,8 @@ static test_case_t  test_table[] = {
     { "a picture that a model made", GEMINI,
       MADE("{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"iVBO\"},"
            "\"thoughtSignature\":\"CiwB\"}"),
-      "\"data\":\"iVBO\"", "messages[0].role,thought_signature", NULL },
+      "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+      "\"text\":\"x\"}]}]", "inlineData", NULL },
 
     { "a tool of the vendor's", GEMINI,
       "{" SAY ",\"tools\":[{\"urlContext\":{}}]}", NULL, "",
@@ -212,8 +213,8 @@ static test_case_t  test_table[] = {
       "\"toolConfig\":{\"retrievalConfig\":{}},\"generationConfig\":{"
       "\"seed\":1,\"presencePenalty\":1,\"mediaResolution\":\"m\","
       "\"responseLogprobs\":true,\"speechConfig\":{}}}",
-      "\"text\":\"x\"", "presence_penalty,seed,mediaResolution,"
-      "responseLogprobs,speechConfig,retrievalConfig,safetySettings,labels",
+      "\"text\":\"x\"", "presence_penalty,seed,logprobs,"
+      "mediaResolution,speechConfig,retrievalConfig,safetySettings,labels",
       NULL },
 
     { "several answers", GEMINI, CONFIG("\"candidateCount\":2"),
