@@ -167,7 +167,8 @@ typedef struct {
     ngx_uint_t                      spoken;      /* NGX_PULSE_DIALECT_* */
     ngx_pulse_buf_t                *question;    /* what we wrote of it */
     ngx_pulse_dropped_t            *dropped;     /* NULL: nothing ever */
-    ngx_pulse_dropped_t             lost;        /* of its answer */
+    ngx_pulse_dropped_t            *lost;        /* of its answer; NULL: it
+                                                  * passes as it is */
     ngx_pulse_chat_refusal_t        refusal;     /* if "refused" */
 
     /* answer of the provider being asked */

@@ -387,7 +387,10 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
     }
 
     ctx->dropped->n = 0;
-    ctx->lost.n = 0;
+
+    if (ctx->lost) {
+        ctx->lost->n = 0;
+    }
 
     if (ctx->embedding) {
         return ngx_http_pulse_gateway_embedding_write(ctx, b);
@@ -683,8 +686,8 @@ ngx_http_pulse_gateway_dialect_edit(ngx_http_pulse_gateway_ctx_t *ctx,
     for (edit = ctx->conversation->edits; edit; edit = edit->next) {
 
         if (!edit->sign) {
-            ngx_pulse_dropped_add(ctx->dropped, "thinking");
-            break;
+            ngx_pulse_dropped_add(ctx->dropped,
+                                  edit->name ? edit->name : "thinking");
         }
     }
 }

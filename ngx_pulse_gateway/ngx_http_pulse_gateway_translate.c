@@ -94,13 +94,14 @@ ngx_http_pulse_gateway_relay(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ctx->lost.n = 0;
-    ctx->conversation->lost = &ctx->lost;
-
+    ctx->lost = ngx_pcalloc(r->pool, sizeof(ngx_pulse_dropped_t));
     ctx->relay = ngx_pcalloc(r->pool, sizeof(ngx_pulse_relay_t));
-    if (ctx->relay == NULL) {
+
+    if (ctx->lost == NULL || ctx->relay == NULL) {
         return NGX_ERROR;
     }
+
+    ctx->conversation->lost = ctx->lost;
 
     return ngx_pulse_relay_init(ctx->relay, ctx->conversation,
                                 ngx_http_pulse_gateway_deliver, ctx);
@@ -654,11 +655,13 @@ ngx_http_pulse_gateway_warning_names(ngx_http_request_t *r, ngx_str_t *names,
     ngx_pulse_dropped_t *lost, ngx_str_t *text)
 {
     ngx_buf_t   *b;
-    ngx_uint_t   i;
+    ngx_uint_t   i, nlost;
 
     ngx_str_null(text);
 
-    if (n + nmore + lost->n == 0) {
+    nlost = lost ? lost->n : 0;
+
+    if (n + nmore + nlost == 0) {
         return NGX_OK;
     }
 
@@ -677,7 +680,7 @@ ngx_http_pulse_gateway_warning_names(ngx_http_request_t *r, ngx_str_t *names,
         ngx_http_pulse_gateway_warning_name(&more[i], b);
     }
 
-    for (i = 0; i < lost->n; i++) {
+    for (i = 0; i < nlost; i++) {
         ngx_http_pulse_gateway_warning_name(&lost->names[i], b);
     }
 
@@ -701,18 +704,18 @@ ngx_http_pulse_gateway_tell_lost(ngx_http_pulse_gateway_ctx_t *ctx)
     u_char     *p, *last;
     ngx_str_t   text;
 
-    if (ctx->lost.n == 0 || ctx->mode != NGX_HTTP_PULSE_GATEWAY_TRANSLATE) {
+    if (ctx->lost == NULL || ctx->lost->n == 0) {
         return NGX_OK;
     }
 
     if (ngx_http_pulse_gateway_warning_names(ctx->request, NULL, 0, NULL, 0,
-                                             &ctx->lost, &text)
+                                             ctx->lost, &text)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ctx->lost.n = 0;
+    ctx->lost->n = 0;
 
     p = ngx_pnalloc(ctx->request->pool, text.len + 64);
     if (p == NULL) {

@@ -24,7 +24,9 @@ my %answers = (
     gemini => { candidates => [{ content => { role => 'model', parts => [
         { text => 'so', thoughtSignature => 'CiwBtext' },
         { functionCall => { name => 'f', args => { b => 2 } },
-          thoughtSignature => 'CiwBcall' }] }, finishReason => 'STOP' }],
+          thoughtSignature => 'CiwBcall' }] }, finishReason => 'STOP',
+        groundingMetadata => { groundingChunks => [{ web => {
+            uri => 'https://sea.example', title => 'Sea' } }] } }],
         usageMetadata => { promptTokenCount => 3, candidatesTokenCount => 2,
                            totalTokenCount => 5 } },
 );
@@ -91,6 +93,8 @@ my ($call) = grep { $_->{type} eq 'tool_use' } @{ $got->{content} };
 is_deeply($call->{input}, { b => 2 }, 'a call of Gemini');
 is(scalar(grep { $_->{type} eq 'thinking' } @{ $got->{content} }), 2,
    'its signatures beside it');
+is($got->{content}[0]{citations}[0]{url}, 'https://sea.example',
+   'and the source of its text');
 
 push @history, { role => 'user', content => [{ type => 'tool_result',
     tool_use_id => $call->{id}, content => 'r' }] };
@@ -102,7 +106,7 @@ is_deeply([map { $_->{type} } @{ $request->{json}{messages}[1]{content} }],
           [qw(text tool_use)], 'but all else');
 is_deeply($request->{json}{context_management}, { edits => [] },
           'as the client wrote it');
-like($warning, qr/\bthinking\b/, 'which is said');
+like($warning, qr/\bthinking, citations\b/, 'which is said');
 
 push @history, { role => 'assistant', content => $got->{content} },
     { role => 'user', content => [{ type => 'tool_result',

@@ -350,6 +350,7 @@ static ngx_int_t
 ngx_pulse_anthropic_read_sources(ngx_pulse_anthropic_request_t *rq,
     const ngx_pulse_json_value_t *citations)
 {
+    ngx_pulse_edit_t        *edit;
     ngx_pulse_json_value_t  *v, *index;
 
     if (citations == NULL || citations->type != NGX_PULSE_JSON_ARRAY) {
@@ -359,12 +360,18 @@ ngx_pulse_anthropic_read_sources(ngx_pulse_anthropic_request_t *rq,
     for (v = citations->children; v; v = v->next) {
         index = ngx_pulse_json_get(v, "encrypted_index");
 
-        if (index && index->type == NGX_PULSE_JSON_STRING
-            && ngx_pulse_is(&index->string, NGX_PULSE_ANTHROPIC_OF_SOURCE)
-            && ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end) == NULL)
+        if (index == NULL || index->type != NGX_PULSE_JSON_STRING
+            || !ngx_pulse_is(&index->string, NGX_PULSE_ANTHROPIC_OF_SOURCE))
         {
+            continue;
+        }
+
+        edit = ngx_pulse_edit_add(rq->cv, rq->pool, v->start, v->end);
+        if (edit == NULL) {
             return NGX_ERROR;
         }
+
+        edit->name = "citations";
     }
 
     return NGX_OK;

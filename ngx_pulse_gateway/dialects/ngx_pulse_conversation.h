@@ -167,6 +167,7 @@ struct ngx_pulse_edit_s {
     size_t                end;
     ngx_str_t             text;         /* instead; empty: an element of an
                                          * array goes, with its comma */
+    const char           *name;         /* of what goes; NULL: thinking */
     ngx_pulse_edit_t     *next;
     unsigned              sign:1;       /* Gemini: for models that want
                                          * calls signed */

@@ -28,6 +28,9 @@ static void test_memory(void);
 #define OWN    "{\"type\":\"thinking\",\"thinking\":\"h\",\"signature\":"     \
                "\"EpAD\"}"
 
+#define SOURCE(s)                                                             \
+    "{\"type\":\"web_search_result_location\",\"encrypted_index\":\"" s "\"}"
+
 #define SAY    "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]},"               \
                "{\"role\":\"model\",\"parts\":["
 #define SAID   "]}]}"
@@ -62,6 +65,13 @@ static test_edit_t  test_edit_table[] = {
       ASK "{\"type\":\"thinking\",\"thinking\":\"o\",\"signature\":"
       "\"gAAAAABo\"},{\"type\":\"thinking\",\"thinking\":\"d\"}," CALL ASKED,
       ASK CALL ASKED },
+
+    { "sources of another vendor's answer", &ngx_pulse_dialect_anthropic, 0,
+      ASK "{\"type\":\"text\",\"text\":\"a\",\"citations\":[" SOURCE("E")
+      "," SOURCE("pulse.source") "]},{\"type\":\"text\",\"text\":\"b\","
+      "\"citations\":[" SOURCE("pulse.source") "]}" ASKED,
+      ASK "{\"type\":\"text\",\"text\":\"a\",\"citations\":[" SOURCE("E")
+      "]},{\"type\":\"text\",\"text\":\"b\",\"citations\":[]}" ASKED },
 
     { "a message of nothing else", &ngx_pulse_dialect_anthropic, 0,
       ASK "{\"type\":\"thinking\",\"thinking\":\"d\"},"
