@@ -106,7 +106,7 @@ is_deeply([map { $_->{type} } @{ $request->{json}{messages}[1]{content} }],
           [qw(text tool_use)], 'but all else');
 is_deeply($request->{json}{context_management}, { edits => [] },
           'as the client wrote it');
-like($warning, qr/\bthinking, citations\b/, 'which is said');
+like($warning, qr/\bcitations, thinking\b/, 'which is said');
 
 push @history, { role => 'assistant', content => $got->{content} },
     { role => 'user', content => [{ type => 'tool_result',
