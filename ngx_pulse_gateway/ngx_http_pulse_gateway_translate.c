@@ -645,7 +645,7 @@ ngx_http_pulse_gateway_warning_text(ngx_http_request_t *r,
     return ngx_http_pulse_gateway_warning_names(r,
                                 ctx->dropped ? ctx->dropped->names : NULL,
                                 ctx->dropped ? ctx->dropped->n : 0, names, n,
-                                &ctx->lost, text);
+                                ctx->lost, text);
 }
 
 
