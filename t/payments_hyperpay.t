@@ -15,7 +15,10 @@ use Pulse::Gcm qw(gcm_encrypt);
 use Pulse::Shop;
 use Test::More;
 
-my $shop = Pulse::Shop->start;
+my $shop = Pulse::Shop->start(invoices => {
+    prefix => 'P-', vat_rate => 1600, vat_number => '12345',
+    seller => { name_ar => 'استوديو بلس', name_en => 'Pulse Studio',
+                address_ar => 'عمّان', address_en => 'Amman' } });
 
 
 sub person {
@@ -27,6 +30,21 @@ sub person {
 sub plan_of { $shop->plan_of(@_) }
 sub status { $shop->status(@_) }
 sub asked { $shop->asked(@_) }
+
+
+sub pdf_text {
+    my ($pdf) = @_;
+    my $file = suite_dir() . '/invoice.pdf';
+
+    open my $out, '>:raw', $file or die "$file: $!\n";
+    print $out $pdf;
+    close $out;
+
+    open my $in, '-|:utf8', 'pdftotext', '-layout', $file, '-' or die;
+    local $/;
+
+    return scalar <$in>;
+}
 
 
 subtest 'the twin encrypts as is published' => sub {
@@ -112,8 +130,27 @@ subtest 'a plan is bought' => sub {
 
     is($pdf->{status}, 200);
     is($pdf->{headers}{'content-type'}, 'application/pdf');
-    like($pdf->{headers}{'content-disposition'}, qr/TEST-INV-\d{6}\.pdf/);
+    like($pdf->{headers}{'content-disposition'}, qr/"P-TEST-INV-\d{6}\.pdf"/);
     like($pdf->{body}, qr/\A%PDF-1\./);
+
+    is(scalar(sql("SELECT net || ' ' || vat FROM invoices
+                   WHERE payment_id = '$id'")), '4311 689',
+       'a tax that is in the price');
+
+    if (system('command -v pdftotext > /dev/null') == 0) {
+        my %said = map { $_ => pdf_text($shop->call(GET =>
+            "/payments/$id/invoice?locale=$_", $key)->{body}) } qw(ar en);
+
+        like($said{en}, qr/Tax invoice/);
+        like($said{en}, qr/TEST/);
+        like($said{en}, qr/VAT number: 12345/);
+        like($said{en}, qr/Net: 4\.311 JOD/);
+        like($said{en}, qr/VAT 16%: 0\.689/);
+        like($said{en}, qr/Total: 5\.000 JOD/);
+        like($said{ar}, qr/فاتورة ضريبية/);
+        like($said{ar}, qr/استوديو بلس/);
+        like($said{ar}, qr/5\.000/);
+    }
 
     my $history = $shop->call(GET => '/payments/history', $key)->{json}{data};
 
@@ -319,6 +356,50 @@ subtest 'another amount' => sub {
 };
 
 
+subtest 'what is stored and cannot be applied yet' => sub {
+    my ($user, $key) = person();
+    my $reply = $shop->checkout($key, plan_id => 'pro');
+    my $id = $reply->{json}{data}{payment_id};
+    my $told = $shop->pay($reply);
+
+    # somebody else has the user's row for a while
+
+    my $pid = fork // die "fork: $!\n";
+
+    if (!$pid) {
+        sql("BEGIN; SELECT id FROM users WHERE id = '$user' FOR UPDATE;
+             SELECT pg_sleep(6); COMMIT");
+        POSIX::_exit(0);
+    }
+
+    ok(wait_until {
+        sql("SELECT count(*) FROM pg_stat_activity
+             WHERE query LIKE '%pg_sleep(6)%' AND wait_event = 'PgSleep'
+             AND pid <> pg_backend_pid()");
+    } 5);
+
+    is($shop->deliver($told->{webhook})->{status}, 200, 'it is answered');
+    is(status($id), 'pending', 'before it can be applied');
+
+    waitpid $pid, 0;
+
+    ok(wait_until { status($id) eq 'paid' } 30);
+    is(plan_of($user), 'pro', 'and a job applies it');
+
+    # as if the sidecar had died between the two
+
+    ($user, $key) = person();
+    $reply = $shop->checkout($key, plan_id => 'pro');
+    $id = $reply->{json}{data}{payment_id};
+
+    sql("SELECT payment_receive('hyperpay', false, 'k$id', 'webhook', 'paid',
+         '$id', '', 'p$id', '', '000.000.000', 5000, 'JOD', '{}');
+         NOTIFY jobs");
+    ok(wait_until { status($id) eq 'paid' } 30);
+    is(plan_of($user), 'pro');
+};
+
+
 subtest 'a webhook that never comes' => sub {
     my ($user, $key) = person();
     my $reply = $shop->checkout($key, plan_id => 'pro');
@@ -504,7 +585,7 @@ subtest 'refunds and chargebacks' => sub {
     my $note = $shop->call(GET => "/payments/$id/invoice?kind=credit_note",
                            $key);
 
-    like($note->{headers}{'content-disposition'}, qr/TEST-CRN-/);
+    like($note->{headers}{'content-disposition'}, qr/P-TEST-CRN-/);
 
     ($user, $key) = person();
     $reply = $shop->checkout($key, plan_id => 'pro');

@@ -229,6 +229,11 @@ subtest 'cancels, and expires' => sub {
 };
 
 
+ok(wait_until { sql("SELECT count(*) FROM outbox
+                     WHERE state <> 'sent'") == 0 } 15);
+is(join(' ', sql('SELECT DISTINCT kind FROM outbox ORDER BY kind')),
+   'magic_link receipt usage_exhausted usage_warning', 'all mail was sent');
+
 for my $node (@nodes, $shop->nginx) {
     is($node->stop, undef, 'nginx ends');
     is_deeply([$node->problems], [], 'and its log is clean');
