@@ -91,7 +91,9 @@ ngx_pulse_json_escapes(const u_char *p, const u_char *last,
 
         if (p[1] != 'u') {
 
-            if (ngx_strchr("\"\\/bfnrt", p[1]) == NULL) {
+            /* strchr() would find the end of its list */
+
+            if (p[1] == '\0' || ngx_strchr("\"\\/bfnrt", p[1]) == NULL) {
                 return "an unknown escape in a string";
             }
 

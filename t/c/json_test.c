@@ -1141,6 +1141,14 @@ test_long_bad(void)
         check_int(err.offset, cases[i].offset);
     }
 
+    unit_case("an escape of a zero byte");
+
+    (void) sprintf(text, "[\"%s\\_\"]", run);
+    text[603] = '\0';
+
+    check_int(read_text(text, 606, &err), NGX_ERROR);
+    check_int(err.offset, 602);
+
     unit_case(NULL);
 }
 
