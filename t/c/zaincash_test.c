@@ -230,6 +230,10 @@ test_webhooks(void)
     ngx_memzero(&webhook, sizeof(pulse_pay_webhook_t));
     webhook.now = 1000;
 
+    ngx_str_set(&webhook.body, "{}");
+    check_int(pulse_pay_zaincash.webhook(&account, pool, &webhook, &event),
+              NGX_DECLINED);
+
     token = test_jwt(TEST_HEAD, "{" TEST_DATA("SUCCESS") "}", TEST_KEY);
 
     for (len = 0; len < token.len; len++) {

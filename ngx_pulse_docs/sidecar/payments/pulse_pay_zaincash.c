@@ -430,8 +430,12 @@ pulse_zaincash_claims(const pulse_pay_account_t *account, ngx_pool_t *pool,
     ngx_str_t        head, body, input, signature, alg, text;
     ngx_pulse_jwk_t  key;
 
+    if (token->len == 0) {
+        return NGX_DECLINED;
+    }
+
     last = token->data + token->len;
-    dot = token->len ? memchr(token->data, '.', token->len) : NULL;
+    dot = memchr(token->data, '.', token->len);
 
     if (dot == NULL) {
         return NGX_DECLINED;

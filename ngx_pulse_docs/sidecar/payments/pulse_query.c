@@ -16,6 +16,10 @@ pulse_query_read(ngx_pool_t *pool, const ngx_str_t *body,
 
     query->n = 0;
 
+    if (body->len == 0) {
+        return NGX_OK;
+    }
+
     p = body->data;
     last = p + body->len;
 
