@@ -231,8 +231,12 @@ subtest 'cancels, and expires' => sub {
 
 ok(wait_until { sql("SELECT count(*) FROM outbox
                      WHERE state <> 'sent'") == 0 } 15);
-is(join(' ', sql('SELECT DISTINCT kind FROM outbox ORDER BY kind')),
-   'magic_link receipt usage_exhausted usage_warning', 'all mail was sent');
+
+# the last tokens may be too few for a prompt: then nothing is exhausted
+
+like(join(' ', sql('SELECT DISTINCT kind FROM outbox ORDER BY kind')),
+     qr/^magic_link receipt (usage_exhausted )?usage_warning$/,
+     'all mail was sent');
 
 for my $node (@nodes, $shop->nginx) {
     is($node->stop, undef, 'nginx ends');
