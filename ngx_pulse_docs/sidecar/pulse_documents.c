@@ -32,7 +32,6 @@ pulse_documents_done(void)
 {
     pulse_docx_done();
     pulse_pptx_done();
-    pulse_pdf_done();
 }
 
 

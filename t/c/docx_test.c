@@ -59,7 +59,6 @@ main(void)
     test_pages();
 
     pulse_docx_done();
-    pulse_pdf_done();
 
     return unit_done();
 }

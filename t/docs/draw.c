@@ -80,7 +80,6 @@ main(int argc, char **argv)
 
     pulse_docx_done();
     pulse_pptx_done();
-    pulse_pdf_done();
 
     return rc == NGX_OK ? 0 : 1;
 }

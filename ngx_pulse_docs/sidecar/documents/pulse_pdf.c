@@ -1,6 +1,5 @@
 
 #include "pulse_pdf.h"
-#include <fontconfig/fontconfig.h>
 
 
 /* all files of one content are the same file */
@@ -632,13 +631,4 @@ void
 pulse_pdf_tag_end(pulse_pdf_t *pdf, const char *tag)
 {
     cairo_tag_end(pdf->cr, tag);
-}
-
-
-void
-pulse_pdf_done(void)
-{
-    pango_cairo_font_map_set_default(NULL);
-    cairo_debug_reset_static_data();
-    FcFini();
 }

@@ -109,10 +109,6 @@ void pulse_pdf_tag_end(pulse_pdf_t *pdf, const char *tag);
 ngx_int_t pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture,
     double x, double y, double width, double height);
 
-/* Frees what the libraries keep of fonts, once no thread draws any more. */
-void pulse_pdf_done(void);
-
-
 /* Draws a CV; as pulse_docx_write(). */
 ngx_int_t pulse_pdf_write_document(ngx_pool_t *pool,
     const pulse_document_t *document, ngx_pulse_buf_t *out);
