@@ -22,7 +22,8 @@ static void fuzz_money(const ngx_str_t *text);
 
 
 static const pulse_pay_provider_t *const  fuzz_providers[] = {
-    &pulse_pay_hyperpay, &pulse_pay_paytabs, &pulse_pay_zaincash
+    &pulse_pay_hyperpay, &pulse_pay_paytabs, &pulse_pay_zaincash,
+    &pulse_pay_zaincash_v1
 };
 
 
@@ -45,13 +46,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text.data = malloc(size);
     memcpy(text.data, data + 1, text.len);
 
-    fuzz_account(&account, fuzz_providers[data[0] % 3]);
+    fuzz_account(&account, fuzz_providers[data[0] % 4]);
 
-    switch (data[0] / 3 % 5) {
+    switch (data[0] / 4 % 5) {
 
     case 0:
     case 1:
-        fuzz_answer(&account, pool, &text, data[0] / 3 % 5);
+        fuzz_answer(&account, pool, &text, data[0] / 4 % 5);
         break;
 
     case 2:
@@ -94,6 +95,7 @@ fuzz_account(pulse_pay_account_t *account,
     account->currency = pulse_currency_find(&code);
     ngx_str_set(&account->id, "42");
     ngx_str_set(&account->secret, "a key that no input has");
+    ngx_str_set(&account->options[0], "9640000000000");
     ngx_str_set(&account->signer, "000102030405060708090a0b0c0d0e0f"
                                   "000102030405060708090a0b0c0d0e0f");
 
@@ -149,7 +151,7 @@ fuzz_webhook(pulse_pay_account_t *account, ngx_pool_t *pool,
 
     static const u_char  hex[] = "0123456789abcdef";
 
-    if (text->len < 28) {
+    if (text->len < 28 || account->provider->webhook == NULL) {
         return;
     }
 

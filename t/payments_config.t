@@ -15,6 +15,7 @@ my $root = $ENV{TEST_NGINX_PULSE_ROOT};
 my $sidecar = ($ENV{PULSE_BUILD} // "$root/build") . '/pulse-sidecar';
 my $hyperpay = Pulse::Shop::hyperpay('http://127.0.0.1:1');
 my $zaincash = Pulse::Shop::zaincash('http://127.0.0.1:1');
+my $zaincash_v1 = Pulse::Shop::zaincash_v1('http://127.0.0.1:1');
 
 
 # What it says before it ends.
@@ -77,6 +78,15 @@ subtest 'modes, addresses and secrets' => sub {
     refused('a short key', qr/not 64 hexadecimal digits/,
             providers => { hyperpay => { %$hyperpay,
                 webhook_key => 'env:TWIN_TOKEN' } });
+    refused('a wallet that is none', qr/zaincash_v1: "msisdn" is not 13 digits/,
+            providers => { zaincash_v1 => { %$zaincash_v1,
+                msisdn => '07800000000' } });
+    refused('a merchant that is none', qr/"merchant_id" is no id/,
+            providers => { zaincash_v1 => { %$zaincash_v1,
+                merchant_id => 'a&b=c' } });
+    refused('real dinars with a test configuration', qr/not of the mode "test"/,
+            providers => { zaincash_v1 => { %$zaincash_v1,
+                base_url => 'https://api.zaincash.iq' } });
     refused('a provider that is not known', qr/no provider "bank"/,
             providers => { bank => {} });
 };

@@ -80,6 +80,8 @@ const pulse_http_route_t  pulse_routes_payments[] = {
       PULSE_WORKER_WEBHOOKS, 0 },
     { "POST", "/v1/payments/return/zaincash", pulse_webhooks_browser,
       PULSE_WORKER_WEBHOOKS, 0 },
+    { "GET", "/v1/payments/return/zaincash_v1", pulse_webhooks_browser,
+      PULSE_WORKER_WEBHOOKS, 0 },
     { NULL, NULL, NULL, 0, 0 }
 };
 

@@ -21,7 +21,8 @@ static enum MHD_Result pulse_webhooks_received(pulse_http_request_t *r);
 static void pulse_webhooks_forged(const pulse_pay_account_t *account);
 static ngx_int_t pulse_webhooks_hurry(pulse_http_request_t *r,
     const ngx_str_t *order);
-static enum MHD_Result pulse_webhooks_redirect(pulse_http_request_t *r);
+static enum MHD_Result pulse_webhooks_redirect(pulse_http_request_t *r,
+    const ngx_str_t *order);
 
 
 /*
@@ -196,6 +197,8 @@ pulse_webhooks_browser(pulse_http_request_t *r)
         }
     }
 
+    ngx_str_null(&order);
+
     if (account->provider->browser
         && account->provider->browser(account, r->pool, &fields, &order)
            == NGX_OK
@@ -205,7 +208,7 @@ pulse_webhooks_browser(pulse_http_request_t *r)
                   " back is not asked about earlier: %s", r->store->error);
     }
 
-    return pulse_webhooks_redirect(r);
+    return pulse_webhooks_redirect(r, &order);
 }
 
 
@@ -233,8 +236,10 @@ pulse_webhooks_hurry(pulse_http_request_t *r, const ngx_str_t *order)
 }
 
 
+/* The payment is in the address, or in what was signed. */
+
 static enum MHD_Result
-pulse_webhooks_redirect(pulse_http_request_t *r)
+pulse_webhooks_redirect(pulse_http_request_t *r, const ngx_str_t *order)
 {
     char                  url[PULSE_WEBHOOKS_URL];
     ngx_str_t             payment;
@@ -242,6 +247,10 @@ pulse_webhooks_redirect(pulse_http_request_t *r)
     struct MHD_Response  *response;
 
     payment = pulse_http_arg(r, "payment");
+
+    if (payment.len == 0) {
+        payment = *order;
+    }
 
     if (!ngx_pulse_uuid_valid(&payment)) {
         payment.len = 0;

@@ -187,6 +187,7 @@ struct pulse_pay_provider_s {
 extern const pulse_pay_provider_t  pulse_pay_hyperpay;
 extern const pulse_pay_provider_t  pulse_pay_paytabs;
 extern const pulse_pay_provider_t  pulse_pay_zaincash;
+extern const pulse_pay_provider_t  pulse_pay_zaincash_v1;
 
 
 /* --- what providers have in common (pulse_pay.c) --- */

@@ -40,7 +40,8 @@ static ngx_int_t pulse_pay_conf_refuse(pulse_pay_conf_t *conf,
 
 
 static const pulse_pay_provider_t *const  pulse_pay_providers[] = {
-    &pulse_pay_hyperpay, &pulse_pay_paytabs, &pulse_pay_zaincash, NULL
+    &pulse_pay_hyperpay, &pulse_pay_paytabs, &pulse_pay_zaincash,
+    &pulse_pay_zaincash_v1, NULL
 };
 
 

@@ -1,7 +1,5 @@
 
-#include "ngx_pulse_base64url.h"
-#include "ngx_pulse_jwk.h"
-#include "pulse_pay.h"
+#include "pulse_pay_jwt.h"
 #include "pulse_query.h"
 
 
@@ -14,7 +12,6 @@
 #define PULSE_ZAINCASH_API    "/api/v2/payment-gateway/transaction/"
 #define PULSE_ZAINCASH_LIVES  900
 #define PULSE_ZAINCASH_JWT    8192
-#define PULSE_ZAINCASH_SKEW   60        /* s that clocks may differ */
 
 
 static const char *pulse_zaincash_accept(pulse_pay_account_t *account);
@@ -44,13 +41,6 @@ static ngx_int_t pulse_zaincash_webhook(const pulse_pay_account_t *account,
     pulse_pay_event_t *event);
 static ngx_int_t pulse_zaincash_browser(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const ngx_str_t *fields, ngx_str_t *order);
-static ngx_int_t pulse_zaincash_claims(const pulse_pay_account_t *account,
-    ngx_pool_t *pool, const ngx_str_t *token, int64_t now,
-    ngx_pulse_json_value_t **claims);
-static ngx_int_t pulse_zaincash_part(ngx_pool_t *pool, const ngx_str_t *part,
-    ngx_str_t *text);
-static ngx_uint_t pulse_zaincash_fresh(const ngx_pulse_json_value_t *claims,
-    int64_t now);
 
 
 static const struct {
@@ -345,7 +335,8 @@ pulse_zaincash_webhook(const pulse_pay_account_t *account, ngx_pool_t *pool,
     token = pulse_pay_text(pulse_pay_json(pool, &webhook->body),
                            "webhook_token", PULSE_ZAINCASH_JWT);
 
-    rc = pulse_zaincash_claims(account, pool, &token, webhook->now, &claims);
+    rc = pulse_pay_jwt_read(pool, &account->signer, &token, webhook->now,
+                            &claims);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -388,26 +379,9 @@ pulse_zaincash_browser(const pulse_pay_account_t *account, ngx_pool_t *pool,
     const ngx_str_t *fields, ngx_str_t *order)
 {
     ngx_int_t                rc;
-    pulse_query_t           *query;
-    const ngx_str_t         *token;
     ngx_pulse_json_value_t  *claims;
 
-    query = ngx_palloc(pool, sizeof(pulse_query_t));
-    if (query == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = pulse_query_read(pool, fields, query);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    token = pulse_query_get(query, "token");
-    if (token == NULL) {
-        return NGX_DECLINED;
-    }
-
-    rc = pulse_zaincash_claims(account, pool, token, 0, &claims);
+    rc = pulse_pay_jwt_browser(pool, &account->signer, fields, &claims);
 
     if (rc == NGX_OK) {
         *order = pulse_pay_text(ngx_pulse_json_get(claims, "data"),
@@ -415,113 +389,4 @@ pulse_zaincash_browser(const pulse_pay_account_t *account, ngx_pool_t *pool,
     }
 
     return rc;
-}
-
-
-/* A compact JWS of HS256 and nothing else; "exp" and "nbf" count where there
- * is such, as it is not known whether there always is.  "now" 0: they do not
- * matter. */
-
-static ngx_int_t
-pulse_zaincash_claims(const pulse_pay_account_t *account, ngx_pool_t *pool,
-    const ngx_str_t *token, int64_t now, ngx_pulse_json_value_t **claims)
-{
-    u_char          *dot, *last;
-    ngx_str_t        head, body, input, signature, alg, text;
-    ngx_pulse_jwk_t  key;
-
-    if (token->len == 0) {
-        return NGX_DECLINED;
-    }
-
-    last = token->data + token->len;
-    dot = memchr(token->data, '.', token->len);
-
-    if (dot == NULL) {
-        return NGX_DECLINED;
-    }
-
-    head.data = token->data;
-    head.len = dot - token->data;
-    body.data = dot + 1;
-    dot = memchr(body.data, '.', last - body.data);
-
-    if (dot == NULL) {
-        return NGX_DECLINED;
-    }
-
-    body.len = dot - body.data;
-    input.data = token->data;
-    input.len = dot - token->data;
-    text.data = dot + 1;
-    text.len = last - text.data;
-
-    ngx_memzero(&key, sizeof(ngx_pulse_jwk_t));
-    key.alg = NGX_PULSE_JWK_HS256;
-    key.secret = account->signer;
-
-    if (pulse_zaincash_part(pool, &text, &signature) != NGX_OK
-        || ngx_pulse_jwk_verify(&key, &input, &signature) != 1)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (pulse_zaincash_part(pool, &head, &text) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    alg = pulse_pay_text(pulse_pay_json(pool, &text), "alg", 8);
-
-    if (alg.len != 5 || ngx_memcmp(alg.data, "HS256", 5) != 0
-        || pulse_zaincash_part(pool, &body, &text) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    *claims = pulse_pay_json(pool, &text);
-
-    return (*claims && (now == 0 || pulse_zaincash_fresh(*claims, now)))
-           ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_int_t
-pulse_zaincash_part(ngx_pool_t *pool, const ngx_str_t *part, ngx_str_t *text)
-{
-    text->data = ngx_pnalloc(pool, ngx_pulse_base64url_decoded(part->len)
-                                   + 1);
-
-    return text->data ? ngx_pulse_base64url_decode(text->data, &text->len,
-                                                   part)
-                      : NGX_ERROR;
-}
-
-
-static ngx_uint_t
-pulse_zaincash_fresh(const ngx_pulse_json_value_t *claims, int64_t now)
-{
-    int64_t    time;
-    ngx_str_t  text;
-
-    if (ngx_pulse_json_get(claims, "exp")) {
-        text = pulse_pay_text(claims, "exp", 20);
-
-        if (ngx_pulse_json_int(&text, &time) != NGX_OK
-            || time <= now - PULSE_ZAINCASH_SKEW)
-        {
-            return 0;
-        }
-    }
-
-    if (ngx_pulse_json_get(claims, "nbf")) {
-        text = pulse_pay_text(claims, "nbf", 20);
-
-        if (ngx_pulse_json_int(&text, &time) != NGX_OK
-            || time > now + PULSE_ZAINCASH_SKEW)
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }

@@ -19,6 +19,7 @@ use Pulse::Sidecar;
 use Pulse::Twin::HyperPay;
 use Pulse::Twin::PayTabs;
 use Pulse::Twin::ZainCash;
+use Pulse::Twin::ZainCashV1;
 
 my $json = JSON::PP->new->canonical->utf8;
 
@@ -26,7 +27,10 @@ our %secrets = (token => 'twin-token-1234567890', entity => '8a8294174b7ec',
                 key => '0123456789abcdef' x 4, profile => 42,
                 server_key => 'STWIN12345-ABCDEFGHIJ-KLMNOPQRST',
                 client_id => 'twin-client', client_secret => 'twin-secret',
-                api_key => 'twin-api-key-1234567890');
+                api_key => 'twin-api-key-1234567890',
+                merchant_id => '0123456789abcdef01234567',
+                merchant_secret => '$2y$10$twin.secret.1234567890',
+                msisdn => '9640000000000');
 
 
 sub configuration {
@@ -79,6 +83,18 @@ sub zaincash {
 }
 
 
+sub zaincash_v1 {
+    my ($url) = @_;
+
+    $ENV{TWIN_MERCHANT_SECRET} = $secrets{merchant_secret};
+
+    return { base_url => $url, currency => 'IQD', service_type => 'twin',
+             merchant_id => $secrets{merchant_id},
+             secret => 'env:TWIN_MERCHANT_SECRET',
+             msisdn => $secrets{msisdn} };
+}
+
+
 # start(options => [...] of the sidecar, http => '...', config => '...' of
 # nginx beside what is there, invoices => {...})
 
@@ -87,11 +103,14 @@ sub start {
 
     my %twins = (hyperpay => Pulse::Twin::HyperPay->start(%secrets),
                  paytabs => Pulse::Twin::PayTabs->start(%secrets),
-                 zaincash => Pulse::Twin::ZainCash->start(%secrets));
+                 zaincash => Pulse::Twin::ZainCash->start(%secrets),
+                 zaincash_v1 => Pulse::Twin::ZainCashV1->start(%secrets));
     my $file = configuration(
         providers => { hyperpay => hyperpay($twins{hyperpay}->url),
                        paytabs => paytabs($twins{paytabs}->url),
-                       zaincash => zaincash($twins{zaincash}->url) },
+                       zaincash => zaincash($twins{zaincash}->url),
+                       zaincash_v1 => zaincash_v1(
+                           $twins{zaincash_v1}->url) },
         prices => {
             plans => { starter => { IQD => 5500 }, pro => { IQD => 9250 },
                        creator => { IQD => 13000 } },
