@@ -7,7 +7,7 @@ use v5.30;
 use warnings;
 use utf8;
 
-use Pulse::Documents qw(found missing request slurp);
+use Pulse::Documents qw(against found in_order missing request slurp);
 use Pulse::Env;
 use Pulse::Ooxml;
 use Test::More;
@@ -46,11 +46,22 @@ for my $language (qw(ar en)) {
     }
 }
 
+for my $language (qw(ar en)) {
+    my ($cv, $deck) = against($language);
+
+    push @wanted,
+        { name => "against-cv-$language", kind => 'docx', request => $cv },
+        { name => "against-deck-$language", kind => 'pptx',
+          request => $deck };
+}
+
+my @against = qw(against-cv-ar.docx against-cv-en.docx against-deck-ar.pptx
+                 against-deck-en.pptx);
 my $set = Pulse::Documents->draw(@wanted);
 my @files = sort keys %language;
-my %read = map { $_ => Pulse::Ooxml->read($set->file($_)) } @files;
+my %read = map { $_ => Pulse::Ooxml->read($set->file($_)) } @files, @against;
 
-for my $file (@files) {
+for my $file (@files, @against) {
     my @faults = $read{$file}->faults;
 
     is("@faults", '', "$file keeps the rules");
@@ -89,7 +100,7 @@ SKIP: {
     skip $why, 1 if defined $why;
 
     my @faults = Pulse::Ooxml::invalid(suite_dir() . '/parts',
-                                       @read{@files});
+                                       @read{@files, @against});
 
     is(join('', @faults[0 .. ($#faults > 20 ? 20 : $#faults)]), '',
        'every part keeps its schema');
@@ -101,9 +112,16 @@ SKIP: {
 SKIP: {
     my $why = missing('soffice', 'pdftotext', 'pdfinfo');
 
-    skip $why, 2 * @files if defined $why;
+    skip $why, @against + 2 * @files if defined $why;
 
-    $set->convert('pdf', @files);
+    $set->convert('pdf', @files, @against);
+
+    for my $file (@against) {
+        my ($language) = $file =~ /-(\w+)\.\w+$/;
+
+        ok(in_order($set->converted($file =~ s/\w+$/pdf/r), $language),
+           "$file: sentences against it are as they are read");
+    }
 
     for my $file (@files) {
         my $pdf = $set->converted($file =~ s/\w+$/pdf/r);

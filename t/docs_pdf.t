@@ -8,7 +8,7 @@ use utf8;
 
 use lib 't/lib';
 use JSON::PP ();
-use Pulse::Documents qw(found missing plain request slurp);
+use Pulse::Documents qw(against found in_order missing request slurp);
 use Pulse::Env;
 use Test::More;
 
@@ -59,7 +59,17 @@ push @wanted, { name => 'long', kind => 'pdf', request => long(30) },
     { name => 'slides', kind => 'pdf', request => slides(200) },
     { name => 'slides', kind => 'pptx', request => slides(200) };
 
+for my $language (qw(ar en)) {
+    my ($cv, $deck) = against($language);
+
+    push @wanted,
+        { name => "against-cv-$language", kind => 'pdf', request => $cv },
+        { name => "against-deck-$language", kind => 'pdf', request => $deck };
+}
+
 my $set = Pulse::Documents->draw(@wanted);
+my @looked_at = grep { !/^(?:long$|slides$|against-)/ }
+                map { $_->{name} } @wanted;
 
 sub says {
     my ($command, $name) = @_;
@@ -71,7 +81,7 @@ sub says {
 }
 
 
-for my $name (grep { !/^(?:long|slides)$/ } map { $_->{name} } @wanted) {
+for my $name (@looked_at) {
     subtest $name => sub {
         my $info = says('pdfinfo', $name);
         my $arabic = $name =~ /-ar$/;
@@ -118,6 +128,13 @@ for my $name (grep { !/^(?:long|slides)$/ } map { $_->{name} } @wanted) {
 }
 
 
+for my $language (qw(ar en)) {
+    ok(in_order($set->file("against-$_-$language.pdf"), $language),
+       "$_-$language: sentences against it are as they are read")
+        for qw(cv deck);
+}
+
+
 subtest 'what is long' => sub {
     my ($pages) = says('pdfinfo', 'long') =~ /^Pages: +(\d+)/m;
 
@@ -148,7 +165,7 @@ subtest 'pictures' => sub {
     my $old = -e $kept ? $json->decode(slurp($kept)) : {};
     my %new;
 
-    for my $name (grep { !/^(?:long|slides)$/ } map { $_->{name} } @wanted) {
+    for my $name (@looked_at) {
         my @pages = $name =~ /^cv/ ? 1 : (1, 3, 8, 9, 12);
 
         $new{"$name-$_"} = spots($name, $_) for @pages;

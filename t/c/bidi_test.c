@@ -13,6 +13,14 @@ typedef struct {
 } test_split_t;
 
 
+typedef struct {
+    ngx_uint_t   rtl;           /* the document's */
+    ngx_uint_t   base;
+    const char  *line;
+} test_base_t;
+
+
+static void test_base(void);
 static void test_split(void);
 static void test_clean(void);
 static void test_whole(void);
@@ -56,14 +64,64 @@ static const test_split_t  test_splits[] = {
 };
 
 
+static const test_base_t  test_bases[] = {
+
+    { 0, 0, "" },
+    { 0, 0, "Plain text, 2021 - 2023." },
+    { 0, 0, "مهندسة برمجيات" },
+    { 0, 0, "Works at شركة النور in Amman" },
+    { 0, 0, "شركة النور is the company that she works for" },
+    { 0, 1, "طورت خدمة بلغة Go في Amman" },
+    { 0, 1, "«مهندسة في Example»" },
+    { 0, 1, "2021: عملت على Redis" },
+    { 0, 1, "عملت: Go, Rust, Java, Perl, Python، ثم C" },
+    { 0, 0, "عمان | Amman" },
+    { 0, 0, "عمان · Amman" },
+
+    { 1, 1, "" },
+    { 1, 1, "مهندسة برمجيات" },
+    { 1, 1, "Built an API in C++." },
+    { 1, 0, "Built a payments API for شركة النور in Amman." },
+    { 1, 0, "\"Grew مشروع into a product of three teams\"" },
+    { 1, 1, "طورت خدمة بلغة Go في Amman" },
+    { 1, 1, "PostgreSQL هي قاعدة بيانات" },
+    { 1, 1, "PostgreSQL خبرة" },
+    { 1, 1, "JavaScript و TypeScript" },
+    { 1, 1, "React, Node.js, GraphQL, Docker و Redis" },
+    { 1, 1, "Go, Rust, Java, Perl, Python، ثم C" },
+    { 1, 1, "layla@studio.example | +962 79 555 0123 | in the city of عمان" },
+};
+
+
 int
 main(void)
 {
+    test_base();
     test_split();
     test_clean();
     test_whole();
 
     return unit_done();
+}
+
+
+static void
+test_base(void)
+{
+    ngx_str_t   line;
+    ngx_uint_t  i;
+
+    for (i = 0; i < sizeof(test_bases) / sizeof(test_bases[0]); i++) {
+        unit_case("%s", test_bases[i].line);
+
+        line.data = (u_char *) test_bases[i].line;
+        line.len = strlen(test_bases[i].line);
+
+        check(pulse_bidi_base(&line, test_bases[i].rtl)
+              == test_bases[i].base);
+    }
+
+    unit_case(NULL);
 }
 
 

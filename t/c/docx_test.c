@@ -6,6 +6,8 @@
 
 
 static void test_body(void);
+static void test_against(ngx_uint_t rtl, pulse_paragraph_role_e role,
+    const char *line, const char *properties, const char *run);
 static void test_styles(void);
 static void test_looks(void);
 static void test_stable(void);
@@ -98,10 +100,70 @@ test_body(void)
     b.len = 0;
     test_init(&document, 0);
     check_int(pulse_docx_body(pool, &document, &b), NGX_OK);
-    check_int(test_count(&b, "<w:bidi/>"), 0);
+
+    /* the Arabic bullet's own */
+
+    check(test_has(&b, "<w:pStyle w:val=\"ListBullet\"/><w:bidi/></w:pPr>"));
+    check_int(test_count(&b, "<w:bidi/>"), 1);
 
     ngx_pulse_buf_free(&b);
     ngx_destroy_pool(pool);
+
+    test_against(0, pulse_paragraph_text, "عملت في Example على Redis",
+                 "<w:bidi/><w:jc w:val=\"right\"/>", "<w:rtl/>");
+    test_against(0, pulse_paragraph_bullet, "عملت في Example على Redis",
+                 "<w:bidi/>", "<w:rtl/>");
+    test_against(1, pulse_paragraph_text, "Built an API for شركة النور alone",
+                 "<w:bidi w:val=\"0\"/><w:jc w:val=\"right\"/>", "");
+    test_against(1, pulse_paragraph_bullet, "Built an API for نور alone",
+                 "<w:bidi w:val=\"0\"/>", "");
+    test_against(0, pulse_paragraph_text, "Built an API for شركة النور alone",
+                 "", "");
+    test_against(1, pulse_paragraph_text, "Redis هو مخزن بيانات سريع",
+                 "<w:bidi/>", "");
+}
+
+
+/* a line that may be a sentence against its document, and its first run */
+
+static void
+test_against(ngx_uint_t rtl, pulse_paragraph_role_e role, const char *line,
+    const char *properties, const char *run)
+{
+    char               text[256];
+    ngx_pool_t        *pool;
+    pulse_span_t       span;
+    ngx_pulse_buf_t    b;
+    pulse_document_t   document;
+    pulse_paragraph_t  paragraph;
+
+    unit_case("%s", line);
+
+    pool = unit_pool();
+    ngx_pulse_buf_init(&b, 0);
+    test_init(&document, rtl);
+
+    ngx_memzero(&span, sizeof(pulse_span_t));
+    span.text.data = (u_char *) line;
+    span.text.len = strlen(line);
+
+    paragraph.role = role;
+    paragraph.spans = &span;
+    paragraph.nspans = 1;
+
+    document.paragraphs = &paragraph;
+    document.nparagraphs = 1;
+
+    check_int(pulse_docx_body(pool, &document, &b), NGX_OK);
+
+    snprintf(text, sizeof(text), "\"/>%s</w:pPr><w:r><w:rPr>%s</w:rPr>",
+             properties, run);
+    check(test_has(&b, text));
+
+    ngx_pulse_buf_free(&b);
+    ngx_destroy_pool(pool);
+
+    unit_case(NULL);
 }
 
 

@@ -12,6 +12,8 @@
 
 static void test_parts(void);
 static void test_directions(void);
+static void test_against(const char *locale, const char *line,
+    const char *title, const char *bullet);
 static void test_chart(void);
 static void test_stable(void);
 static void test_capped(void);
@@ -147,6 +149,50 @@ test_directions(void)
 
     ngx_pulse_buf_free(&out);
     ngx_destroy_pool(pool);
+
+    test_against("en", "عملت في Example على Redis",
+                 " algn=\"l\" rtl=\"1\"", " algn=\"r\" rtl=\"1\"");
+    test_against("ar", "Built an API for شركة النور alone",
+                 " algn=\"r\" rtl=\"0\"", " algn=\"l\" rtl=\"0\"");
+    test_against("en", "Built an API for شركة النور alone", "", "");
+    test_against("ar", "Redis هو مخزن بيانات سريع",
+                 " algn=\"r\" rtl=\"1\"", " algn=\"r\" rtl=\"1\"");
+}
+
+
+/* a line that may be a sentence against its deck, as a title and a bullet */
+
+static void
+test_against(const char *locale, const char *line, const char *title,
+    const char *bullet)
+{
+    char              json[1024], wanted[128];
+    ngx_pool_t       *pool;
+    ngx_pulse_buf_t   out, text;
+
+    unit_case("%s: %s", locale, line);
+
+    pool = unit_pool();
+
+    snprintf(json, sizeof(json),
+             "{\"presentation_title\":\"Deck\",\"locale\":\"%s\",\"slides\":"
+             "[{\"layout\":\"bullets\",\"title\":\"%s\",\"bullets\":"
+             "[{\"text\":\"%s\",\"level\":1}]}]}", locale, line, line);
+
+    test_write(pool, json, &out);
+    test_part(&out, "ppt/slides/slide1.xml", &text);
+
+    snprintf(wanted, sizeof(wanted), "<a:pPr lvl=\"0\"%s/>", title);
+    check_int(test_count(&text, wanted), 1);
+
+    snprintf(wanted, sizeof(wanted), "<a:pPr lvl=\"1\"%s/>", bullet);
+    check_int(test_count(&text, wanted), 1);
+
+    ngx_pulse_buf_free(&text);
+    ngx_pulse_buf_free(&out);
+    ngx_destroy_pool(pool);
+
+    unit_case(NULL);
 }
 
 

@@ -3,10 +3,9 @@
 #include "pulse_bidi.h"
 
 
-#define PULSE_BIDI_LRM    "\xe2\x80\x8e"
-#define PULSE_BIDI_RLM    "\xe2\x80\x8f"
-
 #define PULSE_BIDI_PHONE  7         /* digits of the shortest number */
+#define PULSE_BIDI_WAW    0x648     /* "and" */
+#define PULSE_BIDI_SHARE  30        /* of a hundred words: an Arabic line */
 
 
 typedef enum {
@@ -37,6 +36,8 @@ typedef struct {
 } pulse_bidi_t;
 
 
+static ngx_uint_t pulse_bidi_arabic(const ngx_str_t *line, ngx_uint_t left,
+    ngx_uint_t right);
 static ngx_int_t pulse_bidi_classify(ngx_pool_t *pool, pulse_bidi_t *bidi);
 static u_char pulse_bidi_class(uint32_t code);
 static ngx_uint_t pulse_bidi_foreign(pulse_bidi_t *bidi);
@@ -54,6 +55,85 @@ static ngx_uint_t pulse_bidi_paired(pulse_bidi_t *bidi, ngx_uint_t start,
 static void pulse_bidi_add(pulse_bidi_t *bidi, ngx_uint_t start,
     ngx_uint_t end, ngx_uint_t rtl);
 static ngx_uint_t pulse_bidi_visible(uint32_t code);
+
+
+ngx_uint_t
+pulse_bidi_base(const ngx_str_t *line, ngx_uint_t rtl)
+{
+    size_t      i;
+    u_char      class, first, word;
+    uint32_t    code;
+    ngx_uint_t  words[pulse_bidi_break + 1];
+
+    ngx_memzero(words, sizeof(words));
+
+    first = pulse_bidi_neutral;
+    word = pulse_bidi_neutral;
+
+    for (i = 0; i < line->len; /* void */ ) {
+        i += pulse_bidi_decode(line->data + i, &code);
+        class = pulse_bidi_class(code);
+
+        if (code == '|' || code == 0x2022 || code == 0xb7) {
+            return rtl;
+        }
+
+        if (class == pulse_bidi_space) {
+            word = pulse_bidi_neutral;
+
+        } else if (word == pulse_bidi_neutral
+                   && (class == pulse_bidi_left || class == pulse_bidi_right))
+        {
+            words[class]++;
+            word = class;
+            first = first ? first : class;
+        }
+    }
+
+    if (words[pulse_bidi_left] == 0 || words[pulse_bidi_right] == 0
+        || first == (rtl ? pulse_bidi_right : pulse_bidi_left))
+    {
+        return rtl;
+    }
+
+    return pulse_bidi_arabic(line, words[pulse_bidi_left],
+                             words[pulse_bidi_right]);
+}
+
+
+/* A sentence with enough words, with Arabic punctuation, or with an "and" of
+ * one letter, which nobody writes between the words of another language. */
+
+static ngx_uint_t
+pulse_bidi_arabic(const ngx_str_t *line, ngx_uint_t left, ngx_uint_t right)
+{
+    size_t     i;
+    u_char     before, class;
+    uint32_t   code, last;
+
+    if (right * 100 >= (left + right) * PULSE_BIDI_SHARE) {
+        return 1;
+    }
+
+    last = ' ';
+    before = pulse_bidi_space;
+
+    for (i = 0; i < line->len; /* void */ ) {
+        i += pulse_bidi_decode(line->data + i, &code);
+        class = pulse_bidi_class(code);
+
+        if (class == pulse_bidi_break
+            || (last == PULSE_BIDI_WAW && class == pulse_bidi_space))
+        {
+            return 1;
+        }
+
+        last = (before == pulse_bidi_space) ? code : 0;
+        before = class;
+    }
+
+    return 0;
+}
 
 
 pulse_bidi_run_t *

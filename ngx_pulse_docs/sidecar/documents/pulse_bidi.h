@@ -8,6 +8,10 @@
 #include "ngx_pulse_buf.h"
 
 
+#define PULSE_BIDI_LRM  "\xe2\x80\x8e"
+#define PULSE_BIDI_RLM  "\xe2\x80\x8f"
+
+
 /*
  * The one rule of direction for every kind of document.  A line of text is
  * split into runs that are written left to right or right to left as a whole,
@@ -24,6 +28,15 @@ typedef struct {
     unsigned    mark_after:1;
 } pulse_bidi_run_t;
 
+
+/*
+ * The base direction of a user's line in a document of the direction "rtl":
+ * that of its first strong character, if a line of words of both directions
+ * is a sentence of it.  Names alone make none: "PostgreSQL" may begin an
+ * Arabic sentence, and an English one may end with a company of Amman.  A line
+ * of one direction, and a list with separators, stay with the document.
+ */
+ngx_uint_t pulse_bidi_base(const ngx_str_t *line, ngx_uint_t rtl);
 
 /*
  * Splits a line of valid UTF-8 without line ends.  "rtl" is the paragraph's

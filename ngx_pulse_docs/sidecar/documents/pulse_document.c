@@ -23,7 +23,7 @@ pulse_document_keeps(const pulse_document_t *document, ngx_uint_t n)
 
 pulse_piece_t *
 pulse_document_pieces(ngx_pool_t *pool, const pulse_span_t *spans,
-    ngx_uint_t nspans, ngx_uint_t rtl, ngx_uint_t *n)
+    ngx_uint_t nspans, ngx_uint_t *rtl, ngx_uint_t *n)
 {
     size_t             left, len;
     ngx_str_t          line;
@@ -37,7 +37,9 @@ pulse_document_pieces(ngx_pool_t *pool, const pulse_span_t *spans,
         return NULL;
     }
 
-    runs = pulse_bidi_split(pool, &line, rtl, &nruns);
+    *rtl = pulse_bidi_base(&line, *rtl);
+
+    runs = pulse_bidi_split(pool, &line, *rtl, &nruns);
     pieces = ngx_palloc(pool, (nruns + nspans + 1) * sizeof(pulse_piece_t));
 
     if (runs == NULL || pieces == NULL) {

@@ -91,11 +91,12 @@ typedef struct {
 
 /*
  * Parts a line of spans by direction too.  Direction is decided for the line
- * as a whole, so that a span's neighbors count.  NULL: no memory, or "*n" is
- * 0 as nothing is in the line.
+ * as a whole, so that a span's neighbors count: "*rtl" is the document's, and
+ * becomes the paragraph's (pulse_bidi_base()).  NULL: no memory, or "*n" is 0
+ * as nothing is in the line.
  */
 pulse_piece_t *pulse_document_pieces(ngx_pool_t *pool,
-    const pulse_span_t *spans, ngx_uint_t nspans, ngx_uint_t rtl,
+    const pulse_span_t *spans, ngx_uint_t nspans, ngx_uint_t *rtl,
     ngx_uint_t *n);
 
 

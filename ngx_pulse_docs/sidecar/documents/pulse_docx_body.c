@@ -5,6 +5,8 @@
 
 static ngx_int_t pulse_docx_paragraph(ngx_pool_t *pool,
     const pulse_document_t *document, ngx_uint_t n, ngx_pulse_buf_t *b);
+static void pulse_docx_properties(const pulse_document_t *document,
+    ngx_uint_t n, ngx_uint_t rtl, ngx_pulse_buf_t *b);
 static void pulse_docx_link(ngx_pulse_buf_t *b, const ngx_str_t *url);
 static void pulse_docx_link_end(ngx_pulse_buf_t *b);
 static void pulse_docx_run(ngx_pulse_buf_t *b,
@@ -48,23 +50,22 @@ static ngx_int_t
 pulse_docx_paragraph(ngx_pool_t *pool, const pulse_document_t *document,
     ngx_uint_t n, ngx_pulse_buf_t *b)
 {
-    ngx_uint_t                i, npieces;
+    ngx_uint_t                i, rtl, npieces;
     pulse_piece_t            *pieces;
     const pulse_span_t       *link;
     const pulse_paragraph_t  *paragraph;
 
     paragraph = &document->paragraphs[n];
 
+    rtl = document->rtl;
+
     pieces = pulse_document_pieces(pool, paragraph->spans, paragraph->nspans,
-                                   document->rtl, &npieces);
+                                   &rtl, &npieces);
     if (pieces == NULL) {
         return NGX_ERROR;
     }
 
-    pulse_xml_format(b, "<w:p><w:pPr><w:pStyle w:val=\"%t\"/>%t%t</w:pPr>",
-                     pulse_docx_style(paragraph->role),
-                     pulse_document_keeps(document, n) ? "<w:keepNext/>" : "",
-                     document->rtl ? "<w:bidi/>" : "");
+    pulse_docx_properties(document, n, rtl, b);
 
     link = NULL;
 
@@ -90,6 +91,31 @@ pulse_docx_paragraph(ngx_pool_t *pool, const pulse_document_t *document,
     ngx_pulse_buf_literal(b, "</w:p>");
 
     return NGX_OK;
+}
+
+
+/* A bullet stands where its text begins; other text keeps to the document's
+ * edge, which is the right one for "jc" whatever the direction (a word
+ * processor mirrors it). */
+
+static void
+pulse_docx_properties(const pulse_document_t *document, ngx_uint_t n,
+    ngx_uint_t rtl, ngx_pulse_buf_t *b)
+{
+    ngx_uint_t              far;
+    pulse_paragraph_role_e  role;
+
+    role = document->paragraphs[n].role;
+
+    far = rtl != document->rtl && role != pulse_paragraph_bullet
+          && !pulse_look(document->template)->roles[role].centered;
+
+    pulse_xml_format(b,
+        "<w:p><w:pPr><w:pStyle w:val=\"%t\"/>%t%t%t</w:pPr>",
+        pulse_docx_style(role),
+        pulse_document_keeps(document, n) ? "<w:keepNext/>" : "",
+        rtl ? "<w:bidi/>" : document->rtl ? "<w:bidi w:val=\"0\"/>" : "",
+        far ? "<w:jc w:val=\"right\"/>" : "");
 }
 
 

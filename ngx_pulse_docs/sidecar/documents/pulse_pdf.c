@@ -20,6 +20,8 @@ static void pulse_pdf_catalog(pulse_pdf_t *pdf);
 static char *pulse_pdf_last(const ngx_pulse_buf_t *b, const char *text);
 static cairo_status_t pulse_pdf_read(void *closure, unsigned char *data,
     unsigned int len);
+static PangoAlignment pulse_pdf_alignment(pulse_pdf_t *pdf,
+    const pulse_pdf_style_t *style, pulse_pdf_text_t *text);
 static void pulse_pdf_font(pulse_pdf_t *pdf, const pulse_pdf_style_t *style,
     PangoLayout *layout);
 static ngx_int_t pulse_pdf_break(pulse_pdf_t *pdf,
@@ -233,7 +235,9 @@ pulse_pdf_text(pulse_pdf_t *pdf, const pulse_span_t *spans,
     pulse_piece_t   *pieces;
     ngx_pulse_buf_t  b;
 
-    pieces = pulse_document_pieces(pdf->pool, spans, nspans, pdf->rtl, &n);
+    text->rtl = pdf->rtl;
+
+    pieces = pulse_document_pieces(pdf->pool, spans, nspans, &text->rtl, &n);
 
     text->spans = spans;
     text->nspans = nspans;
@@ -244,6 +248,13 @@ pulse_pdf_text(pulse_pdf_t *pdf, const pulse_span_t *spans,
     }
 
     ngx_pulse_buf_init(&b, 0);
+
+    /* Pango takes a paragraph's direction from what is first in it */
+
+    if (text->rtl != pdf->rtl && pieces[0].run.rtl != text->rtl) {
+        ngx_pulse_buf_append(&b, (u_char *) (text->rtl ? PULSE_BIDI_RLM
+                                                       : PULSE_BIDI_LRM), 3);
+    }
 
     for (i = 0; i < n; i++) {
         pulse_bidi_append(&b, &pieces[i].run);
@@ -257,14 +268,12 @@ pulse_pdf_text(pulse_pdf_t *pdf, const pulse_span_t *spans,
 
     text->layout = pango_layout_new(pdf->context);
 
-    pango_layout_set_auto_dir(text->layout, FALSE);
+    pango_layout_set_auto_dir(text->layout, text->rtl != pdf->rtl);
     pango_layout_set_text(text->layout, b.len ? (char *) b.data : "", b.len);
     pango_layout_set_width(text->layout, style->width * PANGO_SCALE);
     pango_layout_set_wrap(text->layout, PANGO_WRAP_WORD_CHAR);
     pango_layout_set_alignment(text->layout,
-                               style->centered ? PANGO_ALIGN_CENTER
-                               : pdf->rtl ? PANGO_ALIGN_RIGHT
-                               : PANGO_ALIGN_LEFT);
+                               pulse_pdf_alignment(pdf, style, text));
 
     if (style->single) {
         pango_layout_set_height(text->layout, -1);
@@ -282,6 +291,33 @@ pulse_pdf_text(pulse_pdf_t *pdf, const pulse_span_t *spans,
     }
 
     return NGX_OK;
+}
+
+
+/* Pango mirrors the alignment of a paragraph against the context's direction,
+ * so that it is the text's own side then. */
+
+static PangoAlignment
+pulse_pdf_alignment(pulse_pdf_t *pdf, const pulse_pdf_style_t *style,
+    pulse_pdf_text_t *text)
+{
+    ngx_uint_t  right;
+
+    if (style->centered) {
+        return PANGO_ALIGN_CENTER;
+    }
+
+    right = pdf->rtl;
+
+    if (style->side == pulse_pdf_side_end) {
+        right = !right;
+    }
+
+    if (text->rtl != pdf->rtl && style->side != pulse_pdf_side_own) {
+        right = !right;
+    }
+
+    return right ? PANGO_ALIGN_RIGHT : PANGO_ALIGN_LEFT;
 }
 
 

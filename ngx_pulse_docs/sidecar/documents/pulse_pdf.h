@@ -28,12 +28,20 @@ typedef struct {
 } pulse_pdf_t;
 
 
+typedef enum {
+    pulse_pdf_side_start = 0,           /* the document's */
+    pulse_pdf_side_end,
+    pulse_pdf_side_own                  /* where the text begins */
+} pulse_pdf_side_e;
+
+
 typedef struct {
     double              size;           /* points */
     uint32_t            color;          /* 0xRRGGBB */
     uint32_t            link;           /* color of links */
     double              width;          /* lines are broken there */
     double              leading;        /* of lines, single is the size */
+    pulse_pdf_side_e    side;
     unsigned            bold:1;
     unsigned            italic:1;
     unsigned            centered:1;
@@ -57,6 +65,7 @@ typedef struct {
     const pulse_span_t *spans;
     ngx_uint_t          nspans;
     size_t             *ends;           /* of spans, in the layout's text */
+    ngx_uint_t          rtl;            /* the paragraph's direction */
 } pulse_pdf_text_t;
 
 

@@ -34,7 +34,7 @@ static ngx_int_t pulse_pdf_put(pulse_pdf_deck_t *page, const char *tag,
     ngx_uint_t bold, pulse_pdf_anchor_e anchor);
 static ngx_int_t pulse_pdf_spans(pulse_pdf_deck_t *page,
     const ngx_str_t *text, double width, double size, uint32_t color,
-    ngx_uint_t bold, pulse_pdf_text_t *set);
+    ngx_uint_t bold, pulse_pdf_side_e side, pulse_pdf_text_t *set);
 static ngx_int_t pulse_pdf_column(pulse_pdf_deck_t *page,
     const pulse_column_t *column, pulse_box_e heading, pulse_box_e which,
     pulse_box_e whole);
@@ -244,7 +244,8 @@ pulse_pdf_put(pulse_pdf_deck_t *page, const char *tag, const ngx_str_t *text,
     height = pulse_pdf_points(box.height);
 
     for ( ;; ) {
-        if (pulse_pdf_spans(page, text, width, size, color, bold, &set)
+        if (pulse_pdf_spans(page, text, width, size, color, bold,
+                            pulse_pdf_side_start, &set)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -277,7 +278,8 @@ pulse_pdf_put(pulse_pdf_deck_t *page, const char *tag, const ngx_str_t *text,
 
 static ngx_int_t
 pulse_pdf_spans(pulse_pdf_deck_t *page, const ngx_str_t *text, double width,
-    double size, uint32_t color, ngx_uint_t bold, pulse_pdf_text_t *set)
+    double size, uint32_t color, ngx_uint_t bold, pulse_pdf_side_e side,
+    pulse_pdf_text_t *set)
 {
     pulse_span_t       *span;
     pulse_pdf_style_t   style;
@@ -297,6 +299,7 @@ pulse_pdf_spans(pulse_pdf_deck_t *page, const ngx_str_t *text, double width,
     style.link = color;
     style.width = width;
     style.bold = bold;
+    style.side = side;
 
     return pulse_pdf_text(&page->pdf, span, 1, &style, set);
 }
@@ -388,17 +391,20 @@ pulse_pdf_bullet_list(pulse_pdf_deck_t *page, const pulse_column_t *column,
         points = size - ngx_min(2 * bullet->level, size / 4);
 
         rc = pulse_pdf_spans(page, &bullet->text, width - indent, points,
-                             page->look->text, 0, &set);
+                             page->look->text, 0, pulse_pdf_side_own, &set);
         if (rc != NGX_OK) {
             return -1;
         }
 
         if (draw) {
-            left = page->deck->rtl ? x : x + indent;
+            left = set.rtl ? x : x + indent;
 
             rc = pulse_pdf_spans(page, bullet->level == 1 ? &dash : &dot,
                                  width - indent + PULSE_PDF_LEVEL, points,
-                                 pulse_slide_accent(page->deck), 0, &sign);
+                                 pulse_slide_accent(page->deck), 0,
+                                 set.rtl == page->deck->rtl
+                                 ? pulse_pdf_side_start : pulse_pdf_side_end,
+                                 &sign);
             if (rc != NGX_OK) {
                 pulse_pdf_text_end(&set);
                 return -1;
@@ -406,8 +412,7 @@ pulse_pdf_bullet_list(pulse_pdf_deck_t *page, const pulse_column_t *column,
 
             pulse_pdf_tag(&page->pdf, "LI");
             pulse_pdf_line(&page->pdf, &sign, 0,
-                           page->deck->rtl ? left : left - PULSE_PDF_LEVEL,
-                           y);
+                           set.rtl ? left : left - PULSE_PDF_LEVEL, y);
             pulse_pdf_draw(&page->pdf, &set, left, y);
             pulse_pdf_tag_end(&page->pdf, "LI");
 
@@ -533,7 +538,7 @@ pulse_pdf_row(pulse_pdf_deck_t *page, ngx_uint_t row, double y, double size,
         if (pulse_pdf_spans(page, &table->cells[row * table->columns + i],
                             width - 2 * PULSE_PDF_PADDING, size,
                             row ? page->look->text : 0xffffff, row == 0,
-                            &set)
+                            pulse_pdf_side_start, &set)
             != NGX_OK)
         {
             return -1;
@@ -578,7 +583,7 @@ pulse_pdf_slide_number(pulse_pdf_deck_t *page)
     number.len = n;
 
     if (pulse_pdf_spans(page, &number, pulse_pdf_points(box.width), 12,
-                        page->look->muted, 0, &set)
+                        page->look->muted, 0, pulse_pdf_side_start, &set)
         != NGX_OK)
     {
         return NGX_ERROR;

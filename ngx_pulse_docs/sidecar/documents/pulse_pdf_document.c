@@ -24,7 +24,8 @@ typedef struct {
 
 static ngx_int_t pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n);
 static ngx_int_t pulse_pdf_set(pulse_pdf_page_t *page,
-    const pulse_paragraph_t *paragraph, pulse_pdf_text_t *text);
+    const pulse_paragraph_t *paragraph, pulse_pdf_side_e side,
+    pulse_pdf_text_t *text);
 static double pulse_pdf_indent(pulse_pdf_page_t *page,
     const pulse_paragraph_t *paragraph);
 static ngx_int_t pulse_pdf_needed(pulse_pdf_page_t *page, ngx_uint_t n,
@@ -95,7 +96,10 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
     bottom = page->pdf.height - page->margin;
 
     if (pulse_pdf_needed(page, n, &needed) != NGX_OK
-        || pulse_pdf_set(page, paragraph, &text) != NGX_OK)
+        || pulse_pdf_set(page, paragraph,
+                         paragraph->role == pulse_paragraph_bullet
+                         ? pulse_pdf_side_own : pulse_pdf_side_start, &text)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -114,7 +118,7 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
     rc = NGX_OK;
     x = page->margin;
 
-    if (!page->document->rtl) {
+    if (!text.rtl) {
         x += pulse_pdf_indent(page, paragraph);
     }
 
@@ -163,7 +167,7 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
 
 static ngx_int_t
 pulse_pdf_set(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph,
-    pulse_pdf_text_t *text)
+    pulse_pdf_side_e side, pulse_pdf_text_t *text)
 {
     pulse_pdf_style_t         style;
     const pulse_look_role_t  *look;
@@ -179,6 +183,7 @@ pulse_pdf_set(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph,
     style.width = page->pdf.width - 2 * page->margin
                   - pulse_pdf_indent(page, paragraph);
     style.leading = pulse_pdf_half(look->size) * page->look->line / 240;
+    style.side = side;
     style.bold = look->bold;
     style.centered = look->centered;
 
@@ -214,7 +219,9 @@ pulse_pdf_needed(pulse_pdf_page_t *page, ngx_uint_t n, double *height)
         look = &page->look->roles[paragraph->role];
         keeps = pulse_document_keeps(page->document, n);
 
-        if (pulse_pdf_set(page, paragraph, &text) != NGX_OK) {
+        if (pulse_pdf_set(page, paragraph, pulse_pdf_side_start, &text)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -299,7 +306,11 @@ pulse_pdf_bullet(pulse_pdf_page_t *page, pulse_pdf_text_t *first)
     paragraph.spans = &span;
     paragraph.nspans = 1;
 
-    if (pulse_pdf_set(page, &paragraph, &bullet) != NGX_OK) {
+    if (pulse_pdf_set(page, &paragraph, first->rtl == page->document->rtl
+                                        ? pulse_pdf_side_start
+                                        : pulse_pdf_side_end, &bullet)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -307,7 +318,7 @@ pulse_pdf_bullet(pulse_pdf_page_t *page, pulse_pdf_text_t *first)
 
     hanging = pulse_pdf_twips(page->look->hanging);
 
-    x = page->document->rtl
+    x = first->rtl
         ? page->margin + hanging
         : page->margin + pulse_pdf_twips(page->look->indent) - hanging;
 

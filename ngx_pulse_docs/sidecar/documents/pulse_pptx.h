@@ -75,7 +75,7 @@ ngx_uint_t pulse_pptx_pictures(const pulse_slide_t *slide,
     const pulse_picture_t **pictures);
 
 /* A paragraph of DrawingML: "size" in points, 0 is the layout's; "level" of a
- * list.  NGX_ERROR: no memory. */
+ * list from 1, 0 is none.  NGX_ERROR: no memory. */
 ngx_int_t pulse_pptx_paragraph(ngx_pool_t *pool, const pulse_deck_t *deck,
     const ngx_str_t *text, ngx_uint_t level, ngx_uint_t size,
     ngx_pulse_buf_t *b);

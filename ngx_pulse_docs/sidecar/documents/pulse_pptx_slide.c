@@ -221,7 +221,7 @@ pulse_pptx_bullets(pulse_pptx_writer_t *w, const pulse_column_t *column,
 
     for (i = 0; i < column->nbullets; i++) {
         bullet = &column->bullets[i];
-        pulse_pptx_lines(w, &bullet->text, bullet->level,
+        pulse_pptx_lines(w, &bullet->text, bullet->level + 1,
                          size - ngx_min(2 * bullet->level, size / 4));
     }
 
@@ -443,20 +443,32 @@ pulse_pptx_paragraph(ngx_pool_t *pool, const pulse_deck_t *deck,
     ngx_pulse_buf_t *b)
 {
     ngx_str_t          marked;
-    ngx_uint_t         i, n;
+    ngx_uint_t         i, n, rtl;
     ngx_pulse_buf_t    run;
     pulse_bidi_run_t  *runs;
 
     static const ngx_str_t  english = ngx_string("en-US"),
                             arabic = ngx_string("ar-JO");
 
-    runs = pulse_bidi_split(pool, text, deck->rtl, &n);
+    rtl = pulse_bidi_base(text, deck->rtl);
+
+    runs = pulse_bidi_split(pool, text, rtl, &n);
     if (runs == NULL) {
         return NGX_ERROR;
     }
 
-    pulse_xml_format(b, "<a:p><a:pPr lvl=\"%d\"%t/>", (ngx_int_t) level,
-                     deck->rtl ? " algn=\"r\" rtl=\"1\"" : "");
+    pulse_xml_format(b, "<a:p><a:pPr lvl=\"%d\"",
+                     (ngx_int_t) (level ? level - 1 : 0));
+
+    /* a bullet stands where its text begins, other text at the deck's edge */
+
+    if (rtl || deck->rtl) {
+        pulse_xml_format(b, " algn=\"%t\" rtl=\"%t\"",
+                         (level ? rtl : deck->rtl) ? "r" : "l",
+                         rtl ? "1" : "0");
+    }
+
+    ngx_pulse_buf_literal(b, "/>");
 
     for (i = 0; i < n; i++) {
         ngx_pulse_buf_init(&run, 0);

@@ -11,6 +11,7 @@ package Pulse::Documents;
 
 use v5.30;
 use warnings;
+use utf8;
 
 use Encode qw(decode_utf8);
 use Exporter qw(import);
@@ -18,7 +19,7 @@ use JSON::PP ();
 use Pulse::Env ();
 use Unicode::Normalize qw(NFKC);
 
-our @EXPORT_OK = qw(found missing plain request slurp);
+our @EXPORT_OK = qw(against found in_order missing plain request slurp);
 
 my $json = JSON::PP->new->canonical->utf8;
 my $sets = 0;
@@ -153,6 +154,45 @@ sub found {
     }
 
     return ($n, $lost);
+}
+
+
+# A CV and a deck with sentences of the other direction that hold words of
+# both: one in a text or title, one in a bullet.
+
+sub against {
+    my ($language) = @_;
+
+    my ($text, $bullet) = map {
+        $language eq 'en' ? "عملت على $_->[0] في شركة $_->[1] ثم $_->[2]"
+            : "$_->[0] has made what $_->[1] sells to شركة النور and $_->[2]"
+    } [qw(Alpha Beta Gamma)], [qw(Delta Omega Sigma)];
+
+    return (
+        { full_name => 'Layan', email => 'layan@studio.example',
+          title => 'C++', locale => $language, summary => $text,
+          experience => [{ title => 'C', company => 'Nour',
+                           start_date => '2020', highlights => [$bullet] }] },
+        { presentation_title => 'Deck', locale => $language,
+          slides => [{ layout => 'bullets', title => $text,
+                       bullets => [$bullet] }] });
+}
+
+
+# If the sentences of against() are in a PDF as they are read.
+
+sub in_order {
+    my ($pdf, $language) = @_;
+
+    my $words = qx{pdftotext -bbox '$pdf' -};
+    my @x = map { $words =~ /xMin="([\d.]+)"[^>]*>[^<\w]*$_\b/ ? $1 : -1 }
+        qw(Alpha Beta Gamma Delta Omega Sigma);
+
+    return 0 if grep { $_ < 0 } @x;
+
+    @x = map { -$_ } @x if $language eq 'en';
+
+    return $x[0] < $x[1] && $x[1] < $x[2] && $x[3] < $x[4] && $x[4] < $x[5];
 }
 
 
