@@ -72,6 +72,10 @@ ngx_pulse_json_compact(const ngx_str_t *raw, ngx_pulse_buf_t *b)
     u_char      *p, *last, *start;
     ngx_uint_t   string;
 
+    if (raw->len == 0) {
+        return;
+    }
+
     string = 0;
     start = raw->data;
     last = raw->data + raw->len;
