@@ -103,6 +103,22 @@ static pulse_ctl_command_t  pulse_ctl_commands[] = {
       "jobs run KIND",
       pulse_ctl_jobs_run },
 
+    { { "metrics", NULL },
+      "metrics",
+      pulse_ctl_metrics },
+
+    { { "payments", "list" },
+      "payments list [--status STATUS] [--provider NAME] [--limit N]",
+      pulse_ctl_payments_list },
+
+    { { "payments", "show" },
+      "payments show ID",
+      pulse_ctl_payments_show },
+
+    { { "payments", "review" },
+      "payments review ID paid|refunded|failed --by WHO --why WHY",
+      pulse_ctl_payments_review },
+
     { { "mail", "list" },
       "mail list [--limit N]",
       pulse_ctl_mail_list },

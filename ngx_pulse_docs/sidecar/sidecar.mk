@@ -42,7 +42,7 @@ SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) ngx_pulse_link pulse_sidecar \
     pulse_webhooks pulse_fetch pulse_invoices pulse_routes \
     ngx_pulse_jwk_sign
 PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_ctl_mail \
-    pulse_migrate pulse_people pulse_keyring
+    pulse_ctl_payments pulse_migrate pulse_people pulse_keyring
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
     ngx_pulse_auth/ngx_pulse_*.h ngx_pulse_docs/*.h $(SIDECAR)/*.h \
