@@ -165,9 +165,10 @@ ngx_pulse_anthropic_verify_tools(ngx_pulse_anthropic_out_t *out)
 static ngx_int_t
 ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
 {
-    const ngx_pulse_part_t  *part;
+    const ngx_pulse_part_t  *part, *raw;
     const ngx_pulse_turn_t  *turn, *last;
 
+    raw = NULL;
     last = NULL;
 
     for (turn = out->turns; turn; turn = turn->next) {
@@ -177,8 +178,18 @@ ngx_pulse_anthropic_verify_last(ngx_pulse_anthropic_out_t *out)
             if (!ngx_pulse_anthropic_empty(out, part)) {
                 last = turn;
                 out->last = part;
+
+            } else if (part->type == NGX_PULSE_PART_RAW && raw == NULL
+                       && turn->role == NGX_PULSE_ROLE_USER)
+            {
+                raw = part;
             }
         }
+    }
+
+    if (last == NULL && raw) {
+        return ngx_pulse_anthropic_refuse(out, raw->at,
+                       "a part of a message is of another provider only");
     }
 
     if (last == NULL) {
@@ -761,6 +772,8 @@ ngx_pulse_anthropic_drop_rest(ngx_pulse_anthropic_out_t *out)
     if (cv->seed.len) {
         ngx_pulse_dropped_add(out->dropped, "seed");
     }
+
+    ngx_pulse_shared_drop(cv, out->dropped);
 
     if (cv->verbosity.len) {
         ngx_pulse_dropped_add(out->dropped, "verbosity");

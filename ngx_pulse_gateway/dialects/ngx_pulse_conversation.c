@@ -285,6 +285,7 @@ ngx_pulse_conversation_count(ngx_pulse_conversation_t *cv)
     }
 
     ngx_pulse_count_text(cv, &cv->format_name);
+    ngx_pulse_count_text(cv, &cv->format_description);
     ngx_pulse_count_json(cv, &cv->format_schema);
 
     ngx_pulse_name_results(cv);

@@ -176,6 +176,7 @@ struct ngx_pulse_edit_s {
 
 #define NGX_PULSE_CHAT_STOPS      16
 #define NGX_PULSE_CHAT_DROPPED    32
+#define NGX_PULSE_CHAT_SHARED     6
 
 
 /* Names of what was left out, for X-Pulse-Warning. */
@@ -184,6 +185,14 @@ typedef struct {
     ngx_str_t             names[NGX_PULSE_CHAT_DROPPED];
     ngx_uint_t            n;
 } ngx_pulse_dropped_t;
+
+
+/* What both of OpenAI's APIs have in one form. */
+
+typedef struct {
+    const char           *name;
+    ngx_str_t             value;        /* raw */
+} ngx_pulse_shared_t;
 
 
 typedef struct {
@@ -210,9 +219,14 @@ typedef struct {
     ngx_uint_t            nstops;
     ngx_uint_t            format;       /* NGX_PULSE_FORMAT_* */
     ngx_str_t             format_name;
+    ngx_str_t             format_description;
     ngx_str_t             format_schema;        /* raw */
     ngx_str_t             user;
+    ngx_str_t             old_user;     /* OpenAI: "user", if there is a
+                                         * safety_identifier beside it */
     ngx_str_t             verbosity;
+    ngx_pulse_shared_t    shared[NGX_PULSE_CHAT_SHARED];
+    ngx_uint_t            nshared;
     ngx_str_t             cache;        /* marker of the whole prompt */
     int64_t               top_logprobs; /* beside each token's own */
     ngx_uint_t            answer_effort;        /* Anthropic: beside effort
@@ -330,6 +344,22 @@ void ngx_pulse_dropped_add(ngx_pulse_dropped_t *dropped, const char *name);
 /* The same of a name that the client gave. */
 void ngx_pulse_dropped_name(ngx_pulse_dropped_t *dropped,
     const ngx_str_t *name);
+
+/* Notes members that OpenAI's two APIs share; "body" must live as long. */
+void ngx_pulse_shared_read(ngx_pulse_conversation_t *cv,
+    const ngx_str_t *body, const ngx_pulse_json_value_t *root);
+
+/* Reads who asks: into cv->user, of two names the newer.  NGX_DECLINED with
+ * the refusal. */
+ngx_int_t ngx_pulse_shared_user(ngx_pulse_conversation_t *cv,
+    const ngx_pulse_json_value_t *root, ngx_pulse_chat_refusal_t *refusal);
+
+/* Writes the members as they were; names them, and what else only OpenAI's
+ * APIs have in common, for who has no word for it. */
+void ngx_pulse_shared_write(const ngx_pulse_conversation_t *cv,
+    ngx_pulse_buf_t *b);
+void ngx_pulse_shared_drop(const ngx_pulse_conversation_t *cv,
+    ngx_pulse_dropped_t *dropped);
 
 /* Notes a copy of a name of an answer's in cv->lost. */
 void ngx_pulse_lost(const ngx_pulse_conversation_t *cv, const char *name);

@@ -469,6 +469,8 @@ ngx_pulse_gemini_out_others(ngx_pulse_gemini_out_t *o)
 
     cv = o->cv;
 
+    ngx_pulse_shared_drop(cv, o->dropped);
+
     if (cv->user.len) {
         ngx_pulse_dropped_add(o->dropped, "user");
     }

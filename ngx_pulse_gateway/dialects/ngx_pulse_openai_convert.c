@@ -51,7 +51,9 @@ static const char  *ngx_pulse_openai_convert_members[] = {
     "function_call", "parallel_tool_calls", "response_format",
     "reasoning_effort", "verbosity", "user", "safety_identifier",
     "web_search_options",
-    "modalities", "logprobs", "top_logprobs", "store", "service_tier", NULL
+    "modalities", "logprobs", "top_logprobs", "store", "service_tier",
+    "metadata", "moderation", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", NULL
 };
 
 
@@ -192,11 +194,7 @@ ngx_pulse_openai_convert_basics(ngx_pulse_openai_convert_t *ct,
         || ngx_pulse_member_bool(options, "include_usage", &usage,
                                  ct->refusal)
            != NGX_OK
-        || ngx_pulse_member_string(root, "user", &cv->user, ct->refusal)
-           != NGX_OK
-        || ngx_pulse_member_string(root, "safety_identifier", &cv->user,
-                                   ct->refusal)
-           != NGX_OK)
+        || ngx_pulse_shared_user(cv, root, ct->refusal) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -360,7 +358,9 @@ ngx_pulse_openai_convert_format(ngx_pulse_openai_convert_t *ct,
     ngx_pulse_json_value_t    *format, *wrapped, *schema;
     ngx_pulse_conversation_t  *cv;
 
-    static const char  *known[] = { "name", "schema", "strict", NULL };
+    static const char  *known[] = {
+        "name", "description", "schema", "strict", NULL
+    };
 
     cv = ct->cv;
     strict = 0;
@@ -401,6 +401,9 @@ ngx_pulse_openai_convert_format(ngx_pulse_openai_convert_t *ct,
            != NGX_OK
         || ngx_pulse_member_string(wrapped, "name", &cv->format_name,
                                    ct->refusal)
+           != NGX_OK
+        || ngx_pulse_member_string(wrapped, "description",
+                                   &cv->format_description, ct->refusal)
            != NGX_OK
         || ngx_pulse_member_bool(wrapped, "strict", &strict, ct->refusal)
            != NGX_OK)
@@ -497,11 +500,7 @@ ngx_pulse_openai_convert_extras(ngx_pulse_openai_convert_t *ct,
         ngx_pulse_unknown_note(ct->cv, "store");
     }
 
-    if (tier.len && !ngx_pulse_is(&tier, "auto")
-        && !ngx_pulse_is(&tier, "default"))
-    {
-        ngx_pulse_unknown_note(ct->cv, "service_tier");
-    }
+    ngx_pulse_shared_read(ct->cv, ct->body, root);
 
     return NGX_OK;
 }

@@ -386,9 +386,15 @@ ngx_pulse_openai_put_sampling(ngx_pulse_openai_provider_t *pr)
         ngx_pulse_json_number(b, "n", cv->n);
     }
 
-    if (cv->user.len) {
+    if (cv->old_user.len) {
+        ngx_pulse_json_string(b, "user", &cv->old_user);
+        ngx_pulse_json_string(b, "safety_identifier", &cv->user);
+
+    } else if (cv->user.len) {
         ngx_pulse_json_string(b, "user", &cv->user);
     }
+
+    ngx_pulse_shared_write(cv, b);
 
     if (cv->verbosity.len) {
         ngx_pulse_json_string(b, "verbosity", &cv->verbosity);
@@ -456,6 +462,11 @@ ngx_pulse_openai_put_format(ngx_pulse_openai_provider_t *pr)
     ngx_pulse_buf_literal(b, "{\"type\":\"json_schema\",\"json_schema\":{");
     ngx_pulse_json_string(b, "name", cv->format_name.len ? &cv->format_name
                                                          : &unnamed);
+
+    if (cv->format_description.len) {
+        ngx_pulse_json_string(b, "description", &cv->format_description);
+    }
+
     ngx_pulse_json_raw(b, "schema", &cv->format_schema);
 
     if (cv->format_strict) {

@@ -36,7 +36,8 @@ static const char  *ngx_pulse_responses_members[] = {
     "store", "stream", "stream_options", "temperature", "top_p",
     "truncation", "top_logprobs", "service_tier", "user",
     "safety_identifier", "previous_response_id", "conversation",
-    "background", "prompt", NULL
+    "background", "prompt", "metadata", "moderation", "prompt_cache_key",
+    "prompt_cache_options", "prompt_cache_retention", NULL
 };
 
 
@@ -208,11 +209,7 @@ ngx_pulse_responses_read_basics(ngx_pulse_responses_request_t *rq,
            != NGX_OK
         || ngx_pulse_member_number(root, "top_p", &cv->top_p, rq->refusal)
            != NGX_OK
-        || ngx_pulse_member_string(root, "user", &cv->user, rq->refusal)
-           != NGX_OK
-        || ngx_pulse_member_string(root, "safety_identifier", &cv->user,
-                                   rq->refusal)
-           != NGX_OK
+        || ngx_pulse_shared_user(cv, root, rq->refusal) != NGX_OK
         || ngx_pulse_member_object(root, "stream_options", &options,
                                    rq->refusal)
            != NGX_OK)
@@ -291,11 +288,7 @@ ngx_pulse_responses_read_defaults(ngx_pulse_responses_request_t *rq,
         ngx_pulse_unknown_note(rq->cv, "truncation");
     }
 
-    if (tier.len && !ngx_pulse_is(&tier, "auto")
-        && !ngx_pulse_is(&tier, "default"))
-    {
-        ngx_pulse_unknown_note(rq->cv, "service_tier");
-    }
+    ngx_pulse_shared_read(rq->cv, rq->body, root);
 
     rq->cv->top_logprobs = logprobs;
 
@@ -394,7 +387,9 @@ ngx_pulse_responses_read_format(ngx_pulse_responses_request_t *rq,
     ngx_pulse_json_value_t    *schema;
     ngx_pulse_conversation_t  *cv;
 
-    static const char  *known[] = { "type", "name", "schema", "strict", NULL };
+    static const char  *known[] = {
+        "type", "name", "description", "schema", "strict", NULL
+    };
 
     cv = rq->cv;
     strict = 0;
@@ -419,6 +414,9 @@ ngx_pulse_responses_read_format(ngx_pulse_responses_request_t *rq,
 
     if (ngx_pulse_member_string(format, "name", &cv->format_name, rq->refusal)
         != NGX_OK
+        || ngx_pulse_member_string(format, "description",
+                                   &cv->format_description, rq->refusal)
+           != NGX_OK
         || ngx_pulse_member_bool(format, "strict", &strict, rq->refusal)
            != NGX_OK
         || ngx_pulse_member_object(format, "schema", &schema, rq->refusal)

@@ -219,6 +219,10 @@ ngx_pulse_responses_text(const ngx_pulse_conversation_t *cv,
             ngx_pulse_json_literal(b, "name", "response");
         }
 
+        if (cv->format_description.len) {
+            ngx_pulse_json_string(b, "description", &cv->format_description);
+        }
+
         ngx_pulse_json_raw(b, "schema", &cv->format_schema);
         ngx_pulse_json_key(b, "strict");
 

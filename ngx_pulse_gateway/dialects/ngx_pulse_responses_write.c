@@ -9,9 +9,6 @@
 #define NGX_PULSE_RESPONSES_LOW_BUDGET   4096
 #define NGX_PULSE_RESPONSES_HIGH_BUDGET  16384
 
-/* a Fernet token: its version, and a time before the year 2106, in base64 */
-
-
 
 typedef struct {
     const ngx_pulse_conversation_t  *cv;
@@ -163,6 +160,12 @@ ngx_pulse_responses_write_limits(ngx_pulse_responses_out_t *out)
     } else if (out->cv->user.len) {
         ngx_pulse_json_string(b, "safety_identifier", &out->cv->user);
     }
+
+    if (out->cv->old_user.len) {
+        ngx_pulse_json_string(b, "user", &out->cv->old_user);
+    }
+
+    ngx_pulse_shared_write(out->cv, b);
 }
 
 
@@ -171,7 +174,7 @@ ngx_pulse_responses_write_limits(ngx_pulse_responses_out_t *out)
 static void
 ngx_pulse_responses_write_reasoning(ngx_pulse_responses_out_t *out)
 {
-    ngx_uint_t                       effort;
+    ngx_uint_t                       effort, nearest;
     ngx_pulse_buf_t                 *b;
     const ngx_pulse_conversation_t  *cv;
 
@@ -198,6 +201,13 @@ ngx_pulse_responses_write_reasoning(ngx_pulse_responses_out_t *out)
 
     if (effort == NGX_PULSE_EFFORT_NONE && !out->target->effort_none) {
         effort = NGX_PULSE_EFFORT_LOW;
+        ngx_pulse_dropped_add(out->dropped, "reasoning_effort");
+    }
+
+    nearest = ngx_pulse_effort(out->target, effort);
+
+    if (nearest != effort) {
+        effort = nearest;
         ngx_pulse_dropped_add(out->dropped, "reasoning_effort");
     }
 

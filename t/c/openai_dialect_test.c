@@ -63,8 +63,8 @@ static test_write_t  test_write_table[] = {
       "\"stream\":true,\"response_format\":{\"type\":\"json_object\"}}",
       SAME ",\"temperature\":0.50,\"top_p\":1e0,\"seed\":-7,\"n\":2,"
       "\"presence_penalty\":1,\"frequency_penalty\":-2,\"stop\":[\"\\n\"],"
-      "\"user\":\"s\",\"verbosity\":\"low\",\"stream\":true,"
-      "\"stream_options\":{\"include_usage\":true},"
+      "\"user\":\"u\",\"safety_identifier\":\"s\",\"verbosity\":\"low\","
+      "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
       "\"response_format\":{\"type\":\"json_object\"}" TAIL, "", "" },
 
     { "no sampling", OPENAI, "",
@@ -75,8 +75,9 @@ static test_write_t  test_write_table[] = {
       "{" USER ",\"logprobs\":true,\"top_logprobs\":3,\"logit_bias\":{},"
       "\"metadata\":{},\"store\":true,\"service_tier\":\"flex\","
       "\"prompt_cache_key\":\"k\",\"prediction\":{},\"moderation\":null}",
-      SAME TAIL, "logprobs",
-      "store,service_tier,logit_bias,metadata,prompt_cache_key,prediction" },
+      SAME ",\"metadata\":{},\"service_tier\":\"flex\","
+      "\"prompt_cache_key\":\"k\"" TAIL, "logprobs",
+      "store,logit_bias,prediction" },
 
     { "what says nothing", OPENAI, "",
       "{" USER ",\"logprobs\":false,\"store\":false,\"service_tier\":"
@@ -103,8 +104,8 @@ static test_write_t  test_write_table[] = {
       "\"json_schema\":{\"name\":\"a\",\"description\":\"d\",\"strict\":true,"
       "\"schema\":{\"type\":\"object\"}}}}",
       SAME ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":"
-      "{\"name\":\"a\",\"strict\":true,\"schema\":{\"type\":\"object\"}}}"
-      TAIL, "", "description" },
+      "{\"name\":\"a\",\"description\":\"d\",\"strict\":true,\"schema\":"
+      "{\"type\":\"object\"}}}" TAIL, "", "" },
 
     { "roles, names, parts", OPENAI, "h",
       "{\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":\"text\","

@@ -6,7 +6,8 @@
 
 typedef struct {
     const char              *name;
-    const char              *target;        /* letters, see unit_target() */
+    const char              *target;        /* letters, see unit_target();
+                                             * 1: efforts low and high */
     const char              *body;
     const char              *expected;
     const char              *dropped;       /* joined with commas */
@@ -173,6 +174,20 @@ static test_write_t  test_write_table[] = {
       HEAD X TAIL ",\"text\":{\"format\":{\"type\":\"json_object\"}}}",
       "reasoning_effort" },
 
+    { "an effort above what the model takes", "e1",
+      READ "\"x\",\"reasoning\":{\"effort\":\"xhigh\"}}",
+      HEAD X TAIL KEEP ",\"reasoning\":{\"effort\":\"high\"}}",
+      "reasoning_effort" },
+
+    { "an effort between what the model takes", "e1",
+      READ "\"x\",\"reasoning\":{\"effort\":\"medium\"}}",
+      HEAD X TAIL KEEP ",\"reasoning\":{\"effort\":\"low\"}}",
+      "reasoning_effort" },
+
+    { "an effort that the model takes", "e1",
+      READ "\"x\",\"reasoning\":{\"effort\":\"high\"}}",
+      HEAD X TAIL KEEP ",\"reasoning\":{\"effort\":\"high\"}}", "" },
+
     { "an effort of none where there must be some", "e",
       READ "\"x\",\"reasoning\":{\"effort\":\"none\"}}",
       HEAD X TAIL KEEP ",\"reasoning\":{\"effort\":\"low\"}}",
@@ -288,6 +303,11 @@ test_writes(void)
         ngx_pulse_buf_init(&names, 0);
         memset(&dropped, 0, sizeof(dropped));
         unit_target(&target, t->target, 400);
+
+        if (strchr(t->target, '1')) {
+            target.efforts = 1 << NGX_PULSE_EFFORT_LOW
+                             | 1 << NGX_PULSE_EFFORT_HIGH;
+        }
 
         body = unit_str(t->body);
         check_int(ngx_pulse_responses_read(&cv, pool, &body, &refusal),
@@ -521,13 +541,16 @@ test_unknown(void)
     check_int(cv.logprobs, 1);
     check_int(cv.top_logprobs, 3);
 
-    check_int(cv.nunknown, 6);
-    check_str(&cv.unknown[0], "metadata");
-    check_str(&cv.unknown[1], "store");
-    check_str(&cv.unknown[2], "truncation");
-    check_str(&cv.unknown[3], "service_tier");
-    check_str(&cv.unknown[4], "phase");
-    check_str(&cv.unknown[5], "reasoning");
+    check_int(cv.nunknown, 4);
+    check_str(&cv.unknown[0], "store");
+    check_str(&cv.unknown[1], "truncation");
+    check_str(&cv.unknown[2], "phase");
+    check_str(&cv.unknown[3], "reasoning");
+
+    check_int(cv.nshared, 2);
+    check_mem(cv.shared[0].name, strlen(cv.shared[0].name), "metadata", 8);
+    check_mem(cv.shared[1].name, strlen(cv.shared[1].name), "service_tier",
+              12);
 
     body = unit_str(READ "\"x\",\"store\":false,\"truncation\":\"disabled\","
                     "\"service_tier\":\"auto\",\"top_logprobs\":0}");
