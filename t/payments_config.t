@@ -78,6 +78,10 @@ subtest 'modes, addresses and secrets' => sub {
     refused('a short key', qr/not 64 hexadecimal digits/,
             providers => { hyperpay => { %$hyperpay,
                 webhook_key => 'env:TWIN_TOKEN' } });
+    refused('a port that PayTabs does not call back',
+            qr/paytabs: it calls back no port, and "url" has one/,
+            url => 'https://studio.example:8443', providers => {
+                paytabs => Pulse::Shop::paytabs('http://127.0.0.1:1') });
     refused('a wallet that is none', qr/zaincash_v1: "msisdn" is not 13 digits/,
             providers => { zaincash_v1 => { %$zaincash_v1,
                 msisdn => '07800000000' } });

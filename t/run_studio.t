@@ -163,6 +163,17 @@ subtest 'the access log' => sub {
 };
 
 
+subtest 'a burst of webhooks is not refused' => sub {
+    my %said;
+
+    $said{ http(POST => '/v1/payments/webhook/hyperpay', port => $port,
+                body => '')->{status} }++ for 1 .. 200;
+
+    is($said{429}, undef);
+    is($said{404}, 200, 'nothing is sold here');
+};
+
+
 subtest 'a person signs in by mail' => sub {
     is(http(POST => '/v1/auth/magic-link', port => $port, json => {
                 email => 'omar@studio.example', locale => 'en' })->{status},

@@ -146,6 +146,7 @@ struct pulse_pay_provider_s {
     const char                  *currencies;    /* between spaces, NULL: any */
     int64_t                      minimum;   /* minor units */
     ngx_uint_t                   lives;     /* seconds that a checkout does */
+    ngx_uint_t                   portless;  /* calls back no port */
     const char                  *test_hosts;    /* between spaces */
     const char                  *live_hosts;
     pulse_pay_setting_t          settings[7];

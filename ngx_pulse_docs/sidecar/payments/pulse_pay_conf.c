@@ -185,6 +185,15 @@ pulse_pay_conf_account(pulse_pay_conf_t *conf, ngx_pulse_json_value_t *v)
         return NGX_ERROR;
     }
 
+    if (account->provider->portless
+        && memchr(conf->url.data + sizeof("https:") - 1, ':',
+                  conf->url.len - (sizeof("https:") - 1)))
+    {
+        return pulse_pay_conf_refuse(conf, "%s: it calls back no port, and"
+                                     " \"url\" has one",
+                                     account->provider->name);
+    }
+
     reason = account->provider->accept(account);
 
     if (reason) {

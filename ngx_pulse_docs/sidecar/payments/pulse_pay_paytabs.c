@@ -48,6 +48,7 @@ const pulse_pay_provider_t  pulse_pay_paytabs = {
     .currencies = " AED BHD EGP EUR GBP IQD JOD KWD MAD OMR QAR SAR USD ",
     .minimum = 1,
     .lives = PULSE_PAYTABS_LIVES,
+    .portless = 1,
 
     /* tests are of an account, not of a host */
 
