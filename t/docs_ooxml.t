@@ -107,7 +107,22 @@ SKIP: {
 }
 
 
-# pages and, where the extractor keeps the order of letters, their text
+# Pages and their text; none with a lam before an alef, the ligature of which
+# LibreOffice's PDFs map to its letters in the wrong order.
+
+my %titles = (
+    'cv-en' => [qw(Summary Experience Education Skills Projects Certifications
+                   Languages)],
+    'cv-ar' => ['الملخص المهني', 'الخبرة العملية', 'التعليم', 'المهارات',
+                'المشاريع', 'الشهادات', 'اللغات'],
+    'deck-en' => ['Launch of Pulse', 'Why now?', 'Goals of the quarter',
+                  'A picture', 'Before and', 'Text and', 'The new design',
+                  'Budget', 'Bars', 'Columns', 'Lines', 'Pie',
+                  'The best we tried'],
+    'deck-ar' => ['لماذا', 'أهداف الربع', 'صورة مع نقاط', 'قبل وبعد',
+                  'نص وصورة', 'التصميم الجديد', 'الميزانية', 'أشرطة', 'أعمدة',
+                  'خطوط', 'دائرة', 'أفضل ما'],
+);
 
 SKIP: {
     my $why = missing('soffice', 'pdftotext', 'pdfinfo');
@@ -133,22 +148,11 @@ SKIP: {
             is($pages, 13, "$file: all slides");
         }
 
-        SKIP: {
-            skip 'pdftotext and Arabic', 1 if $language{$file} eq 'ar';
+        my @titles = @{ $titles{$file =~ s/-.*-/-/r =~ s/\.\w+$//r} };
+        my ($n, $lost) = found(scalar qx{pdftotext '$pdf' -}, @titles);
 
-            my @titles = $file =~ /^cv/
-                ? qw(Summary Experience Education Skills Projects
-                     Certifications Languages)
-                : ('Launch of Pulse', 'Why now?', 'Goals of the quarter',
-                   'A picture', 'Before and', 'Text and', 'The new design',
-                   'Budget', 'Bars', 'Columns', 'Lines', 'Pie',
-                   'The best we tried');
-
-            my ($n, $lost) = found(scalar qx{pdftotext '$pdf' -}, @titles);
-
-            is($n, scalar @titles, "$file: the order of its text")
-                or diag("first lost: $lost");
-        }
+        is($n, scalar @titles, "$file: the order of its text")
+            or diag("first lost: $lost");
     }
 }
 

@@ -64,9 +64,15 @@ sub pdf {
             . 'endstream';
     }
 
+    return file_of(\@objects, $more);
+}
+
+
+sub file_of {
+    my ($objects, $more) = @_;
     my ($out, @at, $n) = "%PDF-1.4\n";
 
-    for my $object (@objects) {
+    for my $object (@$objects) {
         push @at, length $out;
         $out .= ++$n . " 0 obj\n$object\nendobj\n";
     }
@@ -77,6 +83,30 @@ sub pdf {
         . join('', map { sprintf "%010d 00000 n \n", $_ } @at)
         . "trailer\n<< /Size " . ($n + 1) . ' /Root 1 0 R ' . ($more // '')
         . " >>\nstartxref\n$xref\n%%EOF\n";
+}
+
+
+# Two kilobytes that say a text a thousand million times: a form draws another
+# ten times, which draws another.
+
+sub bomb {
+    my $form = sub {
+        my ($resources, $stream) = @_;
+
+        return '<< /Type /XObject /Subtype /Form /BBox [0 0 595 842]'
+            . " /Resources << $resources >> /Length " . length($stream)
+            . " >>\nstream\n$stream\nendstream";
+    };
+
+    return file_of([
+        '<< /Type /Catalog /Pages 2 0 R >>',
+        '<< /Type /Pages /Count 1 /Kids [4 0 R] >>',
+        '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>',
+        '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R'
+        . ' /Resources << /XObject << /F 6 0 R >> >> >>',
+        "<< /Length 5 >>\nstream\n/F Do\nendstream",
+        map({ $form->("/XObject << /F $_ 0 R >>", '/F Do ' x 10) } 7 .. 15),
+        $form->('/Font << /F1 3 0 R >>', 'BT /F1 9 Tf (many words) Tj ET')]);
 }
 
 
@@ -175,6 +205,7 @@ my %unread = (
     'cut' => [substr(pdf(3, 'x'), 0, 60), qr/broken/],
     'a scan' => [pdf(2, ''), qr/scans/],
     'hardly a word' => [pdf(1, 'x'), qr/scans/],
+    'a bomb' => [bomb(), qr/too much time or memory/],
 );
 
 for my $name (sort keys %unread) {
@@ -184,7 +215,8 @@ for my $name (sort keys %unread) {
 
         is($ready->{json}{data}{status}, 'ready') or diag $ready->{body};
 
-        my $reply = $studio->post($path, $key, { file_id => $id });
+        my $reply = $studio->post($path, $key, { file_id => $id },
+                                  limit => 45);
 
         is($reply->{status}, 400);
         is($reply->{json}{error}{details}{field}, '/file_id');
