@@ -30,11 +30,17 @@ bench: deps
 	@conf/bin/packages install bench
 	@$(MAKE) -s build bench-build $(BUILD)/bench/peer/.installed
 	@PULSE_BENCH_BUILD=$(abspath $(BUILD))/bench bench/run $(BENCH)
+	@$(MAKE) -s bench-documents
+
+# rows of documents, with those of others that are installed
+
+bench-documents: build draw $(BUILD)/bench/peer/.installed
+	@bench/documents $(TIMES)
 
 # no number is looked at: it builds, starts, and every request succeeds
 
 bench-smoke: build bench-build
 	@PULSE_BENCH_BUILD=$(abspath $(BUILD))/bench bench/run --smoke
 
-.PHONY: bench bench-build bench-smoke
+.PHONY: bench bench-documents bench-build bench-smoke
 .PRECIOUS: $(BUILD)/bench/%.o
