@@ -6,8 +6,10 @@ use v5.30;
 use warnings;
 
 use lib 't/lib';
+use Pulse::Client qw(http);
 use Pulse::Env 'own', 'no_audit';
 use Pulse::Process qw(is_alive);
+use Pulse::Shop;
 use Pulse::Sidecar;
 use Pulse::Smtp;
 use Pulse::Wire;
@@ -258,6 +260,126 @@ subtest 'analytics' => sub {
             is(sql('SELECT count(*) FROM analytics_people'), 1);
         });
     }
+};
+
+
+# A twin of a provider, and a payment that it took the money of.
+
+my $twin = Pulse::Twin::ZainCashV1->start(%Pulse::Shop::secrets);
+my $payments = Pulse::Shop::configuration(
+    providers => { zaincash_v1 => Pulse::Shop::zaincash_v1($twin->url) },
+    prices => { plans => { map { $_ => { IQD => 9250 } }
+                               qw(starter pro creator) },
+                addons => { map { $_ => { IQD => 1750 } }
+                                qw(tokens images videos) } });
+my ($buyer, $payment, $reference);
+
+sub taken {
+    $buyer = make_user(locale => 'en');
+    $payment = uuid();
+
+    my $token = Pulse::Twin::ZainCash::jwt(
+        { amount => 9250, serviceType => 'twin', orderId => $payment,
+          redirectUrl => 'https://studio.example/', iat => time,
+          msisdn => $Pulse::Shop::secrets{msisdn}, exp => time + 60 },
+        $Pulse::Shop::secrets{merchant_secret});
+
+    $reference = http(POST => '/transaction/init', port => $twin->{port},
+                      body => 'merchantId='
+                              . "$Pulse::Shop::secrets{merchant_id}"
+                              . "&token=$token")->{json}{id};
+    $twin->tell(pay => { checkout => $reference });
+
+    sql("SELECT * FROM payment_begin('$payment', '$buyer', 'zaincash_v1',"
+        . " false, 'IQD', 1, 250, '4 hours', 'pro', NULL, NULL);"
+        . " SELECT * FROM payment_opened('$payment', '$reference', 'x', NULL,"
+        . ' NULL, NULL); DELETE FROM jobs; DELETE FROM outbox;'
+        . " UPDATE payments SET ask_at = now() WHERE id = '$payment'");
+}
+
+# Paid, with all that belongs to it, and each thing of it once.
+
+sub paid_once {
+    is(sql("SELECT status, granted_at IS NOT NULL FROM payments"
+           . " WHERE id = '$payment'"), 'paid|t');
+    is(sql("SELECT count(*) FROM invoices WHERE payment_id = '$payment'"), 1);
+    is(sql("SELECT count(*) FROM outbox WHERE kind = 'receipt'"), 1);
+    is(sql("SELECT plan_id FROM subscription_running('$buyer')"), 'pro');
+    is(sql('SELECT count(*), count(DISTINCT period_start) FROM subscriptions'
+           . " WHERE user_id = '$buyer'"), '1|1');
+    is(sql("SELECT count(*), count(applied_at) FROM payment_inbox"
+           . " WHERE payment_id = '$payment'"), '1|1');
+}
+
+
+subtest 'a message of a provider' => sub {
+    @options = ('--payments', $payments);
+
+    my $steps = each_step(sub {
+        taken();
+        sql("SELECT payment_receive('zaincash_v1', false, '$reference|',"
+            . " 'query', 'paid', '$payment', '$reference', '$reference', '',"
+            . " 'completed', 9250, 'IQD', '{}'); UPDATE jobs SET due_at ="
+            . " now() WHERE kind = 'payment_apply'; NOTIFY jobs");
+
+        return sql("SELECT id FROM jobs WHERE kind = 'payment_apply'");
+    }, \&paid_once);
+
+    cmp_ok($steps, '>=', 3, "$steps steps");
+};
+
+
+subtest 'a provider is asked' => sub {
+    my $steps = each_step(sub {
+        taken();
+
+        return sql("SELECT job_add('payment_ask',"
+                   . " '{\"payment\": \"$payment\"}')");
+    }, sub {
+
+        # who was killed after it had taken its turn asks at the next one
+
+        my $asked = wait_until {
+            sql("UPDATE payments SET ask_at = now(), asked_at = NULL"
+                . " WHERE id = '$payment' AND paid_at IS NULL;"
+                . ' UPDATE jobs SET due_at = now() WHERE kind IN'
+                . " ('payment_ask', 'payment_apply') AND state = 'waiting';"
+                . ' NOTIFY jobs');
+
+            return sql("SELECT 1 FROM payments WHERE id = '$payment'"
+                       . ' AND paid_at IS NOT NULL');
+        } 20;
+
+        ok($asked, 'what was paid is found');
+        paid_once();
+    });
+
+    cmp_ok($steps, '>=', 5, "$steps steps");
+};
+
+
+subtest 'a period that is over' => sub {
+    my $user;
+
+    my $steps = each_step(sub {
+        $user = make_user(plan => 'pro');
+        sql('UPDATE subscriptions SET period_start = now() - interval'
+            . " '31 days', period_end = now() - interval '1 hour',"
+            . " grace_until = NULL WHERE user_id = '$user';"
+            . ' DELETE FROM jobs');
+
+        return scheduled('subscriptions', '2027-01-01T00:00:00Z');
+    }, sub {
+        is(sql("SELECT status FROM subscriptions WHERE user_id = '$user'"),
+           'expired');
+        is(sql('SELECT count(*) FROM subscription_transitions t JOIN'
+               . ' subscriptions s ON s.id = t.subscription_id WHERE'
+               . " s.user_id = '$user' AND t.transition = 'expire'"), 1);
+    });
+
+    cmp_ok($steps, '>=', 3, "$steps steps");
+
+    @options = ();
 };
 
 
