@@ -173,6 +173,11 @@ unit_gather(ngx_pulse_collector_t *collector, ngx_pulse_buf_t *b)
             ngx_pulse_buf_str(b, &part->id);
             ngx_pulse_buf_char(b, ' ');
             ngx_pulse_buf_str(b, &part->name);
+
+            if (part->custom) {
+                ngx_pulse_buf_literal(b, " custom");
+            }
+
             ngx_pulse_buf_char(b, ' ');
             ngx_pulse_buf_str(b, &part->arguments);
         }
