@@ -51,10 +51,9 @@ pulse_documents_cv(pulse_http_request_t *r)
     }
 
     cv = ngx_pcalloc(r->pool, sizeof(pulse_cv_t));
-    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
+    form = pulse_form_create(r->pool);
 
-    if (cv == NULL || form == NULL || pulse_form_init(form, r->pool) != NGX_OK)
-    {
+    if (cv == NULL || form == NULL) {
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 

@@ -244,9 +244,8 @@ pulse_payments_read(pulse_http_request_t *r, pulse_payments_order_t *o)
         return answered;
     }
 
-    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
-
-    if (form == NULL || pulse_form_init(form, r->pool) != NGX_OK) {
+    form = pulse_form_create(r->pool);
+    if (form == NULL) {
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 
@@ -567,9 +566,8 @@ pulse_payments_change(pulse_http_request_t *r)
         return rc;
     }
 
-    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
-
-    if (form == NULL || pulse_form_init(form, r->pool) != NGX_OK) {
+    form = pulse_form_create(r->pool);
+    if (form == NULL) {
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 

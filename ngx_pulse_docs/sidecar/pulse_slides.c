@@ -57,11 +57,9 @@ pulse_documents_slides(pulse_http_request_t *r)
     }
 
     deck = ngx_pcalloc(r->pool, sizeof(pulse_deck_t));
-    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
+    form = pulse_form_create(r->pool);
 
-    if (deck == NULL || form == NULL
-        || pulse_form_init(form, r->pool) != NGX_OK)
-    {
+    if (deck == NULL || form == NULL) {
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 

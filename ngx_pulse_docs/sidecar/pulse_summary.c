@@ -145,9 +145,8 @@ pulse_summary_request(pulse_http_request_t *r, pulse_summary_t *summary,
         return NGX_DECLINED;
     }
 
-    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
-
-    if (form == NULL || pulse_form_init(form, r->pool) != NGX_OK) {
+    form = pulse_form_create(r->pool);
+    if (form == NULL) {
         *rc = pulse_reply_error(r, pulse_reply_internal, NULL);
         return NGX_DECLINED;
     }
@@ -331,9 +330,8 @@ pulse_summary_check(pulse_ask_t *ask, const ngx_pulse_json_value_t *v)
 
     summary = ask->ctx;
 
-    form = ngx_pcalloc(summary->pool, sizeof(pulse_form_t));
-
-    if (form == NULL || pulse_form_init(form, summary->pool) != NGX_OK) {
+    form = pulse_form_create(summary->pool);
+    if (form == NULL) {
         return NGX_ERROR;
     }
 

@@ -105,9 +105,8 @@ pulse_uploads_announce(pulse_http_request_t *r)
         return rc;
     }
 
-    form = ngx_pcalloc(r->pool, sizeof(pulse_form_t));
-
-    if (form == NULL || pulse_form_init(form, r->pool) != NGX_OK) {
+    form = pulse_form_create(r->pool);
+    if (form == NULL) {
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 

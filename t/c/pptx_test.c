@@ -357,9 +357,8 @@ test_deck(ngx_pool_t *pool, const char *json)
     ngx_pulse_json_value_t  *v;
 
     deck = ngx_pcalloc(pool, sizeof(pulse_deck_t));
-    form = ngx_pcalloc(pool, sizeof(pulse_form_t));
-
-    check_int(pulse_form_init(form, pool), NGX_OK);
+    form = pulse_form_create(pool);
+    check(form != NULL);
 
     v = ngx_pulse_json_tree(pool, (u_char *) json, strlen(json), NULL, &err);
     check(v != NULL);

@@ -49,6 +49,21 @@ static const char *const  pulse_form_reasons[][2] = {
 };
 
 
+pulse_form_t *
+pulse_form_create(ngx_pool_t *pool)
+{
+    pulse_form_t  *form;
+
+    form = ngx_pcalloc(pool, sizeof(pulse_form_t));
+
+    if (form == NULL || pulse_form_init(form, pool) != NGX_OK) {
+        return NULL;
+    }
+
+    return form;
+}
+
+
 ngx_int_t
 pulse_form_init(pulse_form_t *form, ngx_pool_t *pool)
 {

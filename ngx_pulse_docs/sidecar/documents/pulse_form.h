@@ -52,7 +52,11 @@ typedef struct {
 } pulse_locale_t;
 
 
-/* NGX_ERROR: no memory.  "form" must live as long as the pool. */
+/* A form of the pool, of which nothing is refused yet; NULL: no memory. */
+pulse_form_t *pulse_form_create(ngx_pool_t *pool);
+
+/* The same in the caller's memory, which must live as long as the pool;
+ * NGX_ERROR: no memory. */
 ngx_int_t pulse_form_init(pulse_form_t *form, ngx_pool_t *pool);
 
 /* Why, in words for people: what is wrong and what is taken. */

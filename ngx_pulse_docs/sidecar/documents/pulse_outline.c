@@ -112,9 +112,8 @@ pulse_outline_read(ngx_pool_t *pool, pulse_deck_t *deck,
 {
     pulse_form_t  *form;
 
-    form = ngx_pcalloc(pool, sizeof(pulse_form_t));
-
-    if (form == NULL || pulse_form_init(form, pool) != NGX_OK) {
+    form = pulse_form_create(pool);
+    if (form == NULL) {
         return NGX_ERROR;
     }
 
