@@ -1,12 +1,11 @@
 
 #include "ngx_pulse_base64url.h"
-#include "ngx_pulse_jwk.h"
+#include "ngx_pulse_jwt.h"
 #include "pulse_pay_jwt.h"
 #include "pulse_query.h"
 
 
 #define PULSE_PAY_JWT_SKEW  60          /* s that clocks may differ */
-#define PULSE_PAY_JWT_SIGN  32          /* bytes of HS256 */
 
 
 static ngx_int_t pulse_pay_jwt_part(ngx_pool_t *pool, const ngx_str_t *part,
@@ -149,51 +148,19 @@ ngx_int_t
 pulse_pay_jwt_write(ngx_pool_t *pool, const ngx_str_t *key,
     const ngx_str_t *claims, ngx_str_t *token)
 {
-    u_char           *p;
-    size_t            size;
-    ngx_int_t         rc;
-    ngx_str_t         input;
-    ngx_pulse_buf_t   signature;
-    ngx_pulse_jwk_t   jwk;
-
-    /* {"alg":"HS256","typ":"JWT"} */
-
-    static const u_char  head[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
-
-    size = sizeof(head) + ngx_pulse_base64url_encoded(claims->len)
-           + 1 + ngx_pulse_base64url_encoded(PULSE_PAY_JWT_SIGN);
-
-    token->data = ngx_pnalloc(pool, size);
-    if (token->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_cpymem(token->data, head, sizeof(head) - 1);
-    p = ngx_pulse_base64url_encode(p, claims->data, claims->len);
-
-    input.data = token->data;
-    input.len = p - token->data;
+    ngx_pulse_buf_t  b;
+    ngx_pulse_jwk_t  jwk;
 
     ngx_memzero(&jwk, sizeof(ngx_pulse_jwk_t));
     jwk.alg = NGX_PULSE_JWK_HS256;
     jwk.secret_key = 1;
     jwk.secret = *key;
 
-    ngx_pulse_buf_init(&signature, 0);
+    ngx_pulse_buf_init(&b, 0);
 
-    rc = ngx_pulse_jwk_sign(&jwk, &input, &signature);
-
-    if (rc == NGX_OK && !signature.failed) {
-        *p++ = '.';
-        p = ngx_pulse_base64url_encode(p, signature.data, signature.len);
-        *p = '\0';
-        token->len = p - token->data;
-
-    } else {
-        rc = NGX_ERROR;
+    if (ngx_pulse_jwt_sign(&jwk, claims, &b) != NGX_OK) {
+        b.failed = 1;
     }
 
-    ngx_pulse_buf_free(&signature);
-
-    return rc;
+    return pulse_pay_take(pool, &b, token);
 }
