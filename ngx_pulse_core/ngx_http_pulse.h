@@ -305,6 +305,10 @@ ngx_int_t ngx_http_pulse_reply_row(ngx_http_request_t *r,
 /* 1 if the request says that its body is JSON. */
 ngx_uint_t ngx_http_pulse_is_json(ngx_http_request_t *r);
 
+/* What a content handler returns for that of reading the body, "rc": our own
+ * reply where the body is too large. */
+ngx_int_t ngx_http_pulse_body_begun(ngx_http_request_t *r, ngx_int_t rc);
+
 /* ngx_http_read_client_request_body() for a body that is to be in one piece;
  * the handler ends the request with 500 or calls ngx_http_pulse_body(). */
 ngx_int_t ngx_http_pulse_read_body(ngx_http_request_t *r,

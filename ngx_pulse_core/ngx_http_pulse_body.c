@@ -9,6 +9,18 @@ static ngx_int_t ngx_http_pulse_body_joined(ngx_http_request_t *r,
 
 
 ngx_int_t
+ngx_http_pulse_body_begun(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_REQUEST_TOO_LARGE,
+                                    NULL);
+    }
+
+    return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+ngx_int_t
 ngx_http_pulse_read_body(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler)
 {

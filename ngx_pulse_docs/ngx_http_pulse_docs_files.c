@@ -289,16 +289,7 @@ ngx_http_pulse_docs_put(ngx_http_request_t *r,
 
     rc = ngx_http_read_client_request_body(r, ngx_http_pulse_docs_put_handler);
 
-    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_REQUEST_TOO_LARGE,
-                                    NULL);
-    }
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    return NGX_DONE;
+    return ngx_http_pulse_body_begun(r, rc);
 }
 
 
