@@ -78,6 +78,8 @@ static ngx_http_pulse_docs_field_t  ngx_http_pulse_docs_fields[] = {
     { ngx_string("Retry-After"), NULL },
     { ngx_string("Idempotent-Replayed"), NULL },
     { ngx_string("X-Usage-Tokens"), NULL },
+    { ngx_string("X-Usage-Images"), NULL },
+    { ngx_string("X-Usage-Videos"), NULL },
     { ngx_string("X-Usage-Warning"), NULL },
     { ngx_null_string, NULL }
 };
@@ -316,6 +318,7 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
     ngx_http_pulse_docs_header(b, "X-Pulse-User", &record->user_id);
     ngx_http_pulse_docs_header(b, "X-Pulse-Locale", &locales[record->locale]);
     ngx_http_pulse_docs_header(b, "X-Pulse-Url", &pmcf->public_url);
+    ngx_http_pulse_docs_header(b, "X-Pulse-Upgrade", &pmcf->upgrade_url);
     ngx_http_pulse_docs_header(b, "X-Trace-ID", &record->trace_id);
     ngx_http_pulse_docs_header(b, "Traceparent", &record->traceparent);
 

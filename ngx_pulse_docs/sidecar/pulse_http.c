@@ -409,6 +409,8 @@ pulse_http_queue(pulse_http_request_t *r, unsigned status,
     enum MHD_Result  rc;
 
     pulse_http_usage(response, "X-Usage-Tokens", r->tokens);
+    pulse_http_usage(response, "X-Usage-Images", r->images);
+    pulse_http_usage(response, "X-Usage-Videos", r->videos);
     pulse_http_usage(response, "X-Usage-Warning", r->warning);
 
     if (r->suspended) {
@@ -439,6 +441,19 @@ pulse_http_usage(struct MHD_Response *response, const char *name,
     {
         MHD_add_response_header(response, name, value);
     }
+}
+
+
+const char *
+pulse_http_text(pulse_http_request_t *r, const char *text)
+{
+    size_t   size;
+    u_char  *copy;
+
+    size = strlen(text) + 1;
+    copy = ngx_pnalloc(r->pool, size);
+
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 

@@ -47,6 +47,8 @@ struct pulse_http_request_s {
     unsigned                status;
     pulse_chat_t           *chat;           /* to be asked; pulse_chat.h */
     const char             *tokens;         /* X-Usage-Tokens, or NULL */
+    const char             *images;
+    const char             *videos;
     const char             *warning;        /* X-Usage-Warning */
     pulse_once_t           *claim;          /* of a key; pulse_once.h */
     unsigned                once:1;
@@ -91,6 +93,9 @@ enum MHD_Result pulse_http_queue(pulse_http_request_t *r, unsigned status,
 
 /* Takes up a request that a worker is done with. */
 void pulse_http_resume(pulse_http_request_t *r, enum MHD_Result rc);
+
+/* A copy that lives as long as the request; NULL: no memory. */
+const char *pulse_http_text(pulse_http_request_t *r, const char *text);
 
 /* A header of the request, or len 0. */
 ngx_str_t pulse_http_header(pulse_http_request_t *r, const char *name);

@@ -35,6 +35,12 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
       { "You have no plan in force. Choose one to go on.",
         "لا يوجد لديك اشتراك ساري. اختر باقة للمتابعة." } },
 
+    { MHD_HTTP_PAYMENT_REQUIRED, NULL, "QUOTA_EXCEEDED",
+      { "The quota of this period is used up. Upgrade, buy an add-on, or wait"
+        " for the next period.",
+        "استهلكت رصيد هذه الفترة بالكامل. رقِّ خطتك أو أضف رصيدًا، أو انتظر"
+        " تجدد الفترة." } },
+
     { MHD_HTTP_FORBIDDEN, NULL, "FORBIDDEN",
       { "This account may not do that.",
         "لا يُسمح لهذا الحساب بذلك." } },
@@ -202,7 +208,6 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
 enum MHD_Result
 pulse_reply_row(pulse_http_request_t *r, PGresult *res)
 {
-    pulse_reply_e     code;
     enum MHD_Result   rc;
     ngx_pulse_buf_t   b;
 
@@ -215,18 +220,27 @@ pulse_reply_row(pulse_http_request_t *r, PGresult *res)
                                 &b);
     }
 
-    for (code = pulse_reply_invalid; code < pulse_reply_internal; code++) {
-        if (strcmp(pulse_reply_codes[code].code, PQgetvalue(res, 0, 1)) == 0)
-        {
-            break;
-        }
-    }
-
-    rc = pulse_reply_error(r, code, b.len ? &b : NULL);
+    rc = pulse_reply_error(r, pulse_reply_code(PQgetvalue(res, 0, 1)),
+                           b.len ? &b : NULL);
 
     ngx_pulse_buf_free(&b);
 
     return rc;
+}
+
+
+pulse_reply_e
+pulse_reply_code(const char *name)
+{
+    pulse_reply_e  code;
+
+    for (code = pulse_reply_invalid; code < pulse_reply_internal; code++) {
+        if (strcmp(pulse_reply_codes[code].code, name) == 0) {
+            break;
+        }
+    }
+
+    return code;
 }
 
 

@@ -16,6 +16,7 @@ typedef enum {
     pulse_reply_invalid = 0,
     pulse_reply_unauthorized,
     pulse_reply_no_subscription,
+    pulse_reply_quota,
     pulse_reply_forbidden,
     pulse_reply_not_found,
     pulse_reply_not_allowed,
@@ -47,6 +48,9 @@ enum MHD_Result pulse_reply_error(pulse_http_request_t *r, pulse_reply_e code,
 /* The same of a row of a function in SQL that returns the status, the code or
  * NULL, and the data or the details as JSON. */
 enum MHD_Result pulse_reply_row(pulse_http_request_t *r, PGresult *res);
+
+/* The error of a code by its name; pulse_reply_internal if it has none. */
+pulse_reply_e pulse_reply_code(const char *name);
 
 /* An error of the studio's that another part of it has answered, with its
  * code; "after" is the Retry-After, or "". */

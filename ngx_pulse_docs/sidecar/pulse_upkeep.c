@@ -9,6 +9,8 @@ static ngx_int_t pulse_upkeep_files(pulse_job_t *job);
 const pulse_job_kind_t  pulse_upkeep_kinds[] = {
     { "retention", PULSE_JOBS_UPKEEP, pulse_job_sql,
       "SELECT retention_sweep() WHERE $1::jsonb IS NOT NULL" },
+    { "holds", PULSE_JOBS_UPKEEP, pulse_job_sql,
+      "SELECT media_sweep() WHERE $1::jsonb IS NOT NULL" },
     { "analytics_daily", PULSE_JOBS_UPKEEP, pulse_job_sql,
       "SELECT analytics_daily(($1::jsonb ->> 'at')::timestamptz)" },
     { "analytics_monthly", PULSE_JOBS_UPKEEP, pulse_job_sql,
