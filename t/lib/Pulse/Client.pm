@@ -11,6 +11,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
+use Pulse::Process qw(patience);
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER SO_RCVBUF TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -38,7 +39,7 @@ sub connect {
             ? (Sockopts => [[SOL_SOCKET, SO_RCVBUF, $o{receive}]]) : ();
 
         $socket = IO::Socket::INET->new(
-            PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5,
+            PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 30,
             @options);
     }
 
@@ -170,7 +171,7 @@ sub readable {
 sub read_until {
     my ($self, $pattern, $limit) = @_;
 
-    my $deadline = time + ($limit // 5) * ($ENV{PULSE_TEST_PATIENCE} // 1);
+    my $deadline = time + patience($limit);
 
     while ($self->{buffer} !~ $pattern) {
         my $left = $deadline - time;
@@ -188,7 +189,7 @@ sub read_until {
 sub response {
     my ($self, $limit) = @_;
 
-    my $deadline = time + ($limit // 10) * ($ENV{PULSE_TEST_PATIENCE} // 1);
+    my $deadline = time + patience($limit);
 
     for ( ;; ) {
         my $response = $self->parse;
@@ -343,10 +344,9 @@ sub http2 {
         =~ /\A(.*?)\r\n\r\n(.*)\z/s;
     my ($line, @headers) = split /\r\n/, $head;
     my $port = $o{port} // $ENV{TEST_NGINX_SERVER_PORT};
-    my $limit = ($o{limit} // 10) * ($ENV{PULSE_TEST_PATIENCE} // 1);
 
     my @command = ('curl', '-isS', '--http2-prior-knowledge', '--max-time',
-                   $limit, '-X', $method);
+                   patience($o{limit}), '-X', $method);
 
     push @command, map { ('-H', $_) }
         grep { !/^(?:connection|content-length):/i } @headers;

@@ -9,6 +9,7 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
+use Pulse::Process qw(patience);
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
@@ -29,7 +30,7 @@ sub connect {
     my ($class, %o) = @_;
 
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                       PeerPort => $o{port}, Timeout => 5)
+                                       PeerPort => $o{port}, Timeout => 30)
         or die "cannot connect: $!\n";
 
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
@@ -117,7 +118,7 @@ sub wait_for {
     my ($self, $stream, $code, $limit) = @_;
 
     my $state = $self->{streams}{$stream};
-    my $deadline = time + ($limit // 10) * ($ENV{PULSE_TEST_PATIENCE} // 1);
+    my $deadline = time + patience($limit);
 
     while (!$code->($state)) {
         my $left = $deadline - time;

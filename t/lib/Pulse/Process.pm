@@ -11,7 +11,8 @@ use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(free_port is_alive reap spawn stop_process wait_until);
+our @EXPORT_OK = qw(free_port is_alive patience reap spawn stop_process
+                    wait_until);
 
 my $owner = $$;
 my %running;                    # pid => signal that ends it well
@@ -81,12 +82,25 @@ sub spawn {
 }
 
 
+# When to give something up.  That is red, and costs a green run nothing: so
+# it is later than the studio itself gives up anything in ten seconds, on a
+# slow machine too.  Less than a second is no limit but a pause.
+
+sub patience {
+    my ($limit) = @_;
+
+    $limit = 30 if !defined $limit || $limit >= 1 && $limit < 30;
+
+    return $limit * ($ENV{PULSE_TEST_PATIENCE} // 1);
+}
+
+
 # Polls a condition instead of sleeping; returns what it said, or undef.
 
 sub wait_until (&;$) {
     my ($condition, $limit) = @_;
 
-    my $deadline = time + ($limit // 5) * ($ENV{PULSE_TEST_PATIENCE} // 1);
+    my $deadline = time + patience($limit);
     my $pause = 0.005;
 
     for ( ;; ) {

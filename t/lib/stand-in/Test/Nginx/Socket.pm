@@ -600,7 +600,7 @@ sub exchange {
 
     my $socket = IO::Socket::INET->new(
         PeerAddr => $ServerAddr, PeerPort => $ServerPortForClient,
-        Timeout => 5) or bail_out("$name - cannot connect: $!");
+        Timeout => 30) or bail_out("$name - cannot connect: $!");
 
     binmode $socket;
     $socket->blocking(0);
