@@ -91,8 +91,8 @@ typedef struct {
     ngx_http_pulse_candidate_t     *elts;        /* room for ..._CANDIDATES */
     ngx_uint_t                      n;
     ngx_uint_t                      kind;        /* that is wanted */
+    ngx_pulse_model_t              *elsewhere;   /* of another endpoint */
     unsigned                        known:1;     /* but not to be had now */
-    unsigned                        elsewhere:1; /* of another endpoint */
 } ngx_http_pulse_route_list_t;
 
 
@@ -291,7 +291,7 @@ ngx_int_t ngx_http_pulse_route_check(ngx_conf_t *cf,
  * Candidates for a request in the order they are to be asked: the model
  * named (or the default of a chat), then the fallbacks.  Of models it takes
  * those of route->kind.  Sets route->known if none is available that exists,
- * route->elsewhere if one exists that chats or embeds, but does not do this.
+ * route->elsewhere if one exists that does something else.
  */
 void ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_pulse_openai_request_t *chat, ngx_http_pulse_route_list_t *route);

@@ -203,6 +203,13 @@ ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
                                            NGX_HTTP_PULSE_GATEWAY_CANDIDATES];
     ngx_http_pulse_gateway_main_conf_t  *gmcf;
 
+    static const char  *makes[] = {             /* by NGX_PULSE_MODEL_* */
+        NULL,
+        "is a model that makes images only, at /v1/images/generate",
+        "is a model that makes videos only, at /v1/video/generate",
+        "is a model that makes embeddings only, at /v1/embeddings"
+    };
+
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_gateway_module);
 
     ctx->route.elts = elts;
@@ -230,8 +237,7 @@ ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
         *rc = ngx_http_pulse_invalid(r, "/model",
                                      ctx->embedding
                                      ? "is no model that makes embeddings"
-                                     : "is a model that makes embeddings"
-                                       " only, at /v1/embeddings");
+                                     : makes[ctx->route.elsewhere->kind]);
         return NGX_DECLINED;
     }
 

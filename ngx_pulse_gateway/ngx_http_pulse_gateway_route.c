@@ -62,7 +62,7 @@ ngx_http_pulse_gateway_route(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_uint_t   i, known;
 
     route->n = 0;
-    route->elsewhere = 0;
+    route->elsewhere = NULL;
     known = 0;
 
     if (route->kind == NGX_PULSE_MODEL_CHAT
@@ -329,10 +329,8 @@ ngx_http_pulse_route_fits(ngx_pulse_model_t *model,
         return 1;
     }
 
-    if (route->kind == NGX_PULSE_MODEL_EMBEDDING
-        || model->kind == NGX_PULSE_MODEL_EMBEDDING)
-    {
-        route->elsewhere = 1;
+    if (model->kind != NGX_PULSE_MODEL_MODERATION) {
+        route->elsewhere = model;
     }
 
     return 0;

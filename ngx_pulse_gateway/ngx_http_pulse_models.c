@@ -145,10 +145,21 @@ ngx_uint_t
 ngx_http_pulse_models_available(ngx_http_pulse_gateway_main_conf_t *gmcf,
     ngx_pulse_model_t *model)
 {
-    ngx_http_pulse_provider_t  *provider;
+    ngx_http_pulse_provider_t   *provider;
+    ngx_http_pulse_main_conf_t  *pmcf;
 
-    if (model->kind != NGX_PULSE_MODEL_CHAT
-        && model->kind != NGX_PULSE_MODEL_EMBEDDING)
+    if (model->kind == NGX_PULSE_MODEL_MODERATION) {
+        return 0;
+    }
+
+    /* it is the sidecar that asks for pictures and videos */
+
+    pmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_pulse_module);
+
+    if (pmcf->sidecar.len == 0
+        && (model->kind == NGX_PULSE_MODEL_IMAGE
+            || model->kind == NGX_PULSE_MODEL_VIDEO))
     {
         return 0;
     }
@@ -279,6 +290,8 @@ ngx_http_pulse_models_openai_object(ngx_pulse_model_t *model,
     ngx_pulse_buf_literal(b, ",\"object\":\"model\",\"created\":0,"
                              "\"owned_by\":");
     ngx_pulse_buf_json(b, model->provider.data, model->provider.len);
+    ngx_pulse_buf_literal(b, ",\"kind\":");
+    ngx_pulse_buf_json(b, model->kind_name.data, model->kind_name.len);
     ngx_pulse_buf_char(b, '}');
 }
 

@@ -65,11 +65,16 @@ static ngx_int_t ngx_pulse_models_parameters(
     ngx_pulse_models_reader_t *reader, ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_said(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_number(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
     const ngx_pulse_json_value_t *v, const char *key, const char *reason);
 static ngx_uint_t ngx_pulse_models_escaped(const ngx_str_t *name);
 static ngx_uint_t ngx_pulse_models_equal(const ngx_str_t *one,
     const ngx_str_t *two);
+static ngx_uint_t ngx_pulse_models_is(const ngx_str_t *s, const char *name);
 
 
 static ngx_pulse_models_member_t  ngx_pulse_models_table[] = {
@@ -187,6 +192,21 @@ static ngx_pulse_models_member_t  ngx_pulse_models_capability_table[] = {
       offsetof(ngx_pulse_model_t, https_images) },
     { "efforts", ngx_pulse_models_efforts,
       offsetof(ngx_pulse_model_t, efforts) },
+
+    /* of pictures and videos: the sidecar reads them where they stand */
+
+    { "edits", ngx_pulse_models_said, 0 },
+    { "masks", ngx_pulse_models_said, 0 },
+    { "negative_prompt", ngx_pulse_models_said, 0 },
+    { "standby", ngx_pulse_models_said, 0 },
+    { "max_count", ngx_pulse_models_number, 0 },
+    { "max_inputs", ngx_pulse_models_number, 0 },
+    { "min_duration", ngx_pulse_models_number, 0 },
+    { "max_duration", ngx_pulse_models_number, 0 },
+    { "sizes", ngx_pulse_models_names, 0 },
+    { "qualities", ngx_pulse_models_names, 0 },
+    { "aspect_ratios", ngx_pulse_models_names, 0 },
+    { "resolutions", ngx_pulse_models_names, 0 },
     { NULL, NULL, 0 }
 };
 
@@ -351,9 +371,7 @@ ngx_pulse_models_members(ngx_pulse_models_reader_t *reader,
     for (child = v->children; child; child = child->next) {
 
         for (m = table; m->name; m++) {
-            if (child->key.len == strlen(m->name)
-                && ngx_memcmp(child->key.data, m->name, child->key.len) == 0)
-            {
+            if (ngx_pulse_models_is(&child->key, m->name)) {
                 break;
             }
         }
@@ -399,9 +417,7 @@ ngx_pulse_models_kind(ngx_pulse_models_reader_t *reader,
 
     for (i = 0; ngx_pulse_models_kinds[i]; i++) {
         if (v->type == NGX_PULSE_JSON_STRING
-            && v->string.len == strlen(ngx_pulse_models_kinds[i])
-            && ngx_memcmp(v->string.data, ngx_pulse_models_kinds[i],
-                          v->string.len) == 0)
+            && ngx_pulse_models_is(&v->string, ngx_pulse_models_kinds[i]))
         {
             model->kind = i;
             model->kind_name = v->string;
@@ -613,7 +629,7 @@ ngx_pulse_models_efforts(ngx_pulse_models_reader_t *reader,
 
         for (i = 0; names[i]; i++) {
 
-            if (ngx_pulse_is(&child->string, names[i])) {
+            if (ngx_pulse_models_is(&child->string, names[i])) {
                 *efforts |= 1 << (NGX_PULSE_EFFORT_NONE + i);
                 break;
             }
@@ -711,6 +727,26 @@ ngx_pulse_models_names(ngx_pulse_models_reader_t *reader,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_pulse_models_said(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_uint_t  said;
+
+    return ngx_pulse_models_flag(reader, v, &said);
+}
+
+
+static ngx_int_t
+ngx_pulse_models_number(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    int64_t  n;
+
+    return ngx_pulse_models_count(reader, v, &n);
 }
 
 
@@ -846,6 +882,13 @@ ngx_pulse_models_glob(const ngx_str_t *glob, const ngx_str_t *name)
     }
 
     return g == glob->len;
+}
+
+
+static ngx_uint_t
+ngx_pulse_models_is(const ngx_str_t *s, const char *name)
+{
+    return s->len == strlen(name) && ngx_memcmp(s->data, name, s->len) == 0;
 }
 
 

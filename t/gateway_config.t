@@ -169,7 +169,9 @@ is(route(undef), 'openai gpt-4o', 'no model');
 is(route('k-1'), 'PROVIDER_UNAVAILABLE', 'no key');
 is(route('claude-opus-5'), 'PROVIDER_UNAVAILABLE', 'another provider\'s');
 is(route('nothing'), 'MODEL_NOT_FOUND', 'no such model');
-is(route('gpt-image-2'), 'MODEL_NOT_FOUND', 'no model to chat with');
+is(route('gpt-image-2'), 'INVALID_REQUEST', 'no model to chat with');
+is(route('openai:gpt-image-2'), 'INVALID_REQUEST', 'by its provider neither');
+is(route('nano-banana'), 'INVALID_REQUEST', 'by an alias neither');
 is(route('nothing', fallbacks => ['k-1', 'x-7']), 'filed x-7', 'a fallback');
 
 is((grep { ($_->{headers}{authorization} // '') eq 'Bearer sk-from-a-file' }

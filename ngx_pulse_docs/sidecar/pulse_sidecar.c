@@ -10,6 +10,7 @@
 #include "pulse_files.h"
 #include "pulse_http.h"
 #include "pulse_log.h"
+#include "pulse_media_conf.h"
 #include "pulse_outbox.h"
 #include "pulse_pacer.h"
 #include "pulse_payments.h"
@@ -34,6 +35,7 @@ typedef struct {
     const char          *clamd;
     const char          *studio;            /* NULL: no chat model */
     const char          *payments;          /* NULL: no payments */
+    const char          *models;            /* NULL: no images, no videos */
     const char          *s3_style;
     pulse_s3_conf_t      s3;                /* url NULL: files are on a disk */
     const char          *smtp_password;     /* a file */
@@ -73,6 +75,7 @@ static const struct {
     { "s3-region", offsetof(pulse_sidecar_conf_t, s3.region) },
     { "s3-style", offsetof(pulse_sidecar_conf_t, s3_style) },
     { "payments", offsetof(pulse_sidecar_conf_t, payments) },
+    { "models", offsetof(pulse_sidecar_conf_t, models) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
     { "mail-templates", offsetof(pulse_sidecar_conf_t, outbox.templates) },
     { "mail-from", offsetof(pulse_sidecar_conf_t, outbox.from) },
@@ -111,6 +114,8 @@ static const char  pulse_sidecar_usage[] =
     "  --s3-style        path, or virtual: https://BUCKET.HOST/\n"
     "  --payments        JSON with the providers of payments; without it there\n"
     "                    are none\n"
+    "  --models          the catalogue, conf/models.json; without it there are\n"
+    "                    no images and no videos\n"
     "  --mail-from       sender of the mail; else $PULSE_MAIL_FROM\n"
     "  --mail-name       the sender's name; else $PULSE_MAIL_NAME\n"
     "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"
@@ -238,7 +243,8 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     struct MHD_Daemon  *daemon;
 
     if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0
-        || pulse_sidecar_money(conf) != 0)
+        || pulse_sidecar_money(conf) != 0
+        || pulse_media_conf(conf->models) != NGX_OK)
     {
         return 1;
     }

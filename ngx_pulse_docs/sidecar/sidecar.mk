@@ -20,6 +20,7 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
     $(NGX_HEADERS)/event $(NGX_HEADERS)/event/modules $(NGX_HEADERS)/os/unix \
     $(BUILD)/nginx ngx_pulse_core ngx_pulse_auth ngx_pulse_docs $(SIDECAR) \
     $(SIDECAR)/documents $(SIDECAR)/payments $(SIDECAR)/storage \
+    $(SIDECAR)/media ngx_pulse_gateway ngx_pulse_gateway/dialects \
     $(shell pg_config --includedir)) \
     $(DOCUMENT_CFLAGS)
 
@@ -30,9 +31,14 @@ PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_names \
 STORAGE = $(basename $(notdir $(wildcard $(SIDECAR)/storage/*.c)))
 DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 
+# pictures and videos, with what the gateway reads its catalogue by
+
+MEDIA = $(basename $(notdir $(wildcard $(SIDECAR)/media/*.c))) \
+    ngx_pulse_models ngx_pulse_price
+
 PAYMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/payments/*.c)))
 
-SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) ngx_pulse_link pulse_sidecar \
+SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) $(MEDIA) ngx_pulse_link pulse_sidecar \
     pulse_log pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo \
     pulse_answer pulse_embedding pulse_work pulse_jobs pulse_upkeep \
     pulse_outbox pulse_mail pulse_smtp $(STORAGE) pulse_links pulse_files \
@@ -46,10 +52,13 @@ PULSECTL_SRCS = $(PURE) pulse_ctl pulse_ctl_jobs pulse_ctl_mail \
 
 SIDECAR_HEADERS = $(wildcard ngx_pulse_core/ngx_pulse_*.h \
     ngx_pulse_auth/ngx_pulse_*.h ngx_pulse_docs/*.h $(SIDECAR)/*.h \
-    $(SIDECAR)/documents/*.h $(SIDECAR)/payments/*.h $(SIDECAR)/storage/*.h)
+    $(SIDECAR)/documents/*.h $(SIDECAR)/payments/*.h $(SIDECAR)/storage/*.h \
+    $(SIDECAR)/media/*.h ngx_pulse_gateway/ngx_pulse_*.h \
+    ngx_pulse_gateway/dialects/*.h)
 
 vpath %.c ngx_pulse_core ngx_pulse_auth ngx_pulse_docs $(SIDECAR) \
-    $(SIDECAR)/documents $(SIDECAR)/payments $(SIDECAR)/storage
+    $(SIDECAR)/documents $(SIDECAR)/payments $(SIDECAR)/storage \
+    $(SIDECAR)/media ngx_pulse_gateway
 
 sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
