@@ -5,7 +5,7 @@
 
 typedef struct {
     const char              *name;
-    const char              *target;        /* letters, see test_target() */
+    const char              *target;        /* letters, see unit_target() */
     int64_t                  max_tokens;
     const char              *body;
     const char              *expected;
@@ -16,7 +16,6 @@ typedef struct {
 static void test_writes(void);
 static void test_foreign(void);
 static void test_write_refusals(void);
-static void test_target(ngx_pulse_target_t *target, const char *letters);
 
 
 #define USER  "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
@@ -321,8 +320,7 @@ test_writes(void)
         ngx_pulse_buf_init(&b, 0);
         memset(&dropped, 0, sizeof(dropped));
 
-        test_target(&target, t->target);
-        target.max_tokens = t->max_tokens;
+        unit_target(&target, t->target, t->max_tokens);
 
         check_int(ngx_pulse_anthropic_read(&cv, pool, &body, &refusal),
                   NGX_OK);
@@ -391,8 +389,7 @@ test_foreign(void)
     memset(&cv, 0, sizeof(cv));
     memset(&dropped, 0, sizeof(dropped));
 
-    test_target(&target, "e");
-    target.max_tokens = 8192;
+    unit_target(&target, "e", 8192);
 
     cv.dialect = NGX_PULSE_DIALECT_OPENAI;
     cv.n = 1;
@@ -460,8 +457,7 @@ test_write_refusals(void)
         ngx_pulse_buf_init(&b, 0);
         memset(&cv, 0, sizeof(cv));
         memset(&dropped, 0, sizeof(dropped));
-        test_target(&target, "");
-        target.max_tokens = 10;
+        unit_target(&target, "", 10);
 
         cv.n = 1;
         turn = ngx_pulse_turn_add(&cv, pool, NGX_PULSE_ROLE_USER);
@@ -537,28 +533,4 @@ test_write_refusals(void)
     }
 
     unit_case(NULL);
-}
-
-
-/* 1: efforts low and high only, b: budgets, e: effort, f: forced choice,
- * h: fetches, i: system inside, o: off, p: prefill, s: sampling, t: between
- * tools */
-
-static void
-test_target(ngx_pulse_target_t *target, const char *letters)
-{
-    memset(target, 0, sizeof(ngx_pulse_target_t));
-
-    target->model = unit_str("m");
-    target->thinking_budget = (strchr(letters, 'b') != NULL);
-    target->effort = (strchr(letters, 'e') != NULL);
-    target->efforts = strchr(letters, '1') ? 1 << NGX_PULSE_EFFORT_LOW
-                                             | 1 << NGX_PULSE_EFFORT_HIGH : 0;
-    target->forced_choice = (strchr(letters, 'f') != NULL);
-    target->https_images = (strchr(letters, 'h') != NULL);
-    target->system_inside = (strchr(letters, 'i') != NULL);
-    target->thinking_off = (strchr(letters, 'o') != NULL);
-    target->prefill = (strchr(letters, 'p') != NULL);
-    target->sampling = (strchr(letters, 's') != NULL);
-    target->between_tools = (strchr(letters, 't') != NULL);
 }

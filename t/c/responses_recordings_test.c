@@ -1,25 +1,27 @@
 
 #include "unit_recording.h"
-#include "ngx_pulse_openai.h"
 #include "ngx_pulse_responses.h"
 
 
 static void test_recordings(void);
 static void test_recording(unit_recording_t *recording);
-static void test_recorded_stream(ngx_str_t *body,
+static void test_broken(unit_recording_t *recording);
+static void test_compare(ngx_pulse_collector_t *collector,
     ngx_pulse_json_value_t *record);
-static void test_recorded_answer(ngx_str_t *body,
-    ngx_pulse_json_value_t *record);
-static void test_recorded_error(const ngx_pulse_chat_error_t *error,
-    ngx_pulse_json_value_t *record);
-static void test_recorded_request(ngx_str_t *body);
-static void test_compare_record(ngx_pulse_collector_t *collector,
-    ngx_pulse_json_value_t *record);
-static void test_compare(ngx_pulse_collector_t *one,
-    ngx_pulse_collector_t *two);
+static void test_error(const ngx_pulse_chat_error_t *error,
+    ngx_pulse_json_value_t *expected);
+static void test_same(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two);
+static const char *test_target(const ngx_pulse_conversation_t *cv);
 
 
-#define RESPONSES  &ngx_pulse_dialect_responses
+static const unit_replay_t  test_replay = {
+    &ngx_pulse_dialect_responses,
+    test_compare,
+    test_error,
+    test_same,
+    test_target,
+    400
+};
 
 
 int
@@ -50,163 +52,30 @@ test_recordings(void)
 static void
 test_recording(unit_recording_t *recording)
 {
-    if (recording->stream) {
-        test_recorded_stream(&recording->body, recording->expected);
+    ngx_int_t                 rc;
+    ngx_uint_t                ndropped;
+    ngx_pulse_chat_refusal_t  refusal;
+    ngx_pulse_json_value_t   *record;
 
-    } else {
-        test_recorded_answer(&recording->body, recording->expected);
-    }
+    record = recording->expected;
 
-    if (recording->request.data) {
-        test_recorded_request(&recording->request);
-    }
-}
-
-
-static void
-test_recorded_stream(ngx_str_t *body, ngx_pulse_json_value_t *record)
-{
-    size_t         cut, step;
-    unit_stream_t  s, two;
-
-    /* some are several answers in one: of the first what can be had */
-
-    if (ngx_pulse_json_get(record, "concatenated")) {
-        unit_start(&s, RESPONSES);
-        (void) unit_feed(&s, body->data, body->len, 0, body->len);
-        check(s.ends <= 1);
-        check(s.collector.started);
-        unit_end(&s);
-        return;
-    }
-
-    /* one has a brace too few in its first event */
-
-    if (ngx_pulse_member(record, "error") == NULL
+    if (recording->stream
+        && !ngx_pulse_json_get(record, "concatenated")
+        && ngx_pulse_member(record, "error") == NULL
         && ngx_pulse_member(record, "finish_reason") == NULL)
     {
-        unit_start(&s, RESPONSES);
-        check_int(unit_feed(&s, body->data, body->len, 0, body->len),
-                  NGX_ERROR);
-        unit_end(&s);
+        test_broken(recording);
+
+    } else {
+        unit_replay(&test_replay, recording);
+    }
+
+    if (recording->request.data == NULL) {
         return;
     }
 
-    for (cut = 0; cut < 2; cut++) {
-        unit_start(&s, RESPONSES);
-        check_int(unit_feed(&s, body->data, body->len, 0,
-                            cut ? 1 : body->len),
-                  NGX_OK);
-        check_int(s.ends, ngx_pulse_member(record, "error") == NULL);
-        test_compare_record(&s.collector, record);
-
-        /* what a client gets of it says the same */
-
-        unit_start(&two, RESPONSES);
-        check_int(unit_feed(&two, s.out.data, s.out.len, 0, s.out.len),
-                  NGX_OK);
-        test_compare(&s.collector, &two.collector);
-        unit_end(&two);
-        unit_end(&s);
-    }
-
-    step = (body->len < 2500) ? 1 : body->len / 10;
-
-    for (cut = 1; cut < body->len; cut += step) {
-        unit_start(&s, RESPONSES);
-        check_int(unit_feed(&s, body->data, body->len, cut, body->len),
-                  NGX_OK);
-        test_compare_record(&s.collector, record);
-        unit_end(&s);
-    }
-}
-
-
-static void
-test_recorded_answer(ngx_str_t *body, ngx_pulse_json_value_t *record)
-{
-    ngx_str_t                said;
-    unit_stream_t            s, two;
-    ngx_pulse_chat_error_t   error;
-
-    unit_start(&s, RESPONSES);
-
-    if (unit_number(record, "http_status") >= 400) {
-        check_int(ngx_pulse_openai_error(&error, s.pool, body->data, body->len),
-                  NGX_OK);
-        test_recorded_error(&error, record);
-        unit_end(&s);
-        return;
-    }
-
-    check_int(ngx_pulse_responses_read_answer(s.pool, body, unit_event, &s),
-              NGX_OK);
-    check_int(s.ends, ngx_pulse_member(record, "error") == NULL);
-    test_compare_record(&s.collector, record);
-
-    unit_start(&two, RESPONSES);
-    check_int(unit_feed(&two, s.out.data, s.out.len, 0, s.out.len), NGX_OK);
-    test_compare(&s.collector, &two.collector);
-    unit_end(&two);
-
-    unit_start(&two, RESPONSES);
-    ngx_pulse_responses_write_answer(&s.collector, &s.cv, 0, &two.out);
-    said.data = two.out.data;
-    said.len = two.out.len;
-    check_int(ngx_pulse_responses_read_answer(two.pool, &said,
-                                              ngx_pulse_collect,
-                                              &two.collector),
-              NGX_OK);
-    test_compare(&s.collector, &two.collector);
-    unit_end(&two);
-
-    unit_end(&s);
-}
-
-
-static void
-test_recorded_error(const ngx_pulse_chat_error_t *error,
-    ngx_pulse_json_value_t *record)
-{
-    ngx_str_t                said;
-    ngx_pulse_json_value_t  *expected;
-
-    expected = ngx_pulse_json_get(record, "error");
-
-    said = unit_string(expected, "message");
-    check_mem(error->message.data, error->message.len, said.data, said.len);
-
-    said = unit_string(expected, "code");
-
-    if (said.len) {
-        check_mem(error->code.data, error->code.len, said.data, said.len);
-    }
-
-    check_int(error->quota, ngx_pulse_is(&said, "insufficient_quota"));
-}
-
-
-/* read, written and read again, a request means the same */
-
-static void
-test_recorded_request(ngx_str_t *body)
-{
-    size_t                     len;
-    ngx_int_t                  rc;
-    ngx_str_t                  again;
-    ngx_pool_t                *pool;
-    ngx_pulse_buf_t            b, b2;
-    ngx_pulse_target_t         target;
-    ngx_pulse_dropped_t        dropped;
-    ngx_pulse_conversation_t   cv;
-    ngx_pulse_chat_refusal_t   refusal;
-
-    pool = unit_pool();
-    ngx_pulse_buf_init(&b, 0);
-    ngx_pulse_buf_init(&b2, 0);
-    memset(&dropped, 0, sizeof(dropped));
-
-    rc = ngx_pulse_responses_read(&cv, pool, body, &refusal);
+    rc = unit_replay_request(&test_replay, &recording->request, &refusal,
+                             &ndropped);
 
     if (rc == NGX_DECLINED) {
         check(strcmp(refusal.pointer, "/previous_response_id") == 0
@@ -216,46 +85,36 @@ test_recorded_request(ngx_str_t *body)
     } else {
         check_int(rc, NGX_OK);
     }
+}
 
-    if (rc == NGX_OK) {
-        unit_target(&target, "efns", 400);
-        target.model = cv.model;
-        target.max_tokens = cv.max_tokens ? cv.max_tokens : 400;
 
-        check_int(ngx_pulse_responses_write(&cv, &target, pool, &dropped,
-                                            &refusal, &b),
-                  NGX_OK);
-        again.data = b.data;
-        again.len = len = b.len;
+/* one has a brace too few in its first event */
 
-        check_int(ngx_pulse_responses_read(&cv, pool, &again, &refusal),
-                  NGX_OK);
-        check_int(cv.nunknown, 0);
-        check_int(ngx_pulse_responses_write(&cv, &target, pool, &dropped,
-                                            &refusal, &b2),
-                  NGX_OK);
-        check_mem(b2.data, b2.len, b.data, len);
+static void
+test_broken(unit_recording_t *recording)
+{
+    unit_stream_t  s;
 
-        /* nothing of any size is missing; blanks are not kept */
+    unit_start(&s, &ngx_pulse_dialect_responses);
 
-        check(b.len + 400 > body->len / 2);
-    }
+    check_int(unit_feed(&s, recording->body.data, recording->body.len, 0,
+                        recording->body.len),
+              NGX_ERROR);
 
-    ngx_pulse_buf_free(&b2);
-    ngx_pulse_buf_free(&b);
-    ngx_destroy_pool(pool);
+    unit_end(&s);
 }
 
 
 static void
-test_compare_record(ngx_pulse_collector_t *collector,
+test_compare(ngx_pulse_collector_t *collector,
     ngx_pulse_json_value_t *record)
 {
     ngx_str_t  native;
 
     if (ngx_pulse_member(record, "error")) {
         check_int(collector->failed, 1);
-        test_recorded_error(&collector->error, record);
+        test_error(&collector->error,
+                   ngx_pulse_json_get(record, "error"));
         return;
     }
 
@@ -271,10 +130,29 @@ test_compare_record(ngx_pulse_collector_t *collector,
 }
 
 
+static void
+test_error(const ngx_pulse_chat_error_t *error,
+    ngx_pulse_json_value_t *expected)
+{
+    ngx_str_t  said;
+
+    said = unit_string(expected, "message");
+    check_mem(error->message.data, error->message.len, said.data, said.len);
+
+    said = unit_string(expected, "code");
+
+    if (said.len) {
+        check_mem(error->code.data, error->code.len, said.data, said.len);
+    }
+
+    check_int(error->quota, ngx_pulse_is(&said, "insufficient_quota"));
+}
+
+
 /* a client gets the provider's id, in the form that it expects */
 
 static void
-test_compare(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two)
+test_same(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two)
 {
     if (one->id.len < 5 || memcmp(one->id.data, "resp_", 5) != 0) {
         check(two->id.len > 5 && memcmp(two->id.data, "resp_", 5) == 0);
@@ -290,4 +168,11 @@ test_compare(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two)
               one->native.len);
 
     unit_same_answer(one, two);
+}
+
+
+static const char *
+test_target(const ngx_pulse_conversation_t *cv)
+{
+    return "efns";
 }

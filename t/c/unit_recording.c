@@ -7,8 +7,16 @@
 
 static void unit_recording(const char *dir, ngx_pulse_json_value_t *expected,
     unit_recording_pt test);
+static const char *unit_extension(const ngx_str_t *file);
 static ngx_str_t unit_recorded(const char *dir, const ngx_str_t *name,
     const char *extension);
+static void unit_replay_stream(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_json_value_t *expected);
+static void unit_replay_pieces(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_json_value_t *expected, size_t first, size_t step);
+static void unit_replay_answer(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_json_value_t *expected);
+static void unit_replay_client(const unit_replay_t *replay, unit_stream_t *s);
 static void unit_compare_calls(ngx_pulse_collector_t *collector,
     ngx_pulse_json_value_t *expected, ngx_uint_t raw);
 
@@ -67,6 +75,7 @@ unit_recording(const char *dir, ngx_pulse_json_value_t *expected,
     unit_recording_pt test)
 {
     ngx_str_t         file;
+    const char       *extension;
     unit_recording_t  recording;
 
     file = unit_string(expected, "file");
@@ -74,7 +83,8 @@ unit_recording(const char *dir, ngx_pulse_json_value_t *expected,
     unit_case("%.*s", (int) file.len, file.data);
 
     recording.expected = expected;
-    recording.stream = ngx_pulse_json_get(expected, "stream")->boolean;
+    extension = unit_extension(&file);
+    recording.stream = (strcmp(extension, ".sse") == 0);
     recording.body = unit_recorded(dir, &file, "");
 
     check(recording.body.data != NULL);
@@ -83,15 +93,40 @@ unit_recording(const char *dir, ngx_pulse_json_value_t *expected,
         return;
     }
 
-    /* beside "name.sse" or "name.json" */
-
-    file.len -= recording.stream ? 4 : 5;
+    file.len -= strlen(extension);
     recording.request = unit_recorded(dir, &file, ".req.json");
 
     test(&recording);
 
     free(recording.body.data);
     free(recording.request.data);
+}
+
+
+/* a stream of Gemini may be an array of JSON */
+
+static const char *
+unit_extension(const ngx_str_t *file)
+{
+    size_t       i;
+    const char  *extension;
+
+    static const char *const  extensions[] = { ".sse", ".json", ".jsonarray" };
+
+    for (i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
+        extension = extensions[i];
+
+        if (file->len > strlen(extension)
+            && memcmp(file->data + file->len - strlen(extension), extension,
+                      strlen(extension)) == 0)
+        {
+            return extension;
+        }
+    }
+
+    check(0);
+
+    return "";
 }
 
 
@@ -104,6 +139,179 @@ unit_recorded(const char *dir, const ngx_str_t *name, const char *extension)
                     (int) name->len, name->data, extension);
 
     return unit_file(path);
+}
+
+
+void
+unit_replay(const unit_replay_t *replay, unit_recording_t *recording)
+{
+    if (recording->stream) {
+        unit_replay_stream(replay, &recording->body, recording->expected);
+
+    } else {
+        unit_replay_answer(replay, &recording->body, recording->expected);
+    }
+}
+
+
+static void
+unit_replay_stream(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_json_value_t *expected)
+{
+    size_t         cut, step;
+    unit_stream_t  s;
+
+    /* some are several answers in one: of the first what can be had */
+
+    if (ngx_pulse_json_get(expected, "concatenated")) {
+        unit_start(&s, replay->dialect);
+        (void) unit_feed(&s, body->data, body->len, 0, body->len);
+        check(s.ends <= 1);
+        check(s.collector.started);
+        unit_end(&s);
+        return;
+    }
+
+    unit_replay_pieces(replay, body, expected, 0, body->len);
+    unit_replay_pieces(replay, body, expected, 0, 1);
+
+    /* a long one is cut at some of its bytes */
+
+    step = (body->len < 2500) ? 1 : body->len / 10;
+
+    for (cut = 1; cut < body->len; cut += step) {
+        unit_replay_pieces(replay, body, expected, cut, body->len);
+    }
+}
+
+
+static void
+unit_replay_pieces(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_json_value_t *expected, size_t first, size_t step)
+{
+    unit_stream_t  s;
+
+    unit_start(&s, replay->dialect);
+
+    check_int(unit_feed(&s, body->data, body->len, first, step), NGX_OK);
+    check_int(s.ends, ngx_pulse_member(expected, "error") == NULL);
+
+    replay->compare(&s.collector, expected);
+
+    if (first == 0) {
+        unit_replay_client(replay, &s);
+    }
+
+    unit_end(&s);
+}
+
+
+static void
+unit_replay_answer(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_json_value_t *expected)
+{
+    ngx_str_t               said;
+    unit_stream_t           s, two;
+    ngx_pulse_chat_error_t  error;
+
+    unit_start(&s, replay->dialect);
+
+    if (unit_number(expected, "http_status") >= 400) {
+        check_int(replay->dialect->read_error(&error, s.pool, body->data,
+                                              body->len),
+                  NGX_OK);
+        replay->error(&error, ngx_pulse_json_get(expected, "error"));
+        unit_end(&s);
+        return;
+    }
+
+    check_int(unit_whole(&s, body), NGX_OK);
+    check_int(s.ends, ngx_pulse_member(expected, "error") == NULL);
+
+    replay->compare(&s.collector, expected);
+    unit_replay_client(replay, &s);
+
+    unit_start(&two, replay->dialect);
+    replay->dialect->write_answer(&s.collector, &s.cv, 0, &two.out);
+    said = unit_text(&two.out);
+    check_int(replay->dialect->read_answer(two.pool, &said, ngx_pulse_collect,
+                                           &two.collector),
+              NGX_OK);
+    replay->same(&s.collector, &two.collector);
+    unit_end(&two);
+
+    unit_end(&s);
+}
+
+
+/* what a client gets of it says the same */
+
+static void
+unit_replay_client(const unit_replay_t *replay, unit_stream_t *s)
+{
+    unit_stream_t  two;
+
+    unit_start(&two, replay->dialect);
+
+    check_int(unit_feed(&two, s->out.data, s->out.len, 0, s->out.len), NGX_OK);
+    replay->same(&s->collector, &two.collector);
+
+    unit_end(&two);
+}
+
+
+ngx_int_t
+unit_replay_request(const unit_replay_t *replay, ngx_str_t *body,
+    ngx_pulse_chat_refusal_t *refusal, ngx_uint_t *ndropped)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  again;
+    ngx_pool_t                *pool;
+    ngx_pulse_buf_t            b, b2;
+    ngx_pulse_target_t         target;
+    ngx_pulse_dropped_t        dropped;
+    ngx_pulse_dialect_t       *dialect;
+    ngx_pulse_conversation_t   cv;
+
+    dialect = replay->dialect;
+    pool = unit_pool();
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_init(&b2, 0);
+    memset(&dropped, 0, sizeof(dropped));
+
+    rc = dialect->read(&cv, pool, body, refusal);
+
+    if (rc == NGX_OK) {
+        unit_target(&target, replay->target(&cv), replay->max_tokens);
+        target.model = cv.model;
+
+        if (cv.max_tokens) {
+            target.max_tokens = cv.max_tokens;
+        }
+
+        check_int(dialect->write(&cv, &target, pool, &dropped, refusal, &b),
+                  NGX_OK);
+        again = unit_text(&b);
+
+        check_int(dialect->read(&cv, pool, &again, refusal), NGX_OK);
+        check_int(cv.nunknown, 0);
+        check_int(dialect->write(&cv, &target, pool, &dropped, refusal, &b2),
+                  NGX_OK);
+        check_mem(b2.data, b2.len, b.data, b.len);
+
+        *ndropped = dropped.n;
+
+        /* nothing of any size is missing; blanks are not kept */
+
+        check(b.len + 400 > body->len / 2);
+    }
+
+    ngx_pulse_buf_free(&b2);
+    ngx_pulse_buf_free(&b);
+    ngx_destroy_pool(pool);
+
+    return rc;
 }
 
 

@@ -245,13 +245,19 @@ unit_target(ngx_pulse_target_t *target, const char *letters, int64_t max)
     target->max_tokens_name = unit_str(strchr(letters, 'm')
                                        ? "max_tokens"
                                        : "max_completion_tokens");
+    target->efforts = strchr(letters, '1') ? 1 << NGX_PULSE_EFFORT_LOW
+                                             | 1 << NGX_PULSE_EFFORT_HIGH : 0;
+    target->thinking_budget = (strchr(letters, 'b') != NULL);
     target->effort = (strchr(letters, 'e') != NULL);
     target->forced_choice = (strchr(letters, 'f') != NULL);
     target->https_images = (strchr(letters, 'h') != NULL);
+    target->system_inside = (strchr(letters, 'i') != NULL);
     target->effort_none = (strchr(letters, 'n') != NULL);
+    target->thinking_off = (strchr(letters, 'o') != NULL);
     target->prefill = (strchr(letters, 'p') != NULL);
     target->reasoning_content = (strchr(letters, 'r') != NULL);
     target->sampling = (strchr(letters, 's') != NULL);
+    target->between_tools = (strchr(letters, 't') != NULL);
 }
 
 

@@ -55,9 +55,10 @@ void unit_same_answer(ngx_pulse_collector_t *one, ngx_pulse_collector_t *two);
 void unit_names(const ngx_pulse_dropped_t *dropped, ngx_pulse_buf_t *b);
 
 
-/* The model "m" that can do what there is a letter for.  e: effort, f: forced
- * choice, h: fetches images, m: max_tokens, n: effort none, p: prefill,
- * r: takes thinking back, s: sampling. */
+/* The model "m" that can do what there is a letter for.  1: efforts low and
+ * high only, b: budgets, e: effort, f: forced choice, h: fetches images,
+ * i: system inside, m: max_tokens, n: effort none, o: thinking off,
+ * p: prefill, r: takes thinking back, s: sampling, t: between tools. */
 void unit_target(ngx_pulse_target_t *target, const char *letters,
     int64_t max);
 
