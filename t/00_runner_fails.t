@@ -48,6 +48,46 @@ BLOCKS
 is($status, 0, 'a green suite is green') or diag($said);
 
 
+# What fails once, run by t/lib/run with PULSE_TEST_AGAIN.
+
+sub run_again {
+    my ($perl) = @_;
+
+    my $file = suite_dir() . '/once.t';
+    my $flag = suite_dir() . '/once';
+
+    unlink $flag;
+
+    open my $out, '>', $file or die "$file: $!\n";
+    print $out "use Pulse::Env;\nuse Test::More;\n",
+               "my \$again = -e '$flag';\n",
+               "open my \$flag, '>', '$flag' or die;\n",
+               "$perl;\npass('all else');\ndone_testing();\n";
+    close $out;
+
+    my $all = qx{t/lib/run "$file" 2>&1};
+
+    return (split /\n/, $all)[-1];
+}
+
+{
+    local $ENV{PULSE_TEST_AGAIN} = 1;
+
+    my $once = q(ok($again, 'the second time'));
+    my $complaint = q(Pulse::Env::complain('a lease is open') if !$again);
+
+    is(run_again($once), '2 passed, 0 failed', 'asked again, it is well');
+    is(run_again("$once; $complaint"), '1 passed, 2 failed',
+       'what every suite is asked is asked once');
+    is(run_again(q(die if !$again)), '0 passed, 1 failed',
+       'nor is one that broke off');
+    is(run_again(q(fail('always'))), '1 passed, 1 failed', 'no third time');
+
+    $ENV{PULSE_TEST_AGAIN} = 0;
+    is(run_again($once), '1 passed, 1 failed', 'unless it is wanted');
+}
+
+
 my %wrong = (
     'a wrong code'     => "--- error_code: 201\n",
     'a wrong body'     => "--- response_body eval: \"b\"\n",
