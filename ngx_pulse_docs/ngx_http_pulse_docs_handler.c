@@ -350,13 +350,13 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
 }
 
 
-/* What is said of some requests only: the key under which the answer is kept,
- * and the token to ask the gateway with. */
+/* What is said of some requests only: how they are to be answered, the key
+ * under which that is kept, and the token to ask the gateway with. */
 
 static ngx_int_t
 ngx_http_pulse_docs_private(ngx_http_request_t *r, ngx_pulse_buf_t *b)
 {
-    ngx_str_t                       *key, chat;
+    ngx_str_t                       *key, *accept, chat;
     ngx_pulse_buf_t                 *token;
     ngx_http_pulse_docs_loc_conf_t  *dlcf;
 
@@ -365,6 +365,14 @@ ngx_http_pulse_docs_private(ngx_http_request_t *r, ngx_pulse_buf_t *b)
     if (dlcf->open) {
         ngx_http_pulse_docs_proof(r, b);
         return NGX_OK;
+    }
+
+    /* an answer may come as a stream */
+
+    accept = ngx_http_pulse_header(r, "accept", sizeof("accept") - 1);
+
+    if (accept != NULL) {
+        ngx_http_pulse_docs_header(b, "Accept", accept);
     }
 
     key = ngx_http_pulse_header(r, "idempotency-key",

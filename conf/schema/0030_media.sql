@@ -283,3 +283,326 @@ $$;
 
 INSERT INTO job_schedules (kind, every, next_at)
 VALUES ('holds', '1 minute', date_trunc('hour', now()));
+
+
+-- What a person has asked for and comes later, as GET /v1/jobs/{id} shows it.
+-- A task is worked on by a job of the queue, of its kind and with its id as
+-- key, and ends once: by that job, by its owner, or by its deadline.  What it
+-- has held, under its own id, ends in the same transaction.
+
+CREATE TABLE tasks (
+    id            uuid PRIMARY KEY,
+    user_id       uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    kind          text NOT NULL,
+    status        text NOT NULL DEFAULT 'queued'
+                  CHECK (status IN ('queued', 'processing', 'completed',
+                                    'failed', 'cancelled')),
+    progress      smallint NOT NULL DEFAULT 0
+                  CHECK (progress BETWEEN 0 AND 100),
+    request       jsonb NOT NULL,
+    result        jsonb,
+    error         text,
+    trace_id      text,
+    deadline      timestamptz NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    ended_at      timestamptz
+);
+
+COMMENT ON COLUMN tasks.request IS 'never shown; NULL members are left out';
+COMMENT ON COLUMN tasks.result IS
+    '{NAME: {file_id, thumbnail_id, ...}}: links are made when it is shown';
+COMMENT ON COLUMN tasks.error IS 'a code of the API';
+
+-- ids begin with their time
+
+CREATE INDEX tasks_user ON tasks (user_id, id DESC);
+CREATE INDEX tasks_open ON tasks (user_id, kind)
+    WHERE status IN ('queued', 'processing');
+CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+
+ALTER TABLE files
+    DROP CONSTRAINT files_kind_check,
+    ADD CONSTRAINT files_kind_check
+        CHECK (kind IN ('upload', 'cv', 'slides', 'image', 'video',
+                        'thumbnail', 'edit'));
+
+
+-- Begins one, with its job.  429 where the person has "most" of this kind
+-- that have not ended: two requests of one person come one after the other.
+
+CREATE FUNCTION task_begin(p_id uuid, p_user uuid, p_kind text,
+    p_request jsonb, p_lasts interval, p_most integer, p_attempts integer,
+    p_trace text)
+RETURNS media_reply
+LANGUAGE plpgsql AS $$
+DECLARE
+    n  integer;
+    r  media_reply;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('tasks ' || p_user, 0));
+
+    SELECT count(*) INTO n
+      FROM tasks
+     WHERE user_id = p_user
+       AND kind = p_kind
+       AND status IN ('queued', 'processing');
+
+    IF n >= p_most THEN
+        r.status := 429;
+        r.code := 'RATE_LIMIT_EXCEEDED';
+        r.data := json_build_object('limit', p_most, 'open', n);
+        RETURN r;
+    END IF;
+
+    INSERT INTO tasks (id, user_id, kind, request, trace_id, deadline)
+    VALUES (p_id, p_user, p_kind, jsonb_strip_nulls(p_request), p_trace,
+            now() + p_lasts);
+
+    PERFORM job_add(p_kind, jsonb_build_object('task', p_id), p_id::text, 0,
+                    now(), p_attempts);
+
+    r.status := 202;
+
+    RETURN r;
+END
+$$;
+
+-- The task of a job, which is processing from here on if it has not ended.
+
+CREATE FUNCTION task_load(p_job jsonb) RETURNS SETOF tasks
+LANGUAGE plpgsql AS $$
+DECLARE
+    p_id  uuid := (p_job ->> 'task')::uuid;
+BEGIN
+    UPDATE tasks
+       SET status = 'processing'
+     WHERE id = p_id
+       AND status = 'queued';
+
+    RETURN QUERY SELECT * FROM tasks WHERE id = p_id;
+END
+$$;
+
+-- False if it has ended: then there is nothing more to do for it.
+
+CREATE FUNCTION task_progress(p_id uuid, p_progress integer)
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE tasks
+       SET progress = greatest(progress, p_progress)
+     WHERE id = p_id
+       AND status = 'processing';
+
+    RETURN FOUND;
+END
+$$;
+
+CREATE FUNCTION task_end(p_id uuid, p_status text, p_error text)
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE tasks
+       SET status = p_status,
+           error = p_error,
+           progress = CASE p_status WHEN 'completed' THEN 100
+                      ELSE progress END,
+           ended_at = now()
+     WHERE id = p_id
+       AND status IN ('queued', 'processing');
+
+    RETURN FOUND;
+END
+$$;
+
+-- It came: its files, [{id, kind, filename, content_type, size_bytes, width,
+-- height}], are kept so long, what it has held is charged, once.  False if it
+-- had ended before, or what was held is gone: nothing is kept then, and the
+-- files are to be taken away.
+
+CREATE FUNCTION task_complete(p_id uuid, p_result jsonb, p_files jsonb,
+    p_keep interval, p_amount bigint DEFAULT 0, p_details jsonb DEFAULT '{}')
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    m  media_reply;
+BEGIN
+    IF NOT task_end(p_id, 'completed', NULL) THEN
+        RETURN false;
+    END IF;
+
+    IF p_amount > 0 THEN
+        m := media_settle(p_id, p_amount, p_details);
+
+        IF m.state <> 'settled' THEN
+            UPDATE tasks
+               SET status = 'failed',
+                   error = 'GATEWAY_TIMEOUT'
+             WHERE id = p_id;
+            RETURN false;
+        END IF;
+    END IF;
+
+    INSERT INTO files (id, user_id, kind, status, filename, content_type,
+                       size_bytes, width, height, expires_at)
+    SELECT f.id, t.user_id, f.kind, 'ready', f.filename, f.content_type,
+           f.size_bytes, f.width, f.height, now() + p_keep
+      FROM tasks t
+     CROSS JOIN jsonb_to_recordset(p_files)
+           AS f(id uuid, kind text, filename text, content_type text,
+                size_bytes bigint, width integer, height integer)
+     WHERE t.id = p_id;
+
+    UPDATE tasks SET result = p_result WHERE id = p_id;
+
+    RETURN true;
+END
+$$;
+
+-- It did not come: what it has held goes back.  False if it had ended.
+
+CREATE FUNCTION task_fail(p_id uuid, p_error text,
+    p_status text DEFAULT 'failed')
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT task_end(p_id, p_status, p_error) THEN
+        RETURN false;
+    END IF;
+
+    PERFORM media_release(p_id);
+
+    RETURN true;
+END
+$$;
+
+-- By its owner; its job is woken, who may have somebody to tell.
+
+CREATE FUNCTION task_cancel(p_user uuid, p_id uuid) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    t  tasks;
+BEGIN
+    SELECT * INTO t FROM tasks WHERE id = p_id AND user_id = p_user;
+
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
+    IF NOT task_fail(p_id, NULL, 'cancelled') THEN
+        RETURN false;
+    END IF;
+
+    PERFORM task_wake(t.kind, p_id);
+
+    RETURN true;
+END
+$$;
+
+CREATE FUNCTION task_wake(p_kind text, p_id uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE jobs
+       SET due_at = now()
+     WHERE kind = p_kind
+       AND key = p_id::text
+       AND state = 'waiting'
+       AND due_at > now();
+
+    IF FOUND THEN
+        NOTIFY jobs;
+    END IF;
+END
+$$;
+
+-- Ends what its deadline has passed for, or whose job is no more: none stays
+-- open for ever, whatever becomes of the sidecars.  One that is being ended
+-- is left alone.  What ended long ago is forgotten.
+
+CREATE FUNCTION task_sweep() RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    t  tasks;
+    n  bigint := 0;
+BEGIN
+    FOR t IN
+        SELECT *
+          FROM tasks
+         WHERE status IN ('queued', 'processing')
+           AND (deadline <= now()
+                OR NOT EXISTS (SELECT
+                                 FROM jobs
+                                WHERE jobs.kind = tasks.kind
+                                  AND key = tasks.id::text
+                                  AND state IN ('waiting', 'running')))
+         ORDER BY user_id, id
+         LIMIT 1000
+           FOR UPDATE SKIP LOCKED
+    LOOP
+        PERFORM task_fail(t.id, CASE WHEN t.deadline <= now()
+                                THEN 'GATEWAY_TIMEOUT'
+                                ELSE 'INTERNAL_ERROR' END);
+        PERFORM task_wake(t.kind, t.id);
+
+        n := n + 1;
+    END LOOP;
+
+    DELETE FROM tasks WHERE ended_at < now() - interval '30 days';
+
+    RETURN n;
+END
+$$;
+
+INSERT INTO job_schedules (kind, every, next_at)
+VALUES ('tasks', '1 minute', date_trunc('hour', now()));
+
+
+-- What is shown, but for links: those of a file are made by who signs them.
+
+CREATE FUNCTION task_json(t tasks) RETURNS json
+LANGUAGE sql STABLE AS $$
+    SELECT json_build_object(
+        'job_id', t.id,
+        'kind', t.kind,
+        'status', t.status,
+        'progress', t.progress,
+        'created_at', rfc3339(t.created_at),
+        'ended_at', rfc3339(t.ended_at))
+$$;
+
+CREATE FUNCTION task_files(t tasks)
+RETURNS TABLE (name text, data text, file_id uuid, content_type text,
+               filename text, thumbnail_id uuid, thumbnail_type text,
+               thumbnail_name text)
+LANGUAGE sql STABLE AS $$
+    SELECT m.key, (m.value - 'thumbnail_id')::text, f.id, f.content_type,
+           f.filename, p.id, p.content_type, p.filename
+      FROM jsonb_each(t.result) m
+      LEFT JOIN files f
+        ON f.id = (m.value ->> 'file_id')::uuid
+       AND f.user_id = t.user_id
+       AND f.expires_at > now()
+      LEFT JOIN files p
+        ON p.id = (m.value ->> 'thumbnail_id')::uuid
+       AND p.user_id = t.user_id
+       AND p.expires_at > now()
+     ORDER BY m.key
+$$;
+
+-- The newest first, 50 at a time; the cursor is the id of the last one seen.
+
+CREATE FUNCTION task_page(p_user uuid, p_cursor uuid) RETURNS json
+LANGUAGE sql STABLE AS $$
+    SELECT json_build_object(
+               'jobs', coalesce(json_agg(task_json(t) ORDER BY n)
+                                FILTER (WHERE n <= 50), '[]'),
+               'next_cursor', CASE WHEN count(*) > 50
+                                   THEN (array_agg((t).id ORDER BY n))[50]
+                              END)
+      FROM (SELECT t, row_number() OVER (ORDER BY t.id DESC) AS n
+              FROM tasks t
+             WHERE t.user_id = p_user
+               AND (p_cursor IS NULL OR t.id < p_cursor)
+             ORDER BY t.id DESC
+             LIMIT 51) AS page (t, n)
+$$;

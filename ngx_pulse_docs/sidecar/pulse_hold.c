@@ -10,8 +10,6 @@
 #define PULSE_HOLD_HEADER  64
 
 
-static void pulse_hold_details(const pulse_hold_use_t *use,
-    ngx_pulse_buf_t *b);
 static void pulse_hold_text(ngx_pulse_buf_t *b, const char *name,
     const char *value);
 static PGresult *pulse_hold_end(pulse_store_t *store, const u_char *id,
@@ -177,9 +175,14 @@ pulse_hold_end(pulse_store_t *store, const u_char *id, const char *amount,
 }
 
 
-static void
+void
 pulse_hold_details(const pulse_hold_use_t *use, ngx_pulse_buf_t *b)
 {
+    if (use == NULL) {
+        ngx_pulse_buf_append(b, (u_char *) "{}", 3);
+        return;
+    }
+
     ngx_pulse_buf_literal(b, "{\"input\":");
     ngx_pulse_buf_int(b, use->input);
     ngx_pulse_buf_literal(b, ",\"output\":");

@@ -87,6 +87,9 @@ ngx_int_t pulse_hold_settle(pulse_store_t *store, const u_char *id,
  * store->error: the sweep will. */
 ngx_int_t pulse_hold_release(pulse_store_t *store, const u_char *id);
 
+/* "use" as media_settle() takes it, NUL terminated; "{}" for NULL. */
+void pulse_hold_details(const pulse_hold_use_t *use, ngx_pulse_buf_t *b);
+
 /*
  * For endpoints that take a hold in a statement of their own: answers for a
  * row of media_reply, with the links that its details need.

@@ -8,6 +8,7 @@
 #include "pulse_log.h"
 #include "pulse_pacer.h"
 #include "pulse_reply.h"
+#include "pulse_watch.h"
 #include "pulse_worker.h"
 
 
@@ -79,6 +80,7 @@ pulse_http_stop(struct MHD_Daemon *daemon, const char *path)
     /* a suspended connection would never end */
 
     pulse_pacer_stop();
+    pulse_watch_stop();
     pulse_chat_stop();
     pulse_worker_stop();
 

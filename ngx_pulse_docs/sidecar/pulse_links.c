@@ -21,8 +21,25 @@ void
 pulse_links_download(pulse_http_request_t *r, ngx_pulse_buf_t *b,
     const u_char *id, const char *type, const ngx_str_t *name)
 {
+    time_t  end;
+    u_char  expires[24];
+
+    ngx_pulse_buf_literal(b, "\"download_url\":");
+
+    end = pulse_links_url(r, b, id, type, name);
+    ngx_pulse_rfc3339(expires, end * 1000);
+
+    ngx_pulse_buf_literal(b, ",\"expires_at\":\"");
+    ngx_pulse_buf_append(b, expires, sizeof(expires));
+    ngx_pulse_buf_char(b, '"');
+}
+
+
+time_t
+pulse_links_url(pulse_http_request_t *r, ngx_pulse_buf_t *b,
+    const u_char *id, const char *type, const ngx_str_t *name)
+{
     char              object[PULSE_SHELF_OBJECT];
-    u_char            expires[24];
     pulse_s3_link_t   there;
     ngx_pulse_buf_t   disposition;
     ngx_pulse_link_t  here;
@@ -30,8 +47,6 @@ pulse_links_download(pulse_http_request_t *r, ngx_pulse_buf_t *b,
     here.method = "GET";
     here.expires = time(NULL) + PULSE_LINKS_TIME;
     here.size = -1;
-
-    ngx_pulse_buf_literal(b, "\"download_url\":");
 
     if (pulse_shelf_is_bucket()) {
         ngx_pulse_buf_init(&disposition, 0);
@@ -57,11 +72,7 @@ pulse_links_download(pulse_http_request_t *r, ngx_pulse_buf_t *b,
         pulse_links_sign(r, b, &here, id, name);
     }
 
-    ngx_pulse_rfc3339(expires, here.expires * 1000);
-
-    ngx_pulse_buf_literal(b, ",\"expires_at\":\"");
-    ngx_pulse_buf_append(b, expires, sizeof(expires));
-    ngx_pulse_buf_char(b, '"');
+    return here.expires;
 }
 
 

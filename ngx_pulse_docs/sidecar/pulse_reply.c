@@ -67,6 +67,11 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
       { "The first request with this idempotency key is not answered yet.",
         "لم يكتمل بعد جواب الطلب الأول بمفتاح التكرار هذا." } },
 
+    { MHD_HTTP_TOO_MANY_REQUESTS, "10", "RATE_LIMIT_EXCEEDED",
+      { "Too many of yours are being made at the same time. Wait until one has"
+        " ended.",
+        "لديك طلبات كثيرة قيد التنفيذ. انتظر حتى يكتمل أحدها." } },
+
     { MHD_HTTP_PAYMENT_REQUIRED, NULL, "QUOTA_EXCEEDED",
       { "There is no room for this file. Delete some that you do not need.",
         "لا تكفي المساحة المتاحة لهذا الملف. احذف ما لا تحتاجه من ملفاتك." } },

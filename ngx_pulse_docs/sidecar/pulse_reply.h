@@ -23,6 +23,7 @@ typedef enum {
     pulse_reply_too_large,
     pulse_reply_mismatch,           /* an idempotency key of another one */
     pulse_reply_running,            /* ... of one that is not answered yet */
+    pulse_reply_limit,              /* too many at the same time */
     pulse_reply_no_room,            /* for a file */
     pulse_reply_internal,
     pulse_reply_provider,           /* what a model wrote is of no use */

@@ -5,6 +5,7 @@
 #include "pulse_payments.h"
 #include "pulse_routes.h"
 #include "pulse_summary.h"
+#include "pulse_tasks.h"
 #include "pulse_uploads.h"
 #include "pulse_worker.h"
 
@@ -37,6 +38,10 @@ const pulse_http_route_t  pulse_routes_files[] = {
     { "GET", "/v1/files/{id}/signed-url", pulse_files_signed_url,
       PULSE_WORKER_DOCUMENTS, 0 },
     { "POST", "/v1/files/{id}/complete", pulse_uploads_complete,
+      PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/jobs", pulse_tasks_list, PULSE_WORKER_DOCUMENTS, 0 },
+    { "GET", "/v1/jobs/{id}", pulse_tasks_get, PULSE_WORKER_DOCUMENTS, 0 },
+    { "DELETE", "/v1/jobs/{id}", pulse_tasks_cancel,
       PULSE_WORKER_DOCUMENTS, 0 },
     { "DELETE", "/v1/files/{id}", pulse_files_delete,
       PULSE_WORKER_DOCUMENTS, 0 },

@@ -18,6 +18,7 @@
 #include "pulse_s3.h"
 #include "pulse_upkeep.h"
 #include "pulse_uploads.h"
+#include "pulse_watch.h"
 #include "pulse_work.h"
 #include "pulse_worker.h"
 
@@ -253,6 +254,10 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 
     if (rc == 0) {
         rc = pulse_worker_start(conf->work.conninfo);
+    }
+
+    if (rc == 0) {
+        rc = pulse_watch_start(conf->work.conninfo);
     }
 
     if (rc == 0) {
