@@ -7,7 +7,8 @@ SIDECAR_OBJS = $(BUILD)/sidecar
 # what documents are made with; as the system's headers, whose warnings are
 # not ours
 
-DOCUMENT_PACKAGES = fribidi libzip pangocairo fontconfig
+DOCUMENT_PACKAGES = fribidi libzip pangocairo fontconfig libpng libjpeg \
+    libwebp
 DOCUMENT_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags \
     $(DOCUMENT_PACKAGES)))
 DOCUMENT_LIBS = $(shell pkg-config --libs $(DOCUMENT_PACKAGES))
@@ -38,8 +39,8 @@ MEDIA = $(basename $(notdir $(wildcard $(SIDECAR)/media/*.c))) \
 
 PAYMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/payments/*.c)))
 
-SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) $(MEDIA) ngx_pulse_link pulse_sidecar \
-    pulse_log pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo \
+SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) $(MEDIA) ngx_pulse_link \
+    pulse_sidecar pulse_log pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo \
     pulse_answer pulse_embedding pulse_work pulse_jobs pulse_upkeep \
     pulse_outbox pulse_mail pulse_smtp $(STORAGE) pulse_links pulse_files \
     pulse_uploads pulse_clamd \

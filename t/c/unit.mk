@@ -11,18 +11,21 @@ PURE_NOT = ngx_pulse_core/ngx_pulse_pg% ngx_pulse_core/ngx_pulse_redis% \
 PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_*/ngx_pulse_*.c ngx_pulse_gateway/dialects/ngx_pulse_*.c \
     ngx_pulse_docs/sidecar/documents/pulse_*.c \
+    ngx_pulse_docs/sidecar/media/pulse_raster*.c \
     ngx_pulse_docs/sidecar/payments/pulse_*.c \
     ngx_pulse_docs/sidecar/storage/pulse_sigv4.c))
 PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
     ngx_pulse_docs/sidecar/documents/*.h \
-    ngx_pulse_docs/sidecar/payments/*.h ngx_pulse_docs/sidecar/storage/*.h)
+    ngx_pulse_docs/sidecar/media/*.h ngx_pulse_docs/sidecar/payments/*.h \
+    ngx_pulse_docs/sidecar/storage/*.h)
 
 PURE_NGINX = /usr/share/nginx/src/src
 
 PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
     -I t/c $(addprefix -I ,$(dir $(wildcard ngx_pulse_*/.)) \
         ngx_pulse_gateway/dialects ngx_pulse_docs/sidecar/documents \
-        ngx_pulse_docs/sidecar/payments ngx_pulse_docs/sidecar/storage) \
+        ngx_pulse_docs/sidecar/media ngx_pulse_docs/sidecar/payments \
+        ngx_pulse_docs/sidecar/storage) \
     -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
 PURE_LIBS = -lyajl -lcrypto -lz -lm $(DOCUMENT_LIBS)
