@@ -27,6 +27,12 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
       { "The request is not valid. See the details for the field to mend.",
         "الطلب غير صالح. راجع الحقل المذكور في التفاصيل ثم أعد الإرسال." } },
 
+    { MHD_HTTP_BAD_REQUEST, NULL, "CONTENT_FLAGGED",
+      { "This request was refused by our content rules. Nothing was charged;"
+        " change it and try again.",
+        "رُفض هذا الطلب وفق قواعد المحتوى. لم يُخصم أي شيء من رصيدك؛ عدّله ثم"
+        " أعد المحاولة." } },
+
     { MHD_HTTP_UNAUTHORIZED, NULL, "UNAUTHORIZED",
       { "The request does not prove where it comes from.",
         "لا يثبت الطلب مصدره." } },
@@ -101,6 +107,12 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
         " soon, or choose another way to pay.",
         "مزوّد الدفع لا يستجيب. لم يُخصم أي مبلغ؛ أعد المحاولة بعد قليل أو"
         " اختر وسيلة دفع أخرى." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "5", "PROVIDER_UNAVAILABLE",
+      { "The request cannot be checked against our content rules for the"
+        " moment. Nothing was charged; try again soon.",
+        "يتعذر فحص الطلب وفق قواعد المحتوى مؤقتًا. لم يُخصم أي شيء من رصيدك؛"
+        " أعد المحاولة بعد قليل." } },
 
     { MHD_HTTP_BAD_GATEWAY, NULL, "PROVIDER_ERROR",
       { "The payment provider refused to begin. Nothing was charged; choose"

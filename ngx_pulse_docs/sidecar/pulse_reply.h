@@ -14,6 +14,7 @@
 
 typedef enum {
     pulse_reply_invalid = 0,
+    pulse_reply_flagged,            /* a prompt, by moderation */
     pulse_reply_unauthorized,
     pulse_reply_no_subscription,
     pulse_reply_quota,
@@ -30,6 +31,7 @@ typedef enum {
     pulse_reply_store,              /* Postgres, or where files are */
     pulse_reply_busy,
     pulse_reply_payments,           /* their provider does not answer */
+    pulse_reply_moderation,         /* nor that of moderation */
     pulse_reply_checkout            /* it refused, or cannot be understood */
 } pulse_reply_e;
 

@@ -11,6 +11,7 @@
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_media_conf.h"
+#include "pulse_moderate.h"
 #include "pulse_outbox.h"
 #include "pulse_pacer.h"
 #include "pulse_payments.h"
@@ -28,21 +29,22 @@
 
 
 typedef struct {
-    const char          *listen;
-    const char          *files;             /* NULL: no documents */
-    const char          *files_key;
-    const char          *files_keep;
-    const char          *files_room;
-    const char          *clamd;
-    const char          *studio;            /* NULL: no chat model */
-    const char          *payments;          /* NULL: no payments */
-    const char          *models;            /* NULL: no images, no videos */
-    const char          *s3_style;
-    pulse_s3_conf_t      s3;                /* url NULL: files are on a disk */
-    const char          *smtp_password;     /* a file */
-    const char          *smtp_timeout;
-    pulse_work_conf_t    work;
-    pulse_outbox_t       outbox;
+    const char            *listen;
+    const char            *files;           /* NULL: no documents */
+    const char            *files_key;
+    const char            *files_keep;
+    const char            *files_room;
+    const char            *clamd;
+    const char            *studio;          /* NULL: no chat model */
+    const char            *payments;        /* NULL: no payments */
+    const char            *models;          /* NULL: no images, no videos */
+    const char            *s3_style;
+    pulse_s3_conf_t        s3;              /* url NULL: files are on a disk */
+    const char            *smtp_password;   /* a file */
+    const char            *smtp_timeout;
+    pulse_work_conf_t      work;
+    pulse_outbox_t         outbox;
+    pulse_moderate_conf_t  moderate;
 } pulse_sidecar_conf_t;
 
 
@@ -77,6 +79,8 @@ static const struct {
     { "s3-style", offsetof(pulse_sidecar_conf_t, s3_style) },
     { "payments", offsetof(pulse_sidecar_conf_t, payments) },
     { "models", offsetof(pulse_sidecar_conf_t, models) },
+    { "moderation", offsetof(pulse_sidecar_conf_t, moderate.rules) },
+    { "moderation-key", offsetof(pulse_sidecar_conf_t, moderate.key) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
     { "mail-templates", offsetof(pulse_sidecar_conf_t, outbox.templates) },
     { "mail-from", offsetof(pulse_sidecar_conf_t, outbox.from) },
@@ -117,6 +121,9 @@ static const char  pulse_sidecar_usage[] =
     "                    are none\n"
     "  --models          the catalogue, conf/models.json; without it there are\n"
     "                    no images and no videos\n"
+    "  --moderation      file of rules that prompts are checked by\n"
+    "  --moderation-key  file with the key of the hashes that the log has of\n"
+    "                    refused texts; random by default\n"
     "  --mail-from       sender of the mail; else $PULSE_MAIL_FROM\n"
     "  --mail-name       the sender's name; else $PULSE_MAIL_NAME\n"
     "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"
@@ -245,7 +252,8 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 
     if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0
         || pulse_sidecar_money(conf) != 0
-        || pulse_media_conf(conf->models) != NGX_OK)
+        || pulse_media_conf(conf->models) != NGX_OK
+        || pulse_moderate_init(&conf->moderate) != NGX_OK)
     {
         return 1;
     }

@@ -37,10 +37,16 @@ DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 MEDIA = $(basename $(notdir $(wildcard $(SIDECAR)/media/*.c))) \
     ngx_pulse_models ngx_pulse_price
 
+# what checks prompts, as the gateway does
+
+MODERATION = pulse_moderate $(basename $(notdir $(wildcard \
+    ngx_pulse_gateway/ngx_pulse_moderation*.c)))
+
 PAYMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/payments/*.c)))
 
-SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) $(MEDIA) ngx_pulse_link \
-    pulse_sidecar pulse_log pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo \
+SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) $(MEDIA) $(MODERATION) \
+    ngx_pulse_link pulse_sidecar \
+    pulse_log pulse_http pulse_worker pulse_reply pulse_pacer pulse_demo \
     pulse_answer pulse_embedding pulse_work pulse_jobs pulse_upkeep \
     pulse_outbox pulse_mail pulse_smtp $(STORAGE) pulse_links pulse_files \
     pulse_uploads pulse_clamd \

@@ -1,0 +1,268 @@
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include "ngx_pulse_moderation.h"
+#include "pulse_file.h"
+#include "pulse_log.h"
+#include "pulse_moderate.h"
+#include "pulse_reply.h"
+
+
+#define PULSE_MODERATE_RULES  (1024 * 1024)     /* bytes of a file */
+#define PULSE_MODERATE_KEY    4096
+
+
+/* what nginx says is to be asked, as bits */
+
+#define PULSE_MODERATE_LOCAL     0x01
+#define PULSE_MODERATE_PROVIDER  0x02
+
+
+static ngx_int_t pulse_moderate_read(const char *file);
+static ngx_int_t pulse_moderate_key_read(const char *file);
+static ngx_uint_t pulse_moderate_mode(pulse_http_request_t *r,
+    ngx_uint_t *refuse);
+static pulse_moderate_e pulse_moderate_local(
+    const pulse_moderate_input_t *input, ngx_pulse_buf_t *details);
+static void pulse_moderate_log(const char *by, const ngx_pulse_buf_t *names,
+    const ngx_str_t *text);
+
+
+/* set before threads start, and never changed */
+
+static ngx_pulse_moderation_rules_t  *pulse_moderate_rules;
+static ngx_str_t                      pulse_moderate_key;
+
+
+ngx_int_t
+pulse_moderate_init(const pulse_moderate_conf_t *conf)
+{
+    if (conf->rules && pulse_moderate_read(conf->rules) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return pulse_moderate_key_read(conf->key);
+}
+
+
+static ngx_int_t
+pulse_moderate_read(const char *file)
+{
+    ngx_str_t                      text;
+    ngx_pool_t                    *pool;
+    ngx_pulse_buf_t                b;
+    ngx_pulse_moderation_fault_t   fault;
+
+    ngx_pulse_buf_init(&b, PULSE_MODERATE_RULES);
+
+    if (pulse_file_read(file, &b) != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse moderation: \"%s\" cannot be read:"
+                  " %s", file, strerror(errno));
+        ngx_pulse_buf_free(&b);
+        return NGX_ERROR;
+    }
+
+    text.data = b.data;
+    text.len = b.len;
+
+    fault.line = 0;
+    fault.reason = NULL;
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, NULL);
+
+    if (pool) {
+        pulse_moderate_rules = ngx_pulse_moderation_read(pool, &text, &fault);
+    }
+
+    ngx_pulse_buf_free(&b);
+
+    if (pulse_moderate_rules == NULL) {
+        pulse_log(PULSE_LOG_ERR, "pulse moderation: \"%s\": line %lu %s",
+                  file, (unsigned long) fault.line,
+                  fault.reason ? fault.reason : "is too much for the memory");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Without a file hashes are worth as much until the next start. */
+
+static ngx_int_t
+pulse_moderate_key_read(const char *file)
+{
+    ngx_pulse_buf_t  b;
+
+    static u_char  random[NGX_PULSE_MODERATION_KEY];
+
+    if (file == NULL) {
+        pulse_moderate_key.data = random;
+        pulse_moderate_key.len = sizeof(random);
+
+        return RAND_bytes(random, sizeof(random)) == 1 ? NGX_OK : NGX_ERROR;
+    }
+
+    ngx_pulse_buf_init(&b, PULSE_MODERATE_KEY);
+
+    if (pulse_file_read(file, &b) != NGX_OK
+        || b.len < NGX_PULSE_MODERATION_KEY)
+    {
+        pulse_log(PULSE_LOG_ERR, "pulse moderation: \"%s\" is no key of %d"
+                  " bytes or more", file, NGX_PULSE_MODERATION_KEY);
+        ngx_pulse_buf_free(&b);
+        return NGX_ERROR;
+    }
+
+    /* it is kept until the end */
+
+    pulse_moderate_key.data = b.data;
+    pulse_moderate_key.len = b.len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+pulse_moderate(pulse_http_request_t *r, const pulse_moderate_input_t *input,
+    enum MHD_Result *rc)
+{
+    pulse_moderate_e  verdict;
+    ngx_pulse_buf_t   details;
+
+    ngx_pulse_buf_init(&details, 0);
+
+    verdict = pulse_moderate_ask(r, input, &details);
+
+    switch (verdict) {
+
+    case PULSE_MODERATE_PASSES:
+        return NGX_OK;
+
+    case PULSE_MODERATE_FLAGGED:
+        *rc = pulse_reply_error(r, pulse_reply_flagged, &details);
+        break;
+
+    case PULSE_MODERATE_DOWN:
+        *rc = pulse_reply_error(r, pulse_reply_moderation, NULL);
+        break;
+
+    default: /* PULSE_MODERATE_ERROR */
+        *rc = pulse_reply_error(r, pulse_reply_internal, NULL);
+        break;
+    }
+
+    ngx_pulse_buf_free(&details);
+
+    return NGX_DECLINED;
+}
+
+
+pulse_moderate_e
+pulse_moderate_ask(pulse_http_request_t *r,
+    const pulse_moderate_input_t *input, ngx_pulse_buf_t *details)
+{
+    ngx_uint_t        mode, refuse;
+    pulse_moderate_e  verdict;
+
+    mode = pulse_moderate_mode(r, &refuse);
+    verdict = PULSE_MODERATE_PASSES;
+
+    if (mode & PULSE_MODERATE_LOCAL) {
+        verdict = pulse_moderate_local(input, details);
+    }
+
+    return verdict;
+}
+
+
+/* "off", "local", "provider" or "both", then "refuse" or "pass".  A request
+ * of which nginx says nothing is checked by what there is. */
+
+static ngx_uint_t
+pulse_moderate_mode(pulse_http_request_t *r, ngx_uint_t *refuse)
+{
+    ngx_str_t  header;
+
+    header = pulse_http_header(r, "X-Pulse-Moderation");
+
+    *refuse = (header.len < 5
+               || memcmp(header.data + header.len - 5, " pass", 5) != 0);
+
+    if (header.len >= 3 && memcmp(header.data, "off", 3) == 0) {
+        return 0;
+    }
+
+    if (header.len >= 8 && memcmp(header.data, "provider", 8) == 0) {
+        return PULSE_MODERATE_PROVIDER;
+    }
+
+    if (header.len >= 4 && memcmp(header.data, "both", 4) == 0) {
+        return PULSE_MODERATE_LOCAL|PULSE_MODERATE_PROVIDER;
+    }
+
+    return PULSE_MODERATE_LOCAL;
+}
+
+
+static pulse_moderate_e
+pulse_moderate_local(const pulse_moderate_input_t *input,
+    ngx_pulse_buf_t *details)
+{
+    uint32_t                found;
+    ngx_uint_t              i;
+    const ngx_str_t        *flagged;
+    ngx_pulse_buf_t         names;
+    ngx_pulse_moderation_t  m;
+
+    if (pulse_moderate_rules == NULL) {
+        return PULSE_MODERATE_PASSES;
+    }
+
+    flagged = NULL;
+
+    ngx_pulse_moderation_start(&m, pulse_moderate_rules);
+
+    for (i = 0; i < input->ntexts; i++) {
+        ngx_pulse_moderation_feed(&m, input->texts[i].data,
+                                  input->texts[i].len);
+        found = ngx_pulse_moderation_end(&m);
+
+        if (found && flagged == NULL) {
+            flagged = &input->texts[i];
+        }
+    }
+
+    if (flagged == NULL) {
+        return PULSE_MODERATE_PASSES;
+    }
+
+    ngx_pulse_buf_init(&names, 0);
+    ngx_pulse_moderation_names(pulse_moderate_rules, m.categories, &names);
+
+    ngx_pulse_buf_literal(details, "{\"categories\":");
+    ngx_pulse_buf_str(details, &names);
+    ngx_pulse_buf_char(details, '}');
+
+    pulse_moderate_log("rules", &names, flagged);
+
+    details->failed |= names.failed;
+    ngx_pulse_buf_free(&names);
+
+    return details->failed ? PULSE_MODERATE_ERROR : PULSE_MODERATE_FLAGGED;
+}
+
+
+static void
+pulse_moderate_log(const char *by, const ngx_pulse_buf_t *names,
+    const ngx_str_t *text)
+{
+    u_char  hash[NGX_PULSE_MODERATION_HASH];
+
+    ngx_pulse_moderation_hash(&pulse_moderate_key, text->data, text->len,
+                              hash);
+
+    pulse_log(PULSE_LOG_NOTICE, "pulse moderation: flagged by %s: %.*s:"
+              " %.*s", by, (int) names->len, (char *) names->data,
+              (int) sizeof(hash), hash);
+}
