@@ -4,7 +4,7 @@ use lib 't/lib';
 use Pulse::Env 'own';
 use Pulse::Client qw(http);
 use Pulse::Nginx;
-use Pulse::Process qw(spawn stop_process);
+use Pulse::Process qw(pause_process spawn stop_process);
 use Test::More;
 
 my $workers = 2;
@@ -111,7 +111,7 @@ is(lines(qr/pulse \w+: (?:unavailable|connection lost)/), 0,
 
 # the sidecar
 
-kill STOP => $sidecar;
+pause_process($sidecar);
 becomes(503, { %up, sidecar => 'down' }, 'the sidecar is stopped');
 
 kill CONT => $sidecar;

@@ -9,7 +9,7 @@ use warnings;
 
 use Pulse::Client qw(http);
 use Pulse::Env ();
-use Pulse::Process qw(stop_process wait_until);
+use Pulse::Process qw(pause_process stop_process wait_until);
 use Pulse::Sidecar;
 use Pulse::Spend;
 use POSIX ();
@@ -377,7 +377,7 @@ sub stop_worker {
 
     $self->{stopped} = $workers[int rand @workers];
 
-    return kill STOP => $self->{stopped};
+    return pause_process($self->{stopped});
 }
 
 
@@ -405,7 +405,7 @@ sub stop_node {
 
     $node->{chaos}{stopped} = [$node->pid, $node->workers];
 
-    return kill STOP => @{ $node->{chaos}{stopped} };
+    return pause_process(@{ $node->{chaos}{stopped} });
 }
 
 

@@ -6,7 +6,8 @@ use v5.30;
 use warnings;
 
 use File::Path qw(make_path remove_tree);
-use Pulse::Process qw(is_alive spawn stop_process wait_until);
+use Pulse::Process qw(is_alive pause_process spawn stop_process
+                      wait_until);
 
 my $user = 'pulse';
 
@@ -131,7 +132,7 @@ sub backends {
 sub pause {
     my ($self) = @_;
 
-    kill STOP => $self->{pid}, $self->backends($self->{pid});
+    pause_process($self->{pid}, $self->backends($self->{pid}));
 }
 
 

@@ -11,8 +11,8 @@ use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(free_port is_alive patience reap spawn stop_process
-                    wait_until);
+our @EXPORT_OK = qw(free_port is_alive patience pause_process reap spawn
+                    stop_process wait_until);
 
 my $owner = $$;
 my %running;                    # pid => signal that ends it well
@@ -141,6 +141,31 @@ sub is_alive {
     my @status = reap($pid);
 
     return @status == 0;
+}
+
+
+# Returns when every thread of them stands still: on a machine that is busy the
+# signal comes before that.
+
+sub pause_process {
+    my @pids = @_;
+
+    kill STOP => @pids;
+
+    return wait_until { !grep { runs($_) } @pids };
+}
+
+
+sub runs {
+    my ($pid) = @_;
+
+    for my $stat (glob "/proc/$pid/task/*/stat") {
+        open my $in, '<', $stat or next;
+
+        return 1 if (<$in> // '') =~ /^\d+ \(.*\) [RSD] /;
+    }
+
+    return 0;
 }
 
 

@@ -7,7 +7,8 @@ use warnings;
 
 use File::Path qw(make_path);
 use IO::Socket::UNIX;
-use Pulse::Process qw(is_alive spawn stop_process wait_until);
+use Pulse::Process qw(is_alive pause_process spawn stop_process
+                      wait_until);
 use Socket qw(SOL_SOCKET SO_RCVTIMEO);
 
 
@@ -57,7 +58,7 @@ sub stop {
 }
 
 
-sub pause { kill STOP => $_[0]{pid} }
+sub pause { pause_process($_[0]{pid}) }
 sub resume { kill CONT => $_[0]{pid} // () }
 
 

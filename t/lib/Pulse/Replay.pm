@@ -24,7 +24,7 @@ use Errno qw(EAGAIN EINTR);
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
-use Pulse::Process qw(is_alive stop_process wait_until);
+use Pulse::Process qw(is_alive pause_process stop_process wait_until);
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Time::HiRes qw(time);
 
@@ -170,7 +170,7 @@ sub requests {
 }
 
 
-sub pause { kill STOP => $_[0]{pid} }
+sub pause { pause_process($_[0]{pid}) }
 sub resume { kill CONT => $_[0]{pid} }
 
 sub stop {

@@ -6,7 +6,8 @@ use v5.30;
 use warnings;
 
 use IO::Socket::UNIX;
-use Pulse::Process qw(is_alive spawn stop_process wait_until);
+use Pulse::Process qw(is_alive pause_process spawn stop_process
+                      wait_until);
 
 
 # start(options => ['--lease-ttl', '2 seconds']); its socket is
@@ -68,7 +69,7 @@ sub run {
 sub pid { $_[0]{pid} }
 sub files { $_[0]{files} }
 sub socket_path { $_[0]{socket} }
-sub pause { kill STOP => $_[0]{pid} }
+sub pause { pause_process($_[0]{pid}) }
 sub resume { kill CONT => $_[0]{pid} // () }
 
 
