@@ -373,7 +373,8 @@ subtest 'until it is dead, and then for an operator' => sub {
 
     ok(wait_until {
         sql("UPDATE jobs SET due_at = now() WHERE id = $id"
-            . " AND state = 'waiting' AND attempt > 0");
+            . " AND state = 'waiting' AND attempt > 0 AND due_at > now();"
+            . ' NOTIFY jobs');
         sql("SELECT 1 FROM jobs WHERE id = $id AND state = 'dead'")
     } 60);
 

@@ -120,7 +120,7 @@ sub suite_dir { $dir }
 sub sql {
     my ($statement) = @_;
 
-    return $postgres->sql($database, $statement);
+    return $postgres->sql_kept($database, $statement);
 }
 
 

@@ -150,28 +150,49 @@ sub resume {
 sub sql {
     my ($self, $database, $statement) = @_;
 
-    my $limit = 60 * ($ENV{PULSE_TEST_PATIENCE} // 1);
-    my @command = ('timeout', $limit, 'psql', '-XAtq', '-v',
-                   'ON_ERROR_STOP=1', '-d', $self->conninfo($database),
-                   '-f', '-');
+    my $session = Pulse::Postgres::Session->start($self->conninfo($database));
 
-    require IPC::Open3;
-    local $SIG{PIPE} = 'IGNORE';
+    return rows($session->run($statement));
+}
 
-    my $pid = IPC::Open3::open3(my $in, my $out, undef, @command);
 
-    binmode $_, ':utf8' for $in, $out;
-    print $in $statement;
-    close $in;
+# The same in a session that is kept for the next statement and as good as
+# new then: a psql and a backend cost more than what most suites ask of them.
+# For a database that nobody has to be out of.
 
-    my @rows = <$out>;
+sub sql_kept {
+    my ($self, $database, $statement) = @_;
 
-    waitpid $pid, 0;
-    chomp @rows;
+    my $conninfo = $self->conninfo($database);
+    my $session = $self->{kept}{$conninfo};
+    my $said;
 
-    push @rows, "no answer in $limit s" if $? >> 8 == 124;
+    if (defined $session && $session->{owner} == $$) {
+        $said = $session->run($statement);
+    }
 
-    die join("\n", 'psql:', @rows) . "\n" if $? != 0;
+    # there is none of this process, or Postgres was gone meanwhile
+
+    if (!defined $said) {
+        $session = Pulse::Postgres::Session->start($conninfo);
+        $self->{kept}{$conninfo} = $session;
+        $said = $session->run($statement);
+    }
+
+    delete $self->{kept}{$conninfo} if $session->{over};
+
+    return rows($said);
+}
+
+
+sub rows {
+    my ($said) = @_;
+
+    die "psql:\n$said->{text}" if $said->{failed};
+
+    my @rows = split /\n/, $said->{text}, -1;
+
+    pop @rows;
 
     return wantarray ? @rows : $rows[0];
 }
@@ -180,8 +201,106 @@ sub sql {
 sub remove {
     my ($self) = @_;
 
+    delete $self->{kept};
     $self->stop;
     remove_tree($self->{dir}, { error => \my $ignored });
+}
+
+
+package Pulse::Postgres::Session;
+
+# A psql that is told statements, and says where each begins and ends.
+
+use IO::Select ();
+use IPC::Open3 ();
+use Pulse::Process qw(patience);
+use Time::HiRes qw(time);
+
+my $begins = 'psql: here it begins';
+my $ends = 'psql: here it ends';
+
+
+sub start {
+    my ($class, $conninfo) = @_;
+
+    my $pid = IPC::Open3::open3(my $in, my $out, undef, 'psql', '-XAtq', '-v',
+                                'ON_ERROR_STOP=1', '-d', $conninfo, '-f',
+                                '-');
+
+    binmode $_ for $in, $out;
+
+    return bless { pid => $pid, in => $in, out => $out, said => '',
+                   owner => $$, statements => 0 }, $class;
+}
+
+
+# {text, failed}; undef if the session was over before the statement began,
+# which then was not done.  It is over after an error, and after a transaction
+# that is left open.
+
+sub run {
+    my ($self, $statement) = @_;
+
+    local $SIG{PIPE} = 'IGNORE';
+
+    utf8::encode($statement);
+    print { $self->{in} } "DISCARD ALL;\n\\echo '$begins'\n$statement\n;\n"
+                          . "\\echo '$ends'\nDISCARD ALL;\n";
+
+    my $early = $self->said_before($begins);
+
+    return undef if $self->{over} && $self->{statements};
+
+    my $text = $self->{over} ? $early : $self->said_before($ends);
+
+    $self->{statements}++;
+    utf8::decode($text);
+
+    return { text => $text, failed => $self->{over} };
+}
+
+
+# What psql says before this line, or at all when it ends or time is up.
+
+sub said_before {
+    my ($self, $line) = @_;
+
+    my $limit = patience(60);
+    my $deadline = time + $limit;
+    my $why = '';
+
+    for ( ;; ) {
+        return $1 if $self->{said} =~ s/\A(.*?)^\Q$line\E\n//ms;
+
+        my $left = $deadline - time;
+
+        if ($left <= 0) {
+            $why = "no answer in $limit s\n";
+            last;
+        }
+
+        next if !IO::Select->new($self->{out})->can_read($left);
+
+        sysread $self->{out}, $self->{said}, 65536, length $self->{said}
+            or last;
+    }
+
+    $self->{over} = 1;
+
+    return $self->{said} . $why;
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    return if $self->{owner} != $$;
+
+    local ($?, $!);
+
+    close $self->{in};
+    kill TERM => $self->{pid};
+    waitpid $self->{pid}, 0;
 }
 
 
