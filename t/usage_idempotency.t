@@ -363,7 +363,7 @@ subtest 'workers are killed in mid-answer' => sub {
 
         my $client = start('openai', $id, stream => $stream);
         $replay->requests(1);
-        $client->read_until(qr/one/) if $stream;
+        $client->read_until(qr/chat.completion.chunk/) if $stream;
 
         kill KILL => $node->workers;
 
