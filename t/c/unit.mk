@@ -13,7 +13,9 @@ PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_docs/sidecar/documents/pulse_*.c \
     ngx_pulse_docs/sidecar/media/pulse_raster*.c \
     ngx_pulse_docs/sidecar/payments/pulse_*.c \
-    ngx_pulse_docs/sidecar/storage/pulse_sigv4.c))
+    ngx_pulse_docs/sidecar/storage/pulse_sigv4.c \
+    $(addprefix ngx_pulse_docs/sidecar/media/pulse_,base64.c \
+        json_stream.c multipart.c pieces.c)))
 PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
     ngx_pulse_docs/sidecar/documents/*.h \
     ngx_pulse_docs/sidecar/media/*.h ngx_pulse_docs/sidecar/payments/*.h \
