@@ -7,6 +7,7 @@
 #include "pulse_http.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
+#include "pulse_parts.h"
 #include "pulse_reply.h"
 #include "pulse_watch.h"
 #include "pulse_worker.h"
@@ -161,6 +162,13 @@ pulse_http_access(void *cls, struct MHD_Connection *connection,
         return r ? MHD_YES : MHD_NO;
     }
 
+    if (*size && r->parts) {
+        pulse_parts_feed(r->parts, (u_char *) data, *size);
+
+        *size = 0;
+        return MHD_YES;
+    }
+
     if (*size) {
         ngx_pulse_buf_append(&r->body, (u_char *) data, *size);
 
@@ -266,6 +274,11 @@ pulse_http_create(struct MHD_Connection *connection,
     pulse_http_find(r, routes, method, path);
     pulse_reply_identity(r);
 
+    if (r->form && pulse_parts_begin(r) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
     return r;
 }
 
@@ -289,7 +302,9 @@ pulse_http_find(pulse_http_request_t *r, pulse_http_route_t *routes,
         if (strcmp(route->method, method) == 0) {
             r->handler = route->handler;
             r->work = route->work;
-            r->once = route->once;
+            r->once = ((route->takes & PULSE_HTTP_ONCE) != 0);
+            r->form = ((route->takes & PULSE_HTTP_PARTS) != 0);
+            r->studio &= ((route->takes & PULSE_HTTP_OPENAI) == 0);
             return;
         }
 

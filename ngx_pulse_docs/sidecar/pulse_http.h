@@ -13,6 +13,12 @@
 #define PULSE_HTTP_MAX_BODY   (4 * 1024 * 1024)
 #define PULSE_HTTP_MAX_ALLOW  64
 
+/* of a route */
+
+#define PULSE_HTTP_ONCE       1         /* takes an Idempotency-Key */
+#define PULSE_HTTP_PARTS      2         /* takes multipart/form-data */
+#define PULSE_HTTP_OPENAI     4         /* errors are as OpenAI writes them */
+
 
 /*
  * One request.  It lives in its pool until libmicrohttpd has done with the
@@ -21,6 +27,7 @@
 
 typedef struct pulse_chat_s          pulse_chat_t;
 typedef struct pulse_once_s          pulse_once_t;
+typedef struct pulse_parts_s         pulse_parts_t;
 typedef struct pulse_http_request_s  pulse_http_request_t;
 
 typedef enum MHD_Result (*pulse_http_handler_pt)(pulse_http_request_t *r);
@@ -29,6 +36,7 @@ struct pulse_http_request_s {
     struct MHD_Connection  *connection;
     ngx_pool_t             *pool;
     ngx_pulse_buf_t         body;
+    pulse_parts_t          *parts;          /* of a form; pulse_parts.h */
     const char             *path;
     ngx_str_t               id;             /* of the path, or empty */
     pulse_http_handler_pt   handler;
@@ -52,10 +60,11 @@ struct pulse_http_request_s {
     const char             *warning;        /* X-Usage-Warning */
     pulse_once_t           *claim;          /* of a key; pulse_once.h */
     unsigned                once:1;
-    unsigned                work:2;         /* pulse_worker_lane_e */
+    unsigned                work:3;         /* pulse_worker_lane_e */
     unsigned                suspended:1;
     unsigned                done:1;
 
+    unsigned                form:1;         /* may come as one */
     unsigned                studio:1;       /* the studio's envelope */
     unsigned                too_large:1;
     char                    allow[PULSE_HTTP_MAX_ALLOW];
@@ -68,8 +77,8 @@ typedef struct {
     const char             *method;
     const char             *path;
     pulse_http_handler_pt   handler;
-    unsigned                work:2;         /* pulse_worker_lane_e */
-    unsigned                once:1;         /* takes an Idempotency-Key */
+    unsigned                work:3;         /* pulse_worker_lane_e */
+    unsigned                takes:3;        /* PULSE_HTTP_..., 0: nothing */
 } pulse_http_route_t;
 
 

@@ -4,6 +4,7 @@
 #include "pulse_chat.h"
 #include "pulse_log.h"
 #include "pulse_once.h"
+#include "pulse_parts.h"
 #include "pulse_reply.h"
 #include "pulse_worker.h"
 
@@ -126,6 +127,7 @@ pulse_once_hash(pulse_http_request_t *r, pulse_once_t *claim)
     rc = (EVP_DigestInit_ex(digest, EVP_sha256(), NULL)
           && EVP_DigestUpdate(digest, r->path, strlen(r->path) + 1)
           && EVP_DigestUpdate(digest, r->body.data, r->body.len)
+          && (r->parts == NULL || pulse_parts_digest(r->parts, digest))
           && EVP_DigestFinal_ex(digest, claim->hash, NULL))
          ? NGX_OK : NGX_ERROR;
 

@@ -7,7 +7,7 @@
 #include "pulse_worker.h"
 
 
-#define PULSE_WORKER_THREADS  4             /* of a lane, at most */
+#define PULSE_WORKER_THREADS  16            /* of a lane, at most */
 #define PULSE_WORKER_QUEUE    256
 
 
@@ -55,7 +55,8 @@ static pulse_worker_pool_t  pulse_workers = {
     .lanes = {
         { .size = 4, .wake = PTHREAD_COND_INITIALIZER },
         { .size = 4, .wake = PTHREAD_COND_INITIALIZER },
-        { .size = 2, .wake = PTHREAD_COND_INITIALIZER }
+        { .size = 2, .wake = PTHREAD_COND_INITIALIZER },
+        { .size = 16, .wake = PTHREAD_COND_INITIALIZER }
     }
 };
 

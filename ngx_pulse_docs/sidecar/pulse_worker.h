@@ -20,11 +20,12 @@ typedef enum {
     PULSE_WORKER_NONE = 0,          /* the thread of the connection does */
     PULSE_WORKER_DOCUMENTS,
     PULSE_WORKER_PAYMENTS,          /* may wait for a provider */
-    PULSE_WORKER_WEBHOOKS           /* waits for Postgres only */
+    PULSE_WORKER_WEBHOOKS,          /* waits for Postgres only */
+    PULSE_WORKER_IMAGES             /* waits for providers, for minutes */
 } pulse_worker_lane_e;
 
 
-#define PULSE_WORKER_LANES  3
+#define PULSE_WORKER_LANES  4
 
 
 /* Starts the threads, each with a connection of its own to Postgres, made

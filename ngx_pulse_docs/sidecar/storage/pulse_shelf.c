@@ -1,4 +1,5 @@
 
+#include "ngx_pulse_id.h"
 #include "pulse_shelf_kind.h"
 
 
@@ -33,6 +34,45 @@ pulse_shelf_write(const u_char *id, const char *type, const u_char *data,
     size_t len)
 {
     return pulse_shelf_kind->write(id, type, data, len);
+}
+
+
+int
+pulse_shelf_draft(const u_char *id)
+{
+    return pulse_shelf_kind->draft(id);
+}
+
+
+ngx_int_t
+pulse_shelf_keep(const u_char *id, const char *type, int fd)
+{
+    return pulse_shelf_kind->keep(id, type, fd);
+}
+
+
+void
+pulse_shelf_drop(const u_char *id)
+{
+    pulse_shelf_kind->drop(id);
+}
+
+
+int
+pulse_shelf_scratch(void)
+{
+    int     fd;
+    u_char  id[PULSE_SHELF_ID];
+
+    ngx_pulse_uuid7(id);
+
+    fd = pulse_shelf_draft(id);
+
+    if (fd != -1) {
+        pulse_shelf_drop(id);
+    }
+
+    return fd;
 }
 
 

@@ -35,6 +35,19 @@ const ngx_pulse_link_key_t *pulse_shelf_key(void);
 ngx_int_t pulse_shelf_write(const u_char *id, const char *type,
     const u_char *data, size_t len);
 
+/*
+ * One that is written bit by bit, with no more of it in memory than that: a
+ * descriptor to write and read, -1 with errno.  It has its name when it is
+ * kept, and is none's if it was dropped or its writer died.  The descriptor
+ * stays the caller's.
+ */
+int pulse_shelf_draft(const u_char *id);
+ngx_int_t pulse_shelf_keep(const u_char *id, const char *type, int fd);
+void pulse_shelf_drop(const u_char *id);
+
+/* A file that never gets a name, and is gone with its descriptor. */
+int pulse_shelf_scratch(void);
+
 /* Reads a file of less than b->max bytes; ENOENT: there is none. */
 ngx_int_t pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b);
 

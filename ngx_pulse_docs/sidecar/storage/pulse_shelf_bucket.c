@@ -1,4 +1,6 @@
 
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include "ngx_pulse_id.h"
 #include "pulse_s3.h"
 #include "pulse_shelf_kind.h"
@@ -16,6 +18,10 @@ typedef struct {
 
 static ngx_int_t pulse_shelf_bucket_write(const u_char *id, const char *type,
     const u_char *data, size_t len);
+static int pulse_shelf_bucket_draft(const u_char *id);
+static ngx_int_t pulse_shelf_bucket_keep(const u_char *id, const char *type,
+    int fd);
+static void pulse_shelf_bucket_drop(const u_char *id);
 static ngx_int_t pulse_shelf_bucket_read(const u_char *id,
     ngx_pulse_buf_t *b);
 static ngx_int_t pulse_shelf_bucket_quarantined(const u_char *id,
@@ -30,6 +36,9 @@ static ngx_int_t pulse_shelf_bucket_seen(void *ctx, const ngx_str_t *object,
 
 const pulse_shelf_kind_t  pulse_shelf_bucket = {
     pulse_shelf_bucket_write,
+    pulse_shelf_bucket_draft,
+    pulse_shelf_bucket_keep,
+    pulse_shelf_bucket_drop,
     pulse_shelf_bucket_read,
     pulse_shelf_bucket_quarantined,
     pulse_shelf_bucket_remove,
@@ -61,6 +70,65 @@ pulse_shelf_bucket_write(const u_char *id, const char *type,
     pulse_shelf_object(object, id, 0);
 
     return pulse_s3_put(object, type, data, len);
+}
+
+
+/* On this machine, without a name, until it is whole. */
+
+static int
+pulse_shelf_bucket_draft(const u_char *id)
+{
+    int   fd;
+    char  path[] = "/var/tmp/pulse-draft.XXXXXX";
+
+    fd = mkostemp(path, O_CLOEXEC);
+
+    if (fd != -1) {
+        (void) unlink(path);
+    }
+
+    return fd;
+}
+
+
+static ngx_int_t
+pulse_shelf_bucket_keep(const u_char *id, const char *type, int fd)
+{
+    int           saved;
+    void         *data;
+    ngx_int_t     rc;
+    struct stat   sb;
+
+    if (fstat(fd, &sb) == -1) {
+        return NGX_ERROR;
+    }
+
+    if (sb.st_size == 0) {
+        return pulse_shelf_bucket_write(id, type, (u_char *) "", 0);
+    }
+
+    /* of the page cache's pages, which the kernel may take back */
+
+    data = mmap(NULL, sb.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+    if (data == MAP_FAILED) {
+        return NGX_ERROR;
+    }
+
+    rc = pulse_shelf_bucket_write(id, type, data, sb.st_size);
+
+    saved = errno;
+    munmap(data, sb.st_size);
+    errno = saved;
+
+    return rc;
+}
+
+
+static void
+pulse_shelf_bucket_drop(const u_char *id)
+{
+    /* it goes with its descriptor */
 }
 
 

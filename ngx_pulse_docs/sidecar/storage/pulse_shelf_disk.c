@@ -7,6 +7,7 @@
 
 
 #define PULSE_SHELF_QUARANTINE  "quarantine"
+#define PULSE_SHELF_DRAFT       ".draft"
 #define PULSE_SHELF_KEY_TEXT    (2 * NGX_PULSE_LINK_KEY_LEN)
 
 
@@ -18,6 +19,11 @@ typedef struct {
 
 static ngx_int_t pulse_shelf_disk_write(const u_char *id, const char *type,
     const u_char *data, size_t len);
+static int pulse_shelf_disk_draft(const u_char *id);
+static ngx_int_t pulse_shelf_disk_keep(const u_char *id, const char *type,
+    int fd);
+static void pulse_shelf_disk_drop(const u_char *id);
+static ngx_int_t pulse_shelf_drafted(char *path, const u_char *id);
 static ngx_int_t pulse_shelf_disk_read(const u_char *id, ngx_pulse_buf_t *b);
 static ngx_int_t pulse_shelf_disk_quarantined(const u_char *id,
     ngx_pulse_buf_t *b);
@@ -40,6 +46,9 @@ static pulse_shelf_t  pulse_shelf;
 
 const pulse_shelf_kind_t  pulse_shelf_disk = {
     pulse_shelf_disk_write,
+    pulse_shelf_disk_draft,
+    pulse_shelf_disk_keep,
+    pulse_shelf_disk_drop,
     pulse_shelf_disk_read,
     pulse_shelf_disk_quarantined,
     pulse_shelf_disk_remove,
@@ -158,6 +167,83 @@ pulse_shelf_disk_write(const u_char *id, const char *type,
     *slash = '\0';
 
     return pulse_shelf_sync(path);
+}
+
+
+/* Beside the place of the file, where pulse_shelf_walk() takes away what is
+ * left of a writer that was killed. */
+
+static int
+pulse_shelf_disk_draft(const u_char *id)
+{
+    char  path[NGX_MAX_PATH], *slash;
+
+    if (pulse_shelf_drafted(path, id) != NGX_OK) {
+        return -1;
+    }
+
+    slash = strrchr(path, '/');
+    *slash = '\0';
+
+    if (pulse_shelf_directory(path) != NGX_OK) {
+        return -1;
+    }
+
+    *slash = '/';
+
+    return open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+}
+
+
+static ngx_int_t
+pulse_shelf_disk_keep(const u_char *id, const char *type, int fd)
+{
+    char  path[NGX_MAX_PATH], draft[NGX_MAX_PATH], *slash;
+
+    if (pulse_shelf_path(path, id) != NGX_OK
+        || pulse_shelf_drafted(draft, id) != NGX_OK
+        || fsync(fd) == -1 || rename(draft, path) == -1)
+    {
+        return NGX_ERROR;
+    }
+
+    slash = strrchr(path, '/');
+    *slash = '\0';
+
+    return pulse_shelf_sync(path);
+}
+
+
+static void
+pulse_shelf_disk_drop(const u_char *id)
+{
+    char  draft[NGX_MAX_PATH];
+
+    if (pulse_shelf_drafted(draft, id) == NGX_OK) {
+        (void) unlink(draft);
+    }
+}
+
+
+static ngx_int_t
+pulse_shelf_drafted(char *path, const u_char *id)
+{
+    size_t  len;
+
+    if (pulse_shelf_path(path, id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = strlen(path);
+
+    if (len + sizeof(PULSE_SHELF_DRAFT) > NGX_MAX_PATH) {
+        errno = ENAMETOOLONG;
+        return NGX_ERROR;
+    }
+
+    memcpy(path + len, PULSE_SHELF_DRAFT, sizeof(PULSE_SHELF_DRAFT));
+
+    return NGX_OK;
 }
 
 

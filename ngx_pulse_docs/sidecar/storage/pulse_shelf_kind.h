@@ -11,6 +11,9 @@
 typedef struct {
     ngx_int_t  (*write)(const u_char *id, const char *type,
                         const u_char *data, size_t len);
+    int        (*draft)(const u_char *id);
+    ngx_int_t  (*keep)(const u_char *id, const char *type, int fd);
+    void       (*drop)(const u_char *id);
     ngx_int_t  (*read)(const u_char *id, ngx_pulse_buf_t *b);
     ngx_int_t  (*quarantined)(const u_char *id, ngx_pulse_buf_t *b);
     ngx_int_t  (*remove)(const u_char *id);

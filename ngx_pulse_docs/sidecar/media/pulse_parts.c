@@ -1,0 +1,266 @@
+
+#include <unistd.h>
+#include "pulse_log.h"
+#include "pulse_parts.h"
+#include "pulse_shelf.h"
+
+
+static void pulse_parts_cleanup(void *data);
+static ngx_int_t pulse_parts_part(void *ctx,
+    const pulse_multipart_part_t *header);
+static ngx_int_t pulse_parts_data(void *ctx, const u_char *p, size_t len);
+static ngx_int_t pulse_parts_ended(pulse_parts_t *parts, pulse_part_t *part);
+static ngx_int_t pulse_parts_write(pulse_parts_t *parts, pulse_part_t *part,
+    const u_char *p, size_t len);
+static ngx_int_t pulse_parts_failed(pulse_parts_t *parts);
+
+
+static const pulse_multipart_pt  pulse_parts_handlers = {
+    pulse_parts_part, pulse_parts_data
+};
+
+
+ngx_int_t
+pulse_parts_begin(pulse_http_request_t *r)
+{
+    ngx_str_t            type;
+    pulse_parts_t       *parts;
+    ngx_pool_cleanup_t  *cleanup;
+
+    static const char  form[] = "multipart/form-data";
+
+    type = pulse_http_header(r, "Content-Type");
+
+    if (type.len < sizeof(form) - 1
+        || strncasecmp((char *) type.data, form, sizeof(form) - 1) != 0)
+    {
+        return NGX_OK;
+    }
+
+    parts = ngx_pcalloc(r->pool, sizeof(pulse_parts_t));
+    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (parts == NULL || cleanup == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_pulse_buf_init(&parts->text, PULSE_PARTS_TEXT);
+
+    parts->digest = EVP_MD_CTX_new();
+
+    cleanup->handler = pulse_parts_cleanup;
+    cleanup->data = parts;
+
+    if (parts->digest == NULL
+        || !EVP_DigestInit_ex(parts->digest, EVP_sha256(), NULL))
+    {
+        return NGX_ERROR;
+    }
+
+    if (pulse_multipart_init(&parts->reader, &type, &pulse_parts_handlers,
+                             parts)
+        != NGX_OK)
+    {
+        parts->reason = "the form has no usable boundary";
+    }
+
+    r->parts = parts;
+
+    return NGX_OK;
+}
+
+
+static void
+pulse_parts_cleanup(void *data)
+{
+    pulse_parts_t *parts = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < parts->n; i++) {
+        if (parts->elts[i].fd != -1) {
+            close(parts->elts[i].fd);
+        }
+
+        free(parts->elts[i].text.data);
+    }
+
+    ngx_pulse_buf_free(&parts->text);
+    EVP_MD_CTX_free(parts->digest);
+}
+
+
+void
+pulse_parts_feed(pulse_parts_t *parts, const u_char *p, size_t len)
+{
+    if (parts->reason || parts->failed || parts->too_large) {
+        return;
+    }
+
+    if (pulse_multipart_feed(&parts->reader, p, len) != NGX_OK) {
+        parts->reason = parts->reader.reason;
+    }
+}
+
+
+ngx_int_t
+pulse_parts_end(pulse_parts_t *parts)
+{
+    if (parts->reason || parts->failed || parts->too_large) {
+        return NGX_DECLINED;
+    }
+
+    if (pulse_multipart_end(&parts->reader) != NGX_OK) {
+        parts->reason = parts->reader.reason;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+int
+pulse_parts_digest(pulse_parts_t *parts, EVP_MD_CTX *digest)
+{
+    unsigned       len;
+    unsigned char  hash[EVP_MAX_MD_SIZE];
+
+    return EVP_DigestFinal_ex(parts->digest, hash, &len)
+           && EVP_DigestUpdate(digest, hash, len);
+}
+
+
+static ngx_int_t
+pulse_parts_part(void *ctx, const pulse_multipart_part_t *header)
+{
+    pulse_parts_t *parts = ctx;
+
+    pulse_part_t  *part;
+
+    part = &parts->elts[parts->n++];
+
+    memcpy(part->name, header->name, sizeof(part->name));
+    memcpy(part->type, header->type, sizeof(part->type));
+    part->fd = -1;
+
+    parts->text.len = 0;
+
+    /* names may hold no NUL, so that it tells where one ends */
+
+    if (!EVP_DigestUpdate(parts->digest, part->name, strlen(part->name) + 1))
+    {
+        return pulse_parts_failed(parts);
+    }
+
+    if (header->file) {
+        part->fd = pulse_shelf_scratch();
+
+        if (part->fd == -1) {
+            return pulse_parts_failed(parts);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_parts_data(void *ctx, const u_char *p, size_t len)
+{
+    pulse_parts_t *parts = ctx;
+
+    pulse_part_t  *part;
+
+    part = &parts->elts[parts->n - 1];
+
+    if (len == 0) {
+        return pulse_parts_ended(parts, part);
+    }
+
+    part->size += len;
+
+    if (!EVP_DigestUpdate(parts->digest, p, len)) {
+        return pulse_parts_failed(parts);
+    }
+
+    if (part->fd != -1) {
+        return pulse_parts_write(parts, part, p, len);
+    }
+
+    parts->texts += len;
+
+    if (parts->texts > PULSE_PARTS_TEXT) {
+        parts->too_large = 1;
+        return NGX_ERROR;
+    }
+
+    ngx_pulse_buf_append(&parts->text, p, len);
+
+    return parts->text.failed ? pulse_parts_failed(parts) : NGX_OK;
+}
+
+
+/* The length makes it certain where one part ends in what was hashed. */
+
+static ngx_int_t
+pulse_parts_ended(pulse_parts_t *parts, pulse_part_t *part)
+{
+    if (!EVP_DigestUpdate(parts->digest, &part->size, sizeof(part->size))) {
+        return pulse_parts_failed(parts);
+    }
+
+    if (part->fd != -1) {
+        return NGX_OK;
+    }
+
+    part->text.data = malloc(parts->text.len + 1);
+
+    if (part->text.data == NULL) {
+        return pulse_parts_failed(parts);
+    }
+
+    part->text.len = parts->text.len;
+    *ngx_cpymem(part->text.data, parts->text.data, part->text.len) = '\0';
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_parts_write(pulse_parts_t *parts, pulse_part_t *part, const u_char *p,
+    size_t len)
+{
+    ssize_t  n;
+
+    parts->files += len;
+
+    if (part->size > PULSE_PARTS_FILE || parts->files > PULSE_PARTS_ALL) {
+        parts->too_large = 1;
+        return NGX_ERROR;
+    }
+
+    while (len) {
+        n = write(part->fd, p, len);
+
+        if (n == -1) {
+            return pulse_parts_failed(parts);
+        }
+
+        p += n;
+        len -= n;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_parts_failed(pulse_parts_t *parts)
+{
+    parts->failed = 1;
+
+    pulse_log(PULSE_LOG_ERR, "pulse parts: a form cannot be taken: %s",
+              strerror(errno));
+
+    return NGX_ERROR;
+}

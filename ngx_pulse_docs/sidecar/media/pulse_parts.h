@@ -1,0 +1,58 @@
+
+#ifndef _PULSE_PARTS_H_INCLUDED_
+#define _PULSE_PARTS_H_INCLUDED_
+
+
+#include <openssl/evp.h>
+#include "pulse_http.h"
+#include "pulse_multipart.h"
+
+
+/*
+ * A form with files, as it comes in: fields in memory, files on the disk and
+ * without a name there, so that none is left of a request that ends.
+ */
+
+#define PULSE_PARTS_TEXT  (256 * 1024)          /* bytes of all fields */
+#define PULSE_PARTS_FILE  (50 * 1024 * 1024)    /* of a file */
+#define PULSE_PARTS_ALL   (256 * 1024 * 1024)   /* of all files */
+
+
+typedef struct {
+    char              name[PULSE_MULTIPART_NAME];
+    char              type[PULSE_MULTIPART_NAME];   /* as the client says */
+    ngx_str_t         text;             /* of a field, NUL terminated */
+    int               fd;               /* of a file, else -1 */
+    size_t            size;
+} pulse_part_t;
+
+
+struct pulse_parts_s {
+    pulse_part_t      elts[PULSE_MULTIPART_PARTS];
+    ngx_uint_t        n;
+    const char       *reason;           /* why it cannot be used, or NULL */
+    unsigned          failed:1;         /* no memory or no disk, is logged */
+    unsigned          too_large:1;
+
+    size_t            texts;
+    size_t            files;
+    ngx_pulse_buf_t   text;
+    EVP_MD_CTX       *digest;
+    pulse_multipart_t reader;
+};
+
+
+/* Sets r->parts if the request is a form; NGX_ERROR: no memory. */
+ngx_int_t pulse_parts_begin(pulse_http_request_t *r);
+
+/* What has come; after something is wrong nothing is done. */
+void pulse_parts_feed(pulse_parts_t *parts, const u_char *p, size_t len);
+
+/* Once all has come: NGX_OK, or NGX_DECLINED with one of the above. */
+ngx_int_t pulse_parts_end(pulse_parts_t *parts);
+
+/* Adds what was sent, whatever stands between; 0 if that fails. */
+int pulse_parts_digest(pulse_parts_t *parts, EVP_MD_CTX *digest);
+
+
+#endif /* _PULSE_PARTS_H_INCLUDED_ */
