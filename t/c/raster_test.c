@@ -108,19 +108,33 @@ test_thumbnail(void)
 static int
 raster_sample(ngx_uint_t width, ngx_uint_t height)
 {
-    int                  fd;
+    int                  fd, text;
     pulse_raster_t       raster;
-    pulse_raster_text_t  text;
+    pulse_raster_plan_t  plan;
+    pulse_raster_step_t  step, drawn;
 
-    memset(&text, 0, sizeof(pulse_raster_text_t));
+    memset(&plan, 0, sizeof(pulse_raster_plan_t));
+    memset(&step, 0, sizeof(pulse_raster_step_t));
 
-    text.text = (ngx_str_t) ngx_string("مرحبا 123");
-    text.size = 40;
-    text.color = 0x204080ff;
+    step.width = width;
+    step.height = height;
+    step.text.text = (ngx_str_t) ngx_string("مرحبا 123");
+    step.text.size = 40;
+    step.text.color = 0x204080ff;
+
+    text = raster_file("", 0);
+    check_int(pulse_raster_draw(text, &step, &drawn, &raster), NGX_OK);
+    check(drawn.x + drawn.width <= width);
+    check(drawn.y + drawn.height <= height);
+
+    step.step = pulse_raster_resize;
+    step.fit = pulse_raster_fill;
+    plan.steps = &step;
+    plan.nsteps = 1;
 
     fd = raster_file("", 0);
-
-    check_int(pulse_raster_draw(fd, width, height, &text, &raster), NGX_OK);
+    check_int(pulse_raster_transform(text, fd, &plan, &raster), NGX_OK);
+    close(text);
 
     return fd;
 }

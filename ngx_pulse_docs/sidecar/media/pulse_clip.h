@@ -39,7 +39,8 @@ typedef enum {
     pulse_clip_long,                    /* too many seconds */
     pulse_clip_still,                   /* no picture that moves */
     pulse_clip_slow,                    /* past its time or memory */
-    pulse_clip_outside                  /* asked for what it does not have */
+    pulse_clip_outside,                 /* asked for what it does not have */
+    pulse_clip_crowded                  /* a caption does not fit */
 } pulse_clip_why_e;
 
 
@@ -89,8 +90,9 @@ extern pulse_clip_limits_t  pulse_clip_limits;
 /* Type, codecs, size and duration. */
 ngx_int_t pulse_clip_probe(int in, pulse_clip_t *clip);
 
-/* A JPEG of the frame at "at" ms, or of the last one before; no edge is longer
- * than PULSE_RASTER_THUMBNAIL.  "clip" is as the probe left it. */
+/* A JPEG of the frame at "at" ms, or, where there is none, of the first; no
+ * edge is longer than PULSE_RASTER_THUMBNAIL.  "clip" is as the probe left
+ * it. */
 ngx_int_t pulse_clip_poster(int in, int out, ngx_uint_t at,
     pulse_clip_t *clip);
 

@@ -331,7 +331,7 @@ pulse_raster_steps(const pulse_raster_plan_t *plan,
 {
     ngx_int_t             rc;
     ngx_uint_t            i, width, height;
-    pulse_raster_step_t  *step;
+    pulse_raster_step_t  *step, drawn;
 
     rc = NGX_OK;
     width = (*rows)->raster->width;
@@ -353,7 +353,7 @@ pulse_raster_steps(const pulse_raster_plan_t *plan,
             break;
 
         default: /* pulse_raster_overlay */
-            rc = pulse_raster_rows_text(rows, step);
+            rc = pulse_raster_rows_text(rows, step, &drawn);
             break;
         }
     }
@@ -488,37 +488,33 @@ pulse_raster_read_all(pulse_raster_rows_t *rows)
 
 
 ngx_int_t
-pulse_raster_draw(int out, ngx_uint_t width, ngx_uint_t height,
-    const pulse_raster_text_t *text, pulse_raster_t *raster)
+pulse_raster_draw(int out, const pulse_raster_step_t *step,
+    pulse_raster_step_t *drawn, pulse_raster_t *raster)
 {
     ngx_int_t             rc;
     pulse_raster_plan_t   plan;
-    pulse_raster_step_t   step;
     pulse_raster_rows_t  *rows;
 
     memset(raster, 0, sizeof(pulse_raster_t));
     memset(&plan, 0, sizeof(pulse_raster_plan_t));
-    memset(&step, 0, sizeof(pulse_raster_step_t));
 
     rows = pulse_raster_rows_create(sizeof(pulse_raster_rows_t), NULL);
     if (rows == NULL) {
         return NGX_ERROR;
     }
 
-    raster->width = width;
-    raster->height = height;
-    raster->alpha = 1;
-
     rows->raster = raster;
-    rows->width = width;
-    rows->height = height;
+    rows->width = step->x + step->width;
+    rows->height = step->y + step->height;
     rows->alpha = 1;
     rows->next = pulse_raster_blank;
     rows->close = pulse_raster_blank_close;
 
-    step.text = *text;
+    rc = pulse_raster_rows_text(&rows, step, drawn);
 
-    rc = pulse_raster_rows_text(&rows, &step);
+    if (rc == NGX_OK) {
+        rc = pulse_raster_rows_crop(&rows, drawn);
+    }
 
     if (rc == NGX_OK) {
         rc = pulse_raster_write(out, rows, &plan);

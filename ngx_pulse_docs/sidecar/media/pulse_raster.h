@@ -159,9 +159,10 @@ ngx_int_t pulse_raster_thumbnail(int in, int out, ngx_uint_t edge,
 ngx_int_t pulse_raster_transform(int in, int out,
     const pulse_raster_plan_t *plan, pulse_raster_t *raster);
 
-/* Writes a transparent PNG of that size with a text on it. */
-ngx_int_t pulse_raster_draw(int out, ngx_uint_t width, ngx_uint_t height,
-    const pulse_raster_text_t *text, pulse_raster_t *raster);
+/* Writes a PNG of what the text of an overlay takes up, transparent around
+ * the letters; "drawn" tells where it belongs.  The box has both sides. */
+ngx_int_t pulse_raster_draw(int out, const pulse_raster_step_t *step,
+    pulse_raster_step_t *drawn, pulse_raster_t *raster);
 
 /* "image/png" and so on. */
 const char *pulse_raster_content_type(pulse_raster_type_e type);

@@ -53,14 +53,14 @@ ngx_int_t pulse_raster_jpeg_write(FILE *out, pulse_raster_rows_t *rows,
 void *pulse_raster_rows_create(size_t size, pulse_raster_rows_t *from);
 
 /* Stages put themselves before "*rows", which is left as it was, to be closed,
- * if they cannot.  The last one turns a picture as EXIF says, and holds it
- * whole. */
+ * if they cannot.  "drawn" is told the rectangle that a text takes up.  The
+ * last one turns a picture as EXIF says, and holds it whole. */
 ngx_int_t pulse_raster_rows_crop(pulse_raster_rows_t **rows,
     const pulse_raster_step_t *step);
 ngx_int_t pulse_raster_rows_scale(pulse_raster_rows_t **rows,
     ngx_uint_t width, ngx_uint_t height);
 ngx_int_t pulse_raster_rows_text(pulse_raster_rows_t **rows,
-    const pulse_raster_step_t *step);
+    const pulse_raster_step_t *step, pulse_raster_step_t *drawn);
 ngx_int_t pulse_raster_rows_turn(pulse_raster_rows_t **rows, ngx_uint_t turn);
 
 

@@ -63,7 +63,7 @@ static const char *const  pulse_raster_families[] = {
 
 ngx_int_t
 pulse_raster_rows_text(pulse_raster_rows_t **rows,
-    const pulse_raster_step_t *step)
+    const pulse_raster_step_t *step, pulse_raster_step_t *drawn)
 {
     ngx_int_t                rc;
     pulse_raster_rows_t     *from;
@@ -104,6 +104,11 @@ pulse_raster_rows_text(pulse_raster_rows_t **rows,
         rc = pulse_raster_overlay_draw(o, &step->text, &l);
 
         if (rc == NGX_OK) {
+            drawn->x = o->x;
+            drawn->y = o->y;
+            drawn->width = o->box;
+            drawn->height = o->lines;
+
             *rows = &o->rows;
 
         } else {
