@@ -417,4 +417,25 @@ subtest 'an end waits for what runs' => sub {
 };
 
 
+subtest 'but not for long' => sub {
+    retention('INSERT INTO effects VALUES (6); PERFORM pg_sleep(300);');
+    $sidecar = Pulse::Sidecar->start;
+
+    my $id = ctl_json('jobs', 'run', 'retention')->{id};
+
+    ok(wait_until {
+        sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    });
+    is($sidecar->stop, 0, 'it ends well');
+    is(sql('SELECT count(*) FROM effects WHERE n = 6'), 0,
+       'nothing is half done');
+    is(sql("SELECT state, attempt, error IS NULL FROM jobs WHERE id = $id"),
+       'waiting|0|t', 'and it is no attempt that failed');
+
+    retention('INSERT INTO effects VALUES (6);');
+    $sidecar = Pulse::Sidecar->start;
+    is(ended($id), 'done', 'the next one does it');
+};
+
+
 done_testing();

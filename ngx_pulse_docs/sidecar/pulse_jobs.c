@@ -11,6 +11,8 @@
 #define PULSE_JOBS_POLL         5000        /* ms, if no NOTIFY came */
 #define PULSE_JOBS_BACKOFF      100         /* ms, doubled up to */
 #define PULSE_JOBS_BACKOFF_MAX  5000
+#define PULSE_JOBS_GRACE        3000        /* ms, for statements at the end */
+#define PULSE_JOBS_CANCEL       250         /* ms, between two tries */
 
 
 typedef struct {
@@ -22,9 +24,14 @@ typedef struct {
 } pulse_jobs_lane_t;
 
 
+/* What is canceled, and whether it may be, is guarded by the mutex. */
+
 typedef struct {
     pulse_jobs_lane_t      *lane;
     pulse_store_t           store;
+    PGcancel               *cancel;
+    ngx_uint_t              handling;
+    ngx_uint_t              canceled;
     ngx_uint_t              backoff;
     pthread_t               thread;
 } pulse_jobs_runner_t;
@@ -43,13 +50,19 @@ typedef struct {
 
 
 static int pulse_jobs_clock(void);
+static void pulse_jobs_after(struct timespec *end, ngx_uint_t ms);
 static void pulse_jobs_kinds(pulse_jobs_lane_e i);
+static void pulse_jobs_join(pulse_jobs_runner_t *runner);
+static void pulse_jobs_cancel(pulse_jobs_runner_t *runner);
 static void *pulse_jobs_run(void *arg);
 static ngx_int_t pulse_jobs_connect(pulse_jobs_runner_t *runner);
+static void pulse_jobs_close(pulse_jobs_runner_t *runner);
 static void pulse_jobs_down(pulse_jobs_runner_t *runner);
 static ngx_int_t pulse_jobs_next(pulse_jobs_runner_t *runner);
 static ngx_int_t pulse_jobs_do(pulse_jobs_runner_t *runner, PGresult *res);
 static const pulse_job_kind_t *pulse_jobs_kind(const char *name);
+static ngx_int_t pulse_jobs_handle(pulse_jobs_runner_t *runner,
+    const pulse_job_kind_t *kind, pulse_job_t *job);
 static ngx_int_t pulse_jobs_end(pulse_job_t *job, ngx_int_t rc);
 static ngx_int_t pulse_jobs_again(pulse_job_t *job);
 static ngx_int_t pulse_jobs_tell(pulse_job_t *job, const char *sql, int n);
@@ -195,7 +208,62 @@ pulse_jobs_stop(void)
 
     while (pulse_jobs.n) {
         pulse_jobs.n--;
-        pthread_join(pulse_jobs.runners[pulse_jobs.n].thread, NULL);
+        pulse_jobs_join(&pulse_jobs.runners[pulse_jobs.n]);
+    }
+}
+
+
+/* What a statement of upkeep has not done in a moment is given up, and is
+ * done by whoever is started next.  It is tried again: one cancellation may
+ * come between two statements. */
+
+static void
+pulse_jobs_join(pulse_jobs_runner_t *runner)
+{
+    struct timespec  end;
+
+    pulse_jobs_after(&end, PULSE_JOBS_GRACE);
+
+    while (pthread_clockjoin_np(runner->thread, NULL, CLOCK_MONOTONIC, &end)
+           == ETIMEDOUT)
+    {
+        pulse_jobs_cancel(runner);
+        pulse_jobs_after(&end, PULSE_JOBS_CANCEL);
+    }
+}
+
+
+/* Never what tells the queue how a job ended. */
+
+static void
+pulse_jobs_cancel(pulse_jobs_runner_t *runner)
+{
+    char  error[256];
+
+    pthread_mutex_lock(&pulse_jobs.mutex);
+
+    if (runner->handling && runner->cancel
+        && runner->lane == &pulse_jobs_lanes[PULSE_JOBS_UPKEEP])
+    {
+        runner->canceled = 1;
+        (void) PQcancel(runner->cancel, error, sizeof(error));
+    }
+
+    pthread_mutex_unlock(&pulse_jobs.mutex);
+}
+
+
+static void
+pulse_jobs_after(struct timespec *end, ngx_uint_t ms)
+{
+    clock_gettime(CLOCK_MONOTONIC, end);
+
+    end->tv_sec += ms / 1000;
+    end->tv_nsec += ms % 1000 * 1000000;
+
+    if (end->tv_nsec >= 1000000000) {
+        end->tv_sec++;
+        end->tv_nsec -= 1000000000;
     }
 }
 
@@ -254,7 +322,7 @@ pulse_jobs_run(void *arg)
         }
     }
 
-    pulse_store_close(&runner->store);
+    pulse_jobs_close(runner);
 
     return NULL;
 }
@@ -279,6 +347,8 @@ pulse_jobs_connect(pulse_jobs_runner_t *runner)
 
     pthread_mutex_lock(&pulse_jobs.mutex);
 
+    runner->cancel = PQgetCancel(runner->store.conn);
+
     if (pulse_jobs.down) {
         pulse_jobs.down = 0;
         pulse_log(PULSE_LOG_NOTICE, "pulse jobs: work goes on");
@@ -290,12 +360,26 @@ pulse_jobs_connect(pulse_jobs_runner_t *runner)
 }
 
 
+static void
+pulse_jobs_close(pulse_jobs_runner_t *runner)
+{
+    pthread_mutex_lock(&pulse_jobs.mutex);
+
+    PQfreeCancel(runner->cancel);
+    runner->cancel = NULL;
+
+    pthread_mutex_unlock(&pulse_jobs.mutex);
+
+    pulse_store_close(&runner->store);
+}
+
+
 /* an outage has one line, whichever thread sees it first */
 
 static void
 pulse_jobs_down(pulse_jobs_runner_t *runner)
 {
-    pulse_store_close(&runner->store);
+    pulse_jobs_close(runner);
 
     runner->backoff = runner->backoff
                       ? ngx_min(runner->backoff * 2, PULSE_JOBS_BACKOFF_MAX)
@@ -363,7 +447,33 @@ pulse_jobs_do(pulse_jobs_runner_t *runner, PGresult *res)
     job.kind = kind->name;
     job.data = kind->data;
 
-    return pulse_jobs_end(&job, kind->handler(&job));
+    return pulse_jobs_end(&job, pulse_jobs_handle(runner, kind, &job));
+}
+
+
+static ngx_int_t
+pulse_jobs_handle(pulse_jobs_runner_t *runner, const pulse_job_kind_t *kind,
+    pulse_job_t *job)
+{
+    ngx_int_t  rc;
+
+    pthread_mutex_lock(&pulse_jobs.mutex);
+    runner->handling = 1;
+    pthread_mutex_unlock(&pulse_jobs.mutex);
+
+    rc = kind->handler(job);
+
+    pthread_mutex_lock(&pulse_jobs.mutex);
+
+    runner->handling = 0;
+
+    if (rc == NGX_ERROR && runner->canceled) {
+        rc = NGX_ABORT;
+    }
+
+    pthread_mutex_unlock(&pulse_jobs.mutex);
+
+    return rc;
 }
 
 
@@ -507,15 +617,7 @@ pulse_jobs_wait(ngx_uint_t seen, ngx_uint_t ms)
 {
     struct timespec  end;
 
-    clock_gettime(CLOCK_MONOTONIC, &end);
-
-    end.tv_sec += ms / 1000;
-    end.tv_nsec += ms % 1000 * 1000000;
-
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_sec++;
-        end.tv_nsec -= 1000000000;
-    }
+    pulse_jobs_after(&end, ms);
 
     pthread_mutex_lock(&pulse_jobs.mutex);
 
