@@ -266,8 +266,10 @@ subtest 'analytics' => sub {
 # A twin of a provider, and a payment that it took the money of.
 
 my $twin = Pulse::Twin::ZainCashV1->start(%Pulse::Shop::secrets);
+my $cards = Pulse::Twin::HyperPay->start(%Pulse::Shop::secrets);
 my $payments = Pulse::Shop::configuration(
-    providers => { zaincash_v1 => Pulse::Shop::zaincash_v1($twin->url) },
+    providers => { zaincash_v1 => Pulse::Shop::zaincash_v1($twin->url),
+                   hyperpay => Pulse::Shop::hyperpay($cards->url) },
     prices => { plans => { map { $_ => { IQD => 9250 } }
                                qw(starter pro creator) },
                 addons => { map { $_ => { IQD => 1750 } }
@@ -358,6 +360,61 @@ subtest 'a provider is asked' => sub {
 };
 
 
+subtest 'a provider is asked for refunds' => sub {
+    my $due = sub {
+        sql("UPDATE payments SET refunds_at = NULL, paid_at = now()"
+            . " - interval '2 hours' WHERE id = '$payment'");
+    };
+
+    my $steps = each_step(sub {
+        $buyer = make_user(locale => 'en');
+        $payment = uuid();
+
+        my $secrets = \%Pulse::Shop::secrets;
+        my $checkout = http(POST => '/v1/checkouts', port => $cards->{port},
+            bearer => $secrets->{token}, body => join '&',
+            "entityId=$secrets->{entity}", 'amount=5.00', 'currency=JOD',
+            'paymentType=DB', "merchantTransactionId=$payment")->{json}{id};
+        my $paid = $cards->tell(pay => { checkout => $checkout })
+                       ->{payment}{id};
+
+        $cards->tell(pay => { checkout => $checkout, type => 'RF',
+                              parent => $paid });
+        sql("SELECT * FROM payment_begin('$payment', '$buyer', 'hyperpay',"
+            . " false, 'JOD', 10, 1, '30 minutes', 'pro', NULL, NULL);"
+            . " SELECT * FROM payment_opened('$payment', '$checkout', 'x',"
+            . ' NULL, NULL, NULL);'
+            . " SELECT payment_apply(payment_receive('hyperpay', false,"
+            . " '$paid', 'webhook', 'paid', '$payment', '', '$paid', '',"
+            . " '000.000.000', 5000, 'JOD', '{}')); DELETE FROM jobs");
+        $due->();
+
+        return sql("SELECT job_add('payment_refunds',"
+                   . " '{\"payment\": \"$payment\"}')");
+    }, sub {
+
+        # who was killed when it had taken its turn asks at the next one
+
+        my $back = wait_until {
+            $due->();
+            sql('SELECT refunds_due(); UPDATE jobs SET due_at = now()'
+                . " WHERE state = 'waiting' AND kind IN ('payment_refunds',"
+                . " 'payment_apply'); NOTIFY jobs");
+
+            return sql("SELECT 1 FROM payments WHERE id = '$payment'"
+                       . " AND status = 'refunded'");
+        };
+
+        ok($back, 'what was given back is found');
+        is(sql("SELECT count(*), sum(amount) FROM invoices WHERE kind ="
+               . " 'credit_note' AND payment_id = '$payment'"), '1|5000');
+        is(sql("SELECT id FROM subscription_running('$buyer')"), '');
+    });
+
+    cmp_ok($steps, '>=', 5, "$steps steps");
+};
+
+
 subtest 'a period that is over' => sub {
     my $user;
 
@@ -439,6 +496,10 @@ subtest 'a schedule' => sub {
         wait_until { !is_alive($sidecar->pid) } 10;
         delete $sidecar->{pid};
         $wire->disarm;
+
+        # another thread of it may have taken the job by then
+
+        sql("UPDATE jobs SET due_at = now() WHERE state = 'running'");
 
         my @both = (sidecar(), Pulse::Sidecar->start(name => 'second'));
 

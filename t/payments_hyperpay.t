@@ -598,6 +598,57 @@ subtest 'refunds and chargebacks' => sub {
 };
 
 
+subtest 'a refund whose webhook is lost' => sub {
+    my ($user, $key) = person();
+    my $reply = $shop->checkout($key, plan_id => 'pro');
+    my $id = $reply->{json}{data}{payment_id};
+    my $paid = $shop->pay($reply);
+    my @of = (parent => $paid->{payment}{id});
+
+    $shop->deliver($paid->{webhook});
+    ok($shop->asked_refunds($id));
+    is(status($id), 'paid', 'nothing was given back');
+
+    my $part = $shop->pay($reply, type => 'RF', amount => '2.00', @of);
+
+    $shop->pay($reply, type => 'RF', amount => '9.00',
+               code => '800.100.151', @of);
+    ok($shop->asked_refunds($id));
+    is(status($id), 'partly_refunded', 'the job finds it');
+    ok($shop->asked_refunds($id));
+    $shop->deliver($part->{webhook});
+    is(scalar(sql("SELECT refunded FROM payments WHERE id = '$id'")), 2000,
+       'once, whoever tells');
+
+    for my $rubbish ('<html>', '[]', '{"records":7}',
+                     '{"result":{"code":"700.400.580"}}')
+    {
+        $shop->twin->tell(fault => { times => 1, data => $rubbish });
+        ok($shop->asked_refunds($id));
+        is(status($id), 'partly_refunded', 'rubbish gives nothing back');
+    }
+
+    $shop->pay($reply, type => 'RF', amount => '3.00', @of);
+    ok($shop->asked_refunds($id));
+    is(status($id), 'refunded');
+    is(plan_of($user), 'none', 'which ends the plan');
+    is_deeply([sql("SELECT amount FROM invoices WHERE payment_id = '$id'
+                    AND kind = 'credit_note' ORDER BY number")],
+              [2000, 3000]);
+    is(scalar(sql("SELECT refunds_due()")), 0, 'and is not asked about again');
+
+    ($user, $key) = person();
+    $reply = $shop->checkout($key, plan_id => 'pro');
+    $paid = $shop->pay($reply);
+    $shop->deliver($paid->{webhook});
+    $shop->pay($reply, type => 'CB', code => '000.100.220',
+               parent => $paid->{payment}{id});
+    ok($shop->asked_refunds($reply->{json}{data}{payment_id}));
+    is(status($reply->{json}{data}{payment_id}), 'charged_back charged_back');
+    is(plan_of($user), 'none', 'a chargeback too');
+};
+
+
 is_deeply([sql("SELECT n FROM (SELECT kind, row_number() OVER
                 (PARTITION BY kind ORDER BY number) AS n,
                 right(number, 6)::integer AS number FROM invoices) i

@@ -174,6 +174,31 @@ subtest 'refunds' => sub {
 };
 
 
+subtest 'a refund whose callback is lost' => sub {
+    my ($user, $key, $reply, $id) = checkout();
+
+    deliver($shop->pay($reply));
+    $shop->pay($reply, type => 'Refund', status => 'P');
+    ok($shop->asked_refunds($id));
+    is($shop->status($id), 'paid', 'one that is under way');
+
+    my $part = $shop->pay($reply, type => 'Refund', total => '1.00');
+
+    ok($shop->asked_refunds($id));
+    is($shop->status($id), 'partly_refunded', 'the job finds it');
+    deliver($part);
+    ok($shop->asked_refunds($id));
+    is(sql("SELECT refunded FROM payments WHERE id = '$id'"), 1000, 'once');
+
+    $shop->twin('paytabs')->tell(fault => { times => 1, data => '{"a":1}' });
+    ok($shop->asked_refunds($id));
+    $shop->pay($reply, type => 'Refund', total => '4.00');
+    ok($shop->asked_refunds($id));
+    is($shop->status($id), 'refunded');
+    is($shop->plan_of($user), 'none');
+};
+
+
 is($shop->nginx->stop, undef, 'nginx ends');
 is_deeply([$shop->nginx->problems], [], 'and its log is clean');
 

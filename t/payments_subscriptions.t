@@ -304,6 +304,68 @@ subtest 'refunds' => sub {
 };
 
 
+subtest 'the refund of an upgrade' => sub {
+    my $user = make_user();
+
+    buy($user, '2027-01-01T00:00Z', plan => 'starter');
+    sql("UPDATE accounts SET used = 70000 WHERE user_id = '$user'
+         AND kind = 0");
+
+    my $up = buy($user, '2027-01-16T12:00Z', plan => 'pro');
+
+    is(running($user, '2027-01-17T00:00Z'),
+       'pro|active|01-16 12:00|02-16 12:00');
+    is(say_paid($up, '2027-01-18T00:00Z', 'refunded', amount => 500),
+       'refunded');
+    is(running($user, '2027-01-18T00:00Z'),
+       'pro|active|01-16 12:00|02-16 12:00', 'a part leaves it');
+    is(say_paid($up, '2027-01-18T00:00Z', 'refunded', amount => 3000),
+       'refunded');
+    is(running($user, '2027-01-18T00:00Z'),
+       'starter|active|01-01 00:00|02-01 00:00',
+       'the whole brings back what was credited');
+    is(sql("SELECT used FROM accounts WHERE user_id = '$user' AND kind = 0
+            ORDER BY period_start LIMIT 1"), 70_000, 'as it was left');
+    sql("UPDATE accounts SET used = 0 WHERE user_id = '$user'
+         AND kind = 0");
+    is(record($user), 'start:starter:hyperpay expire:starter:hyperpay'
+       . ' start:pro:hyperpay expire:pro:hyperpay restore:starter:hyperpay');
+
+    # it was canceled before, and its next period was paid for
+
+    my $other = make_user();
+
+    buy($other, '2027-01-01T00:00Z', plan => 'starter');
+    buy($other, '2027-01-30T00:00Z', plan => 'starter');
+    at('2027-01-30T00:00Z',
+       "SELECT subscription_act('$other', 'cancel', NULL)");
+    $up = buy($other, '2027-01-31T00:00Z', plan => 'creator');
+    is(say_paid($up, '2027-02-03T00:00Z', 'charged_back'), 'charged_back');
+    is(running($other, '2027-02-03T00:00Z'),
+       'starter|cancelled|02-01 00:00|03-01 00:00',
+       'the next period too, and no more than was wanted');
+
+    # nothing is left of it
+
+    my $late = make_user();
+
+    buy($late, '2027-01-01T00:00Z', plan => 'starter');
+    $up = buy($late, '2027-01-30T00:00Z', plan => 'pro');
+    is(say_paid($up, '2027-02-10T00:00Z', 'refunded'), 'refunded');
+    is(running($late, '2027-02-10T00:00Z'), undef, 'what is over stays so');
+
+    # what it was credited for was given back itself
+
+    my $both = make_user();
+    my $start = buy($both, '2027-01-01T00:00Z', plan => 'starter');
+
+    $up = buy($both, '2027-01-10T00:00Z', plan => 'pro');
+    say_paid($start, '2027-01-11T00:00Z', 'refunded');
+    say_paid($up, '2027-01-11T00:00Z', 'refunded');
+    is(running($both, '2027-01-11T00:00Z'), undef, 'nothing was paid for');
+};
+
+
 subtest 'modes and strangers' => sub {
     my $user = make_user();
     my ($id) = begin($user, '2027-01-01T00:00Z', plan => 'pro');

@@ -144,6 +144,24 @@ subtest 'a webhook that never comes, as in their tests' => sub {
 };
 
 
+subtest 'a refund whose webhook is lost' => sub {
+    my ($user, $key, $reply, $id) = checkout();
+
+    deliver($shop->pay($reply));
+    ok($shop->asked_refunds($id));
+    is($shop->status($id), 'paid');
+
+    my $told = $shop->pay($reply, status => 'REFUNDED');
+
+    ok($shop->asked_refunds($id));
+    is($shop->status($id), 'refunded', 'the job finds it');
+    is($shop->plan_of($user), 'none');
+    deliver($told);
+    is(sql("SELECT count(*) FROM invoices WHERE payment_id = '$id'
+            AND kind = 'credit_note'"), 1, 'once');
+};
+
+
 is($shop->nginx->stop, undef, 'nginx ends');
 is_deeply([$shop->nginx->problems], [], 'and its log is clean');
 

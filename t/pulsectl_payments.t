@@ -158,6 +158,51 @@ subtest 'decided: refunded' => sub {
 };
 
 
+subtest 'decided: refunded, and then the provider tells' => sub {
+    my $user = make_user(locale => 'en');
+    my $reply = $shop->checkout(make_key($user), plan_id => 'pro');
+    my $id = $reply->{json}{data}{payment_id};
+    my $paid = $shop->pay($reply);
+    my $back = sub {
+        my $told = $shop->pay($reply, parent => $paid->{payment}{id}, @_);
+
+        $shop->deliver($told->{webhook});
+        return scalar sql('SELECT outcome FROM payment_inbox
+                           ORDER BY id DESC LIMIT 1');
+    };
+
+    $shop->deliver($paid->{webhook});
+    ctl_json('payments', 'review', $id, 'refunded', @by);
+
+    is($back->(type => 'RF', amount => '2.00'), 'known',
+       'a part of what was written down');
+    is($back->(type => 'RF', amount => '3.00'), 'known', 'and the rest');
+    is($shop->status($id), 'refunded', 'is nothing to be looked at');
+    is(sql("SELECT count(*), sum(amount) FROM payment_refunds
+            WHERE payment_id = '$id'"), '2|5000', 'and there once');
+    is(sql("SELECT sum(amount) FROM invoices WHERE payment_id = '$id'
+            AND kind = 'credit_note'"), 5000);
+
+    is($back->(type => 'RF', amount => '1.00'),
+       'another refund than was paid');
+    is($shop->status($id), 'refunded refund', 'more than all is');
+    is(ctl_json('payments', 'review', $id, 'refunded', @by)->{outcome},
+       'seen');
+    is($shop->status($id), 'refunded', 'until somebody has');
+    refused(qr/has nothing to give back/, $id, 'refunded', @by);
+
+    # a chargeback of what was written down as given back
+
+    $reply = $shop->checkout(make_key($user), plan_id => 'pro');
+    $id = $reply->{json}{data}{payment_id};
+    $paid = $shop->pay($reply);
+    $shop->deliver($paid->{webhook});
+    ctl_json('payments', 'review', $id, 'refunded', @by);
+    is($back->(type => 'CB', code => '000.100.220'), 'known');
+    is($shop->status($id), 'charged_back charged_back');
+};
+
+
 subtest 'decided: failed' => sub {
     my ($user, $id) = in_review('amount');
 

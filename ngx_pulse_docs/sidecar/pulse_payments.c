@@ -48,6 +48,9 @@ static enum MHD_Result pulse_payments_act(pulse_http_request_t *r,
 static enum MHD_Result pulse_payments_call(pulse_http_request_t *r,
     const char *sql, int n, const char *const *params);
 static ngx_int_t pulse_payments_ask_job(pulse_job_t *job);
+static ngx_int_t pulse_payments_refunds_job(pulse_job_t *job);
+static ngx_int_t pulse_payments_job(pulse_job_t *job, ngx_pool_t **pool,
+    const char **id);
 
 
 static pulse_pay_conf_t  pulse_payments;
@@ -56,6 +59,10 @@ const pulse_job_kind_t  pulse_payments_kinds[] = {
     { "payment_apply", PULSE_JOBS_PAYMENTS, pulse_job_sql,
       "SELECT payment_apply_job($1)" },
     { "payment_ask", PULSE_JOBS_PAYMENTS, pulse_payments_ask_job, NULL },
+    { "payment_refunds", PULSE_JOBS_PAYMENTS, pulse_payments_refunds_job,
+      NULL },
+    { "payment_refunds_due", PULSE_JOBS_PAYMENTS, pulse_job_sql,
+      "SELECT refunds_due() WHERE $1::jsonb IS NOT NULL" },
     { "subscriptions", PULSE_JOBS_PAYMENTS, pulse_job_sql,
       "SELECT subscriptions_follow() WHERE $1::jsonb IS NOT NULL" },
     { NULL, 0, NULL, NULL }
@@ -629,28 +636,15 @@ pulse_payments_call(pulse_http_request_t *r, const char *sql, int n,
 static ngx_int_t
 pulse_payments_ask_job(pulse_job_t *job)
 {
-    char                    *id;
-    PGresult                *res;
-    ngx_int_t                rc;
-    ngx_str_t                text;
-    ngx_pool_t              *pool;
-    const char              *params[1];
+    PGresult    *res;
+    ngx_int_t    rc;
+    ngx_pool_t  *pool;
+    const char  *params[1];
 
-    pool = ngx_create_pool(PULSE_PAYMENTS_POOL, NULL);
-    if (pool == NULL) {
-        snprintf(job->error, sizeof(job->error), "no memory");
-        return NGX_AGAIN;
-    }
-
-    text.data = (u_char *) job->payload;
-    text.len = strlen(job->payload);
-    text = pulse_pay_text(pulse_pay_json(pool, &text), "payment", 36);
-    id = pulse_provider_text(pool, &text);
-
-    rc = (id && ngx_pulse_uuid_valid(&text)) ? NGX_OK : NGX_DECLINED;
+    rc = pulse_payments_job(job, &pool, &params[0]);
 
     if (rc == NGX_OK) {
-        rc = pulse_provider_ask(job->store, pool, id, NULL);
+        rc = pulse_provider_ask(job->store, pool, params[0], NULL);
     }
 
     if (rc == NGX_OK) {
@@ -658,14 +652,64 @@ pulse_payments_ask_job(pulse_job_t *job)
     }
 
     if (rc == NGX_OK) {
-        params[0] = id;
         res = pulse_store_query(job->store, "SELECT payment_ask_later($1)", 1,
                                 params);
         rc = res ? NGX_OK : NGX_ERROR;
         PQclear(res);
     }
 
-    ngx_destroy_pool(pool);
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
 
     return rc;
+}
+
+
+static ngx_int_t
+pulse_payments_refunds_job(pulse_job_t *job)
+{
+    ngx_int_t    rc;
+    ngx_pool_t  *pool;
+    const char  *id;
+
+    rc = pulse_payments_job(job, &pool, &id);
+
+    if (rc == NGX_OK) {
+        rc = pulse_provider_ask_refunds(job->store, pool, id);
+    }
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    return rc;
+}
+
+
+/* A pool for a job, NULL without memory, and the payment that it is about. */
+
+static ngx_int_t
+pulse_payments_job(pulse_job_t *job, ngx_pool_t **pool, const char **id)
+{
+    ngx_str_t  text;
+
+    *pool = ngx_create_pool(PULSE_PAYMENTS_POOL, NULL);
+    if (*pool == NULL) {
+        snprintf(job->error, sizeof(job->error), "no memory");
+        return NGX_AGAIN;
+    }
+
+    text.data = (u_char *) job->payload;
+    text.len = strlen(job->payload);
+    text = pulse_pay_text(pulse_pay_json(*pool, &text), "payment", 36);
+
+    if (!ngx_pulse_uuid_valid(&text)) {
+        snprintf(job->error, sizeof(job->error), "it names no payment");
+        return NGX_DECLINED;
+    }
+
+    *id = pulse_provider_text(*pool, &text);
+
+    return *id ? NGX_OK : NGX_AGAIN;
 }

@@ -69,6 +69,13 @@ ngx_int_t pulse_provider_ask(pulse_store_t *store, ngx_pool_t *pool,
     const char *id, const char *user);
 
 /*
+ * Asks what was given back of a payment that was paid, and applies that; as
+ * pulse_provider_ask() for a job.
+ */
+ngx_int_t pulse_provider_ask_refunds(pulse_store_t *store, ngx_pool_t *pool,
+    const char *id);
+
+/*
  * Stores what a provider said and then applies it; "source" is "webhook" or
  * "query".  NGX_OK if it is stored, whether it could be applied now or a job
  * will; NGX_ERROR with store->error.

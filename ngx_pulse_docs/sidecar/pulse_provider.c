@@ -28,6 +28,11 @@ static ngx_int_t pulse_provider_fetch(const pulse_pay_account_t *account,
 static ngx_int_t pulse_provider_status(const pulse_pay_account_t *account,
     ngx_pool_t *pool, pulse_pay_order_t *order, pulse_pay_event_t *event,
     pulse_pay_answer_t *answer);
+static ngx_int_t pulse_provider_is_order(const pulse_pay_account_t *account,
+    const pulse_pay_order_t *order, pulse_pay_event_t *event);
+static ngx_int_t pulse_provider_given_back(pulse_store_t *store,
+    ngx_pool_t *pool, const pulse_pay_account_t *account,
+    pulse_pay_order_t *order);
 static const pulse_pay_account_t *pulse_provider_order(PGresult *res,
     pulse_pay_order_t *order);
 static ngx_str_t pulse_provider_value(PGresult *res, int column);
@@ -48,11 +53,16 @@ static const char *const  pulse_provider_states[] = {
     "charged_back"
 };
 
-static const char  pulse_provider_take[] =
-    "SELECT id, provider, live, amount, currency, reference,"
-    "       provider_payment,"
+#define pulse_provider_columns                                                \
+    "SELECT id, provider, live, amount, currency, reference,"                 \
+    "       provider_payment,"                                                \
     "       extract(epoch FROM studio_now() - created_at)::bigint"
-    "  FROM payment_ask($1, $2)";
+
+static const char  pulse_provider_take[] =
+    pulse_provider_columns "  FROM payment_ask($1, $2)";
+
+static const char  pulse_provider_take_paid[] =
+    pulse_provider_columns "  FROM refunds_ask($1)";
 
 
 ngx_int_t
@@ -263,8 +273,16 @@ pulse_provider_status(const pulse_pay_account_t *account, ngx_pool_t *pool,
         return NGX_DECLINED;
     }
 
-    /* what was asked about is known; another one's answer is none */
+    return pulse_provider_is_order(account, order, event);
+}
 
+
+/* What was asked about is known; another one's answer is none. */
+
+static ngx_int_t
+pulse_provider_is_order(const pulse_pay_account_t *account,
+    const pulse_pay_order_t *order, pulse_pay_event_t *event)
+{
     if (event->order.len == 0) {
         event->order = order->id;
     }
@@ -278,6 +296,83 @@ pulse_provider_status(const pulse_pay_account_t *account, ngx_pool_t *pool,
                   " speaks of another", account->provider->name,
                   (int) order->id.len, order->id.data);
         return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+pulse_provider_ask_refunds(pulse_store_t *store, ngx_pool_t *pool,
+    const char *id)
+{
+    PGresult                   *res;
+    ngx_int_t                   rc;
+    const char                 *params[1];
+    pulse_pay_order_t           order;
+    const pulse_pay_account_t  *account;
+
+    params[0] = id;
+
+    res = pulse_store_query(store, pulse_provider_take_paid, 1, params);
+    if (res == NULL) {
+        return NGX_ERROR;
+    }
+
+    account = PQntuples(res) ? pulse_provider_order(res, &order) : NULL;
+
+    rc = (account && account->provider->refunds)
+         ? pulse_provider_given_back(store, pool, account, &order) : NGX_OK;
+
+    PQclear(res);
+
+    return rc;
+}
+
+
+/* Where there is no answer the next day's question has to do. */
+
+static ngx_int_t
+pulse_provider_given_back(pulse_store_t *store, ngx_pool_t *pool,
+    const pulse_pay_account_t *account, pulse_pay_order_t *order)
+{
+    ngx_uint_t           i;
+    pulse_pay_call_t     call;
+    pulse_pay_answer_t   answer;
+    pulse_pay_events_t   events;
+
+    ngx_memzero(&call, sizeof(pulse_pay_call_t));
+
+    if (pulse_provider_bearer(account, pool, order) != NGX_OK
+        || account->provider->refunds(account, pool, order, &call) != NGX_OK
+        || pulse_provider_fetch(account, pool, "question of refunds", &call,
+                                &answer)
+           != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (account->provider->refunds_read(account, pool, order, &answer,
+                                        &events)
+        != NGX_OK)
+    {
+        pulse_log(PULSE_LOG_WARN, "pulse payments: %s: the answer about"
+                  " refunds of %.*s cannot be used: its status is %u",
+                  account->provider->name, (int) order->id.len,
+                  order->id.data, (unsigned) answer.status);
+        return NGX_OK;
+    }
+
+    for (i = 0; i < events.n; i++) {
+
+        if (pulse_provider_is_order(account, order, &events.event[i])
+            == NGX_OK
+            && pulse_provider_said(store, pool, account, &events.event[i],
+                                   "query", &answer.body)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

@@ -11,10 +11,9 @@
 
 
 ngx_pulse_json_value_t *
-pulse_pay_json(ngx_pool_t *pool, const ngx_str_t *text)
+pulse_pay_json_any(ngx_pool_t *pool, const ngx_str_t *text)
 {
     ngx_pulse_json_error_t   err;
-    ngx_pulse_json_value_t  *v;
     ngx_pulse_json_limits_t  limits;
 
     limits.size = PULSE_PAY_BODY_MAX;
@@ -22,9 +21,67 @@ pulse_pay_json(ngx_pool_t *pool, const ngx_str_t *text)
     limits.values = 4096;
     limits.keys = 512;
 
-    v = ngx_pulse_json_tree(pool, text->data, text->len, &limits, &err);
+    return ngx_pulse_json_tree(pool, text->data, text->len, &limits, &err);
+}
+
+
+ngx_pulse_json_value_t *
+pulse_pay_json(ngx_pool_t *pool, const ngx_str_t *text)
+{
+    ngx_pulse_json_value_t  *v;
+
+    v = pulse_pay_json_any(pool, text);
 
     return (v && v->type == NGX_PULSE_JSON_OBJECT) ? v : NULL;
+}
+
+
+ngx_int_t
+pulse_pay_given_back(const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, const ngx_pulse_json_value_t *list,
+    pulse_pay_transaction_pt read, pulse_pay_events_t *events)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    pulse_pay_event_t       *event;
+    ngx_pulse_json_value_t  *v;
+
+    n = 0;
+
+    for (v = list->children; v; v = v->next) {
+        n++;
+    }
+
+    events->n = 0;
+    events->event = ngx_pcalloc(pool, (n + 1) * sizeof(pulse_pay_event_t));
+
+    if (events->event == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (v = list->children; v; v = v->next) {
+        event = &events->event[events->n];
+        rc = read(account, pool, v, event);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK
+            && (event->state == pulse_pay_refunded
+                || event->state == pulse_pay_charged_back)
+            && (event->parent.len == 0
+                || (event->parent.len == order->payment.len
+                    && ngx_memcmp(event->parent.data, order->payment.data,
+                                  order->payment.len)
+                       == 0)))
+        {
+            event->parent = order->payment;
+            events->n++;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -106,6 +106,20 @@ typedef struct {
 } pulse_pay_event_t;
 
 
+typedef struct {
+    pulse_pay_event_t           *event;
+    ngx_uint_t                   n;
+} pulse_pay_events_t;
+
+
+/* Reads the object that a provider has for a transaction; NGX_DECLINED: it is
+ * none. */
+
+typedef ngx_int_t (*pulse_pay_transaction_pt)(
+    const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const ngx_pulse_json_value_t *v, pulse_pay_event_t *event);
+
+
 /* A request that claims to be from a provider; header fields that are not
  * there are empty. */
 
@@ -136,8 +150,12 @@ typedef struct {
  * NGX_DONE: it is theirs, and says nothing of a payment; NGX_DECLINED: it is
  * not theirs; NGX_ERROR: no memory.  "browser" is the same of the fields that
  * a browser brings back, with the order's id; what it says decides nothing.
+ * "refunds" asks what was given back of an order that was paid, and
+ * "refunds_read" returns NGX_OK with that, each refund once; NGX_DECLINED: the
+ * answer cannot be used; NGX_ERROR: no memory.
  * NULL are "token" and "token_read" where no token has to be asked for,
- * "webhook" and "browser" where there is no such thing with a proof.
+ * "webhook" and "browser" where there is no such thing with a proof, "refunds"
+ * and "refunds_read" where nobody tells.
  */
 
 struct pulse_pay_provider_s {
@@ -175,6 +193,16 @@ struct pulse_pay_provider_s {
                                    ngx_pool_t *pool,
                                    const pulse_pay_answer_t *answer,
                                    pulse_pay_event_t *event);
+    ngx_int_t                  (*refunds)(const pulse_pay_account_t *account,
+                                   ngx_pool_t *pool,
+                                   const pulse_pay_order_t *order,
+                                   pulse_pay_call_t *call);
+    ngx_int_t                  (*refunds_read)(
+                                   const pulse_pay_account_t *account,
+                                   ngx_pool_t *pool,
+                                   const pulse_pay_order_t *order,
+                                   const pulse_pay_answer_t *answer,
+                                   pulse_pay_events_t *events);
     ngx_int_t                  (*webhook)(const pulse_pay_account_t *account,
                                    ngx_pool_t *pool,
                                    const pulse_pay_webhook_t *webhook,
@@ -193,9 +221,19 @@ extern const pulse_pay_provider_t  pulse_pay_zaincash_v1;
 
 /* --- what providers have in common (pulse_pay.c) --- */
 
-/* A JSON object of an answer or a webhook, within our limits, or NULL. */
+/* JSON of an answer or a webhook, within our limits, or NULL; and if it is an
+ * object. */
+ngx_pulse_json_value_t *pulse_pay_json_any(ngx_pool_t *pool,
+    const ngx_str_t *text);
 ngx_pulse_json_value_t *pulse_pay_json(ngx_pool_t *pool,
     const ngx_str_t *text);
+
+/* Of an array of transactions those that gave back something of the order;
+ * one that names another transaction as what it is of is left out. */
+ngx_int_t pulse_pay_given_back(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const pulse_pay_order_t *order,
+    const ngx_pulse_json_value_t *list, pulse_pay_transaction_pt read,
+    pulse_pay_events_t *events);
 
 /* A string or number of an object as text; empty if there is none, or it is
  * longer than "max". */

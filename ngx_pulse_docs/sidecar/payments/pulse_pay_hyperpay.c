@@ -38,6 +38,12 @@ static ngx_int_t pulse_hyperpay_status(const pulse_pay_account_t *account,
 static ngx_int_t pulse_hyperpay_status_read(
     const pulse_pay_account_t *account, ngx_pool_t *pool,
     const pulse_pay_answer_t *answer, pulse_pay_event_t *event);
+static ngx_int_t pulse_hyperpay_refunds(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const pulse_pay_order_t *order, pulse_pay_call_t *call);
+static ngx_int_t pulse_hyperpay_refunds_read(
+    const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, const pulse_pay_answer_t *answer,
+    pulse_pay_events_t *events);
 static ngx_int_t pulse_hyperpay_webhook(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_webhook_t *webhook,
     pulse_pay_event_t *event);
@@ -151,6 +157,8 @@ const pulse_pay_provider_t  pulse_pay_hyperpay = {
     .checkout_read = pulse_hyperpay_checkout_read,
     .status = pulse_hyperpay_status,
     .status_read = pulse_hyperpay_status_read,
+    .refunds = pulse_hyperpay_refunds,
+    .refunds_read = pulse_hyperpay_refunds_read,
     .webhook = pulse_hyperpay_webhook
 };
 
@@ -297,7 +305,7 @@ pulse_hyperpay_status(const pulse_pay_account_t *account, ngx_pool_t *pool,
 
 
 /* A checkout may have had several payments: one that took money is the one
- * that counts.  What was given back is told by webhooks. */
+ * that counts.  What was given back is not among them. */
 
 static ngx_int_t
 pulse_hyperpay_status_read(const pulse_pay_account_t *account,
@@ -338,6 +346,84 @@ pulse_hyperpay_status_read(const pulse_pay_account_t *account,
     }
 
     return best ? NGX_OK : pulse_hyperpay_payment(account, pool, v, event);
+}
+
+
+/* By the payment, with the transactions that are linked to it. */
+
+static ngx_int_t
+pulse_hyperpay_refunds(const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, pulse_pay_call_t *call)
+{
+    ngx_str_t        query, head, mark, scheme;
+    ngx_pulse_buf_t  b;
+
+    /* the id becomes a part of the path */
+
+    if (!pulse_pay_id(&order->payment)) {
+        return NGX_DECLINED;
+    }
+
+    ngx_pulse_buf_init(&b, 0);
+    pulse_query_add(&b, "entityId", &account->id);
+    pulse_query_text(&b, "includeLinkedTransactions", "true");
+
+    ngx_str_set(&head, "/v3/query/");
+    ngx_str_set(&mark, "?");
+    ngx_str_set(&scheme, "Bearer ");
+
+    call->method = "GET";
+
+    if (pulse_pay_take(pool, &b, &query) != NGX_OK
+        || pulse_pay_join(pool, &call->authorization, &scheme,
+                          &account->secret, NULL)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return pulse_pay_join(pool, &call->url, &account->base, &head,
+                          &order->payment, &mark, &query, NULL);
+}
+
+
+/* A list, by either of the names that the versions of the query have for it;
+ * or the payment alone, to which nothing is linked. */
+
+static ngx_int_t
+pulse_hyperpay_refunds_read(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const pulse_pay_order_t *order,
+    const pulse_pay_answer_t *answer, pulse_pay_events_t *events)
+{
+    ngx_int_t                rc;
+    pulse_pay_event_t        one;
+    ngx_pulse_json_value_t  *v, *list;
+
+    v = pulse_pay_json(pool, &answer->body);
+    list = ngx_pulse_json_get(v, "records");
+
+    if (list == NULL) {
+        list = ngx_pulse_json_get(v, "payments");
+    }
+
+    if (list && list->type == NGX_PULSE_JSON_ARRAY) {
+        return pulse_pay_given_back(account, pool, order, list,
+                                    pulse_hyperpay_payment, events);
+    }
+
+    rc = pulse_hyperpay_payment(account, pool, v, &one);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    events->n = 0;
+
+    return (one.payment.len == order->payment.len
+            && ngx_memcmp(one.payment.data, order->payment.data,
+                          one.payment.len)
+               == 0)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 

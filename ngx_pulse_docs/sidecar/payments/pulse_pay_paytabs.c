@@ -26,6 +26,15 @@ static ngx_int_t pulse_paytabs_status(const pulse_pay_account_t *account,
 static ngx_int_t pulse_paytabs_status_read(
     const pulse_pay_account_t *account, ngx_pool_t *pool,
     const pulse_pay_answer_t *answer, pulse_pay_event_t *event);
+static ngx_int_t pulse_paytabs_refunds(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const pulse_pay_order_t *order, pulse_pay_call_t *call);
+static ngx_int_t pulse_paytabs_query(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const char *name, const ngx_str_t *value,
+    pulse_pay_call_t *call);
+static ngx_int_t pulse_paytabs_refunds_read(
+    const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, const pulse_pay_answer_t *answer,
+    pulse_pay_events_t *events);
 static ngx_int_t pulse_paytabs_webhook(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_webhook_t *webhook,
     pulse_pay_event_t *event);
@@ -64,6 +73,8 @@ const pulse_pay_provider_t  pulse_pay_paytabs = {
     .checkout_read = pulse_paytabs_checkout_read,
     .status = pulse_paytabs_status,
     .status_read = pulse_paytabs_status_read,
+    .refunds = pulse_paytabs_refunds,
+    .refunds_read = pulse_paytabs_refunds_read,
     .webhook = pulse_paytabs_webhook,
     .browser = pulse_paytabs_browser
 };
@@ -169,12 +180,31 @@ static ngx_int_t
 pulse_paytabs_status(const pulse_pay_account_t *account, ngx_pool_t *pool,
     const pulse_pay_order_t *order, pulse_pay_call_t *call)
 {
+    return pulse_paytabs_query(account, pool, "tran_ref", &order->reference,
+                               call);
+}
+
+
+/* All transactions of the cart: a refund is one of its own. */
+
+static ngx_int_t
+pulse_paytabs_refunds(const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, pulse_pay_call_t *call)
+{
+    return pulse_paytabs_query(account, pool, "cart_id", &order->id, call);
+}
+
+
+static ngx_int_t
+pulse_paytabs_query(const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const char *name, const ngx_str_t *value, pulse_pay_call_t *call)
+{
     ngx_pulse_buf_t  b;
 
     ngx_pulse_buf_init(&b, 0);
     ngx_pulse_buf_literal(&b, "{\"profile_id\":");
     ngx_pulse_buf_str(&b, &account->id);
-    pulse_pay_member(&b, "tran_ref", &order->reference);
+    pulse_pay_member(&b, name, value);
     ngx_pulse_buf_char(&b, '}');
 
     if (pulse_pay_take(pool, &b, &call->body) != NGX_OK) {
@@ -192,6 +222,38 @@ pulse_paytabs_status_read(const pulse_pay_account_t *account,
 {
     return pulse_paytabs_payment(account, pool,
                                  pulse_pay_json(pool, &answer->body), event);
+}
+
+
+/* A list, or the one transaction that there is. */
+
+static ngx_int_t
+pulse_paytabs_refunds_read(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const pulse_pay_order_t *order,
+    const pulse_pay_answer_t *answer, pulse_pay_events_t *events)
+{
+    ngx_int_t                rc;
+    pulse_pay_event_t        one;
+    ngx_pulse_json_value_t  *v, list;
+
+    v = pulse_pay_json_any(pool, &answer->body);
+
+    if (v && v->type == NGX_PULSE_JSON_ARRAY) {
+        return pulse_pay_given_back(account, pool, order, v,
+                                    pulse_paytabs_payment, events);
+    }
+
+    rc = pulse_paytabs_payment(account, pool, v, &one);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memzero(&list, sizeof(ngx_pulse_json_value_t));
+    list.children = v;
+
+    return pulse_pay_given_back(account, pool, order, &list,
+                                pulse_paytabs_payment, events);
 }
 
 

@@ -36,6 +36,10 @@ static ngx_int_t pulse_zaincash_status_read(
     const pulse_pay_answer_t *answer, pulse_pay_event_t *event);
 static void pulse_zaincash_state(const ngx_str_t *status,
     pulse_pay_event_t *event);
+static ngx_int_t pulse_zaincash_refunds_read(
+    const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, const pulse_pay_answer_t *answer,
+    pulse_pay_events_t *events);
 static ngx_int_t pulse_zaincash_webhook(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const pulse_pay_webhook_t *webhook,
     pulse_pay_event_t *event);
@@ -80,6 +84,8 @@ const pulse_pay_provider_t  pulse_pay_zaincash = {
     .checkout_read = pulse_zaincash_checkout_read,
     .status = pulse_zaincash_status,
     .status_read = pulse_zaincash_status_read,
+    .refunds = pulse_zaincash_status,
+    .refunds_read = pulse_zaincash_refunds_read,
     .webhook = pulse_zaincash_webhook,
     .browser = pulse_zaincash_browser
 };
@@ -321,6 +327,30 @@ pulse_zaincash_state(const ngx_str_t *status, pulse_pay_event_t *event)
     if (event->state == pulse_pay_refunded) {
         event->parent = event->payment;
     }
+}
+
+
+/* The inquiry tells of the whole of it. */
+
+static ngx_int_t
+pulse_zaincash_refunds_read(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, const pulse_pay_order_t *order,
+    const pulse_pay_answer_t *answer, pulse_pay_events_t *events)
+{
+    ngx_int_t           rc;
+    pulse_pay_event_t  *event;
+
+    event = ngx_palloc(pool, sizeof(pulse_pay_event_t));
+    if (event == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = pulse_zaincash_status_read(account, pool, answer, event);
+
+    events->event = event;
+    events->n = (rc == NGX_OK && event->state == pulse_pay_refunded);
+
+    return rc;
 }
 
 

@@ -234,6 +234,28 @@ sub asked {
 }
 
 
+# The day's question about what was given back, now.
+
+sub asked_refunds {
+    my ($self, $payment) = @_;
+
+    Pulse::Env::sql("UPDATE payments SET refunds_at = 'infinity';
+                     UPDATE payments SET refunds_at = NULL,
+                         paid_at = paid_at - interval '1 hour'
+                      WHERE id = '$payment';
+                     SELECT refunds_due();
+                     UPDATE jobs SET due_at = now()
+                      WHERE kind = 'payment_refunds' AND state = 'waiting';
+                     NOTIFY jobs");
+
+    return Pulse::Env::wait_until(sub {
+        Pulse::Env::sql("SELECT NOT EXISTS (SELECT FROM jobs
+                         WHERE kind = 'payment_refunds'
+                         AND state IN ('waiting', 'running'))") eq 't';
+    });
+}
+
+
 # What a payment is, with the reason if it has one; which plan is in force.
 
 sub status {

@@ -42,6 +42,8 @@ sub call {
         if $method eq 'GET' && $path =~ m{^/v1/checkouts/([\w.-]+)/payment$};
     return $self->query($fields->{merchantTransactionId})
         if $method eq 'GET' && $path eq '/v1/query';
+    return $self->transaction($1, $fields)
+        if $method eq 'GET' && $path =~ m{^/v3/query/([\w.-]+)$};
 
     return (404, result('200.300.404'));
 }
@@ -62,7 +64,8 @@ sub checkout {
 
     my $id = sprintf '%032X.uat01-vm-tx%02d', ++$n, $n % 100;
 
-    $self->{checkouts}{$id} = { %$fields, payments => [], asked => 0 };
+    $self->{checkouts}{$id} = { %$fields, payments => [], linked => [],
+                                asked => 0 };
 
     return (200, result('000.200.100', id => $id,
                         integrity => 'sha384-' . 'A' x 64,
@@ -95,6 +98,22 @@ sub query {
 }
 
 
+# A payment; with what is linked to it a list.
+
+sub transaction {
+    my ($self, $id, $fields) = @_;
+    my @all = map { (@{ $_->{payments} }, @{ $_->{linked} }) }
+        values %{ $self->{checkouts} };
+    my ($payment) = grep { $_->{id} eq $id } @all;
+
+    return (400, result('700.400.580')) if !$payment;
+    return (200, $payment)
+        if ($fields->{includeLinkedTransactions} // '') ne 'true';
+    return (200, result('000.000.100', records => [
+        grep { $_->{id} eq $id || ($_->{referencedId} // '') eq $id } @all ]));
+}
+
+
 # The shopper pays, or tries to: {checkout, code, amount, type, parent}.
 # What a webhook would say, and its request.
 
@@ -112,7 +131,9 @@ sub twin_pay {
         card => { bin => '411111', last4Digits => '1111' },
         $how->{parent} ? (referencedId => $how->{parent}) : ());
 
-    push @{ $checkout->{payments} }, $payment if ($how->{type} // 'DB') eq 'DB';
+    push @{ $checkout->{ ($how->{type} // 'DB') eq 'DB' ? 'payments'
+                                                        : 'linked' } },
+        $payment;
 
     return { payment => $payment, webhook => $self->webhook($payment) };
 }

@@ -72,8 +72,20 @@ sub request {
 }
 
 
+# By its number, or all of a cart.
+
 sub query {
     my ($self, $body) = @_;
+
+    if (defined $body->{cart_id}) {
+        my @all = grep { $_->{cart_id} eq $body->{cart_id} }
+            map { $self->{transactions}{$_} }
+            sort keys %{ $self->{transactions} };
+
+        return @all ? (200, \@all)
+                    : (404, { code => 2, message => 'No such cart' });
+    }
+
     my $transaction = $self->{transactions}{ $body->{tran_ref} // '' };
 
     return (404, { code => 2, message => 'No such transaction' })
@@ -101,6 +113,7 @@ sub twin_pay {
         $transaction->{tran_type} = $how->{type};
         $transaction->{previous_tran_ref} = $how->{checkout};
         $transaction->{tran_ref} = sprintf 'TST%013d', ++$n;
+        $self->{transactions}{ $transaction->{tran_ref} } = $transaction;
 
     } else {
         $self->{transactions}{ $how->{checkout} } = $transaction;
