@@ -319,6 +319,8 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     pulse_http_stop(daemon, conf->listen);
     pulse_work_stop();
     pulse_jobs_stop();
+    pulse_smtp_done(&conf->outbox.smtp);
+    free(conf->outbox.smtp.password);
     pulse_documents_done();
     pulse_uploads_done();
 
