@@ -414,10 +414,12 @@ ngx_http_pulse_docs_proof(ngx_http_request_t *r, ngx_pulse_buf_t *b)
 
     static ngx_str_t  names[] = {
         ngx_string("x-initialization-vector"),
-        ngx_string("x-authentication-tag"), ngx_string("signature")
+        ngx_string("x-authentication-tag"), ngx_string("signature"),
+        ngx_string("webhook-id"), ngx_string("webhook-timestamp"),
+        ngx_string("webhook-signature")
     };
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         value = ngx_http_pulse_header(r, (char *) names[i].data,
                                       names[i].len);
         if (value != NULL) {

@@ -260,27 +260,6 @@ subtest 'pages of the list' => sub {
 };
 
 
-subtest 'slides, with what is not known here' => sub {
-    my %deck = (title => 'Sun', locale => 'en',
-                slides => [{ layout => 'section', title => 'One' },
-                           { title => 'Two', bullets => ['x'] }]);
-    my $draw = sub {
-        return http(POST => '/v1/slides/generate', port => $port,
-                    bearer => $key, json => { %deck, @_ })->{json}{data};
-    };
-
-    is_deeply($draw->()->{warnings}, []);
-
-    $deck{slides}[1]{transition} = 'fade';
-
-    my $warnings = $draw->(slide_count => 7)->{warnings};
-
-    is_deeply([sort map { $_->{field} } @$warnings],
-              ['/slide_count', '/slides/1/transition']);
-    is($warnings->[0]{reason}, 'is not known here');
-};
-
-
 subtest 'slides with a picture that was uploaded' => sub {
     my ($id) = upload($png);
 

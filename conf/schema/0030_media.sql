@@ -308,7 +308,7 @@ CREATE TABLE tasks (
     ended_at      timestamptz
 );
 
-COMMENT ON COLUMN tasks.request IS 'never shown; NULL members are left out';
+COMMENT ON COLUMN tasks.request IS 'never shown, and forgotten when it ends';
 COMMENT ON COLUMN tasks.result IS
     '{NAME: {file_id, thumbnail_id, ...}}: links are made when it is shown';
 COMMENT ON COLUMN tasks.error IS 'a code of the API';
@@ -404,6 +404,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE tasks
        SET status = p_status,
+           request = '{}',
            error = p_error,
            progress = CASE p_status WHEN 'completed' THEN 100
                       ELSE progress END,
@@ -605,4 +606,178 @@ LANGUAGE sql STABLE AS $$
                AND (p_cursor IS NULL OR t.id < p_cursor)
              ORDER BY t.id DESC
              LIMIT 51) AS page (t, n)
+$$;
+
+
+-- Videos: tasks of kind "video", and how far a provider is with them.
+--
+--     new --> submitting --> running --> ended
+--      ^          |
+--      +----------+  the provider refused for load, or was not reached
+--
+-- A provider has no key by which the same video asked for twice is one.  So
+-- "submitting" is written before it is asked, and its own name of the
+-- operation after: one that is found "submitting" by the next attempt may
+-- have been begun or not, and is given up, once, rather than made twice.
+
+CREATE TABLE videos (
+    task_id       uuid PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
+    provider      text NOT NULL,
+    model         text NOT NULL,
+    step          text NOT NULL DEFAULT 'new'
+                  CHECK (step IN ('new', 'submitting', 'running', 'ended')),
+    operation     text,
+    faults        integer NOT NULL DEFAULT 0,
+    UNIQUE (provider, operation)
+);
+
+COMMENT ON COLUMN videos.faults IS 'answers of no use, one after the other';
+
+-- What providers tell: stored before it is answered, read by the job.  It may
+-- come before the name of its operation is known here.
+
+CREATE TABLE video_inbox (
+    provider      text NOT NULL,
+    key           text NOT NULL,
+    operation     text NOT NULL,
+    body          text NOT NULL,
+    received_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (provider, key)
+);
+
+CREATE INDEX video_inbox_operation ON video_inbox (provider, operation);
+CREATE INDEX video_inbox_received ON video_inbox (received_at);
+
+
+CREATE FUNCTION video_begin(p_id uuid, p_user uuid, p_provider text,
+    p_model text, p_request jsonb, p_lasts interval, p_most integer,
+    p_trace text)
+RETURNS media_reply
+LANGUAGE plpgsql AS $$
+DECLARE
+    r     media_reply;
+    held  media_reply;
+BEGIN
+    r := task_begin(p_id, p_user, 'video', p_request, p_lasts, p_most,
+                    1000000, p_trace);
+
+    IF r.code IS NOT NULL THEN
+        RETURN r;
+    END IF;
+
+    -- it lasts longer than the task, which ends it
+
+    held := media_take(p_id, p_user, 2, 1, p_lasts + interval '1 hour',
+                       p_model, p_provider, p_trace);
+
+    IF held.code IS NOT NULL THEN
+        DELETE FROM tasks WHERE id = p_id;
+        DELETE FROM jobs WHERE kind = 'video' AND key = p_id::text;
+        RETURN held;
+    END IF;
+
+    INSERT INTO videos (task_id, provider, model)
+    VALUES (p_id, p_provider, p_model);
+
+    held.status := r.status;
+
+    RETURN held;
+END
+$$;
+
+-- A video and the last that its provider told of it.
+
+CREATE FUNCTION video_load(p_task uuid)
+RETURNS TABLE (provider text, model text, step text, operation text,
+               faults integer, told text)
+LANGUAGE sql STABLE AS $$
+    SELECT v.provider, v.model, v.step, v.operation, v.faults,
+           (SELECT body
+              FROM video_inbox i
+             WHERE i.provider = v.provider
+               AND i.operation = v.operation
+             ORDER BY received_at DESC
+             LIMIT 1)
+      FROM videos v
+     WHERE task_id = p_task
+$$;
+
+-- False if its task has ended: then nobody is asked.
+
+CREATE FUNCTION video_submitting(p_task uuid) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
+    PERFORM 1
+       FROM tasks
+      WHERE id = p_task
+        AND status = 'processing'
+        FOR SHARE;
+
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
+    UPDATE videos
+       SET step = 'submitting'
+     WHERE task_id = p_task
+       AND step = 'new';
+
+    RETURN FOUND;
+END
+$$;
+
+-- What came of it: the operation, or NULL if it was not begun for certain.
+
+CREATE FUNCTION video_submitted(p_task uuid, p_operation text)
+RETURNS void
+LANGUAGE sql AS $$
+    UPDATE videos
+       SET step = CASE WHEN p_operation IS NULL THEN 'new' ELSE 'running' END,
+           operation = p_operation,
+           faults = CASE WHEN p_operation IS NULL THEN faults + 1 ELSE 0 END
+     WHERE task_id = p_task
+       AND step = 'submitting'
+$$;
+
+CREATE FUNCTION video_fault(p_task uuid, p_fault boolean) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE videos
+       SET faults = CASE WHEN p_fault THEN faults + 1 ELSE 0 END
+     WHERE task_id = p_task
+       AND (p_fault OR faults > 0)
+$$;
+
+-- There is nothing more to say to the provider.
+
+CREATE FUNCTION video_ended(p_task uuid) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE videos SET step = 'ended' WHERE task_id = p_task
+$$;
+
+-- Stores what a provider tells, once, and wakes who waits for it.
+
+CREATE FUNCTION video_told(p_provider text, p_key text, p_operation text,
+    p_body text)
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO video_inbox (provider, key, operation, body)
+    VALUES (p_provider, p_key, p_operation, p_body)
+        ON CONFLICT DO NOTHING;
+
+    PERFORM task_wake('video', task_id)
+       FROM videos
+      WHERE provider = p_provider
+        AND operation = p_operation
+        AND step = 'running';
+END
+$$;
+
+CREATE FUNCTION video_sweep() RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM video_inbox WHERE received_at < now() - interval '7 days'
 $$;

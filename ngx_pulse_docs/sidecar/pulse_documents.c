@@ -133,39 +133,28 @@ static enum MHD_Result
 pulse_documents_cv_reply(pulse_http_request_t *r, const pulse_cv_t *cv,
     const pulse_files_t *file)
 {
+    ngx_uint_t       i;
     ngx_pulse_buf_t  b;
 
     ngx_pulse_buf_init(&b, 0);
 
     pulse_documents_file(r, &b, "cv_id", cv->pdf ? "pdf" : "docx", file);
-    pulse_documents_warnings(&b, &cv->warnings);
-    ngx_pulse_buf_char(&b, '}');
+    ngx_pulse_buf_literal(&b, ",\"warnings\":[");
 
-    return pulse_reply_data(r, MHD_HTTP_CREATED, &b);
-}
-
-
-void
-pulse_documents_warnings(ngx_pulse_buf_t *b,
-    const pulse_form_warnings_t *warnings)
-{
-    ngx_uint_t  i;
-
-    ngx_pulse_buf_literal(b, ",\"warnings\":[");
-
-    for (i = 0; i < warnings->n; i++) {
+    for (i = 0; i < cv->nwarnings; i++) {
 
         if (i) {
-            ngx_pulse_buf_char(b, ',');
+            ngx_pulse_buf_char(&b, ',');
         }
 
-        ngx_pulse_buf_literal(b, "{\"field\":");
-        ngx_pulse_buf_json(b, warnings->pointers[i].data,
-                           warnings->pointers[i].len);
-        ngx_pulse_buf_literal(b, ",\"reason\":\"is not known here\"}");
+        ngx_pulse_buf_literal(&b, "{\"field\":");
+        ngx_pulse_buf_json(&b, cv->warnings[i].data, cv->warnings[i].len);
+        ngx_pulse_buf_literal(&b, ",\"reason\":\"is not known here\"}");
     }
 
-    ngx_pulse_buf_char(b, ']');
+    ngx_pulse_buf_literal(&b, "]}");
+
+    return pulse_reply_data(r, MHD_HTTP_CREATED, &b);
 }
 
 

@@ -4,7 +4,6 @@
 
 
 #include "pulse_files.h"
-#include "pulse_form.h"
 
 
 #define PULSE_DOCUMENTS_MAX  (64 * 1024 * 1024)     /* of a file */
@@ -21,10 +20,6 @@ void pulse_documents_done(void);
  * opens. */
 void pulse_documents_file(pulse_http_request_t *r, ngx_pulse_buf_t *b,
     const char *id, const char *format, const pulse_files_t *file);
-
-/* Appends the member "warnings", after another one. */
-void pulse_documents_warnings(ngx_pulse_buf_t *b,
-    const pulse_form_warnings_t *warnings);
 
 /* Answers for one that could not be. */
 enum MHD_Result pulse_documents_failed(pulse_http_request_t *r);

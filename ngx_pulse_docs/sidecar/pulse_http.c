@@ -449,6 +449,16 @@ pulse_http_queue(pulse_http_request_t *r, unsigned status,
 }
 
 
+void
+pulse_http_discard(pulse_http_request_t *r)
+{
+    if (r->response) {
+        MHD_destroy_response(r->response);
+        r->response = NULL;
+    }
+}
+
+
 static void
 pulse_http_usage(struct MHD_Response *response, const char *name,
     const char *value)

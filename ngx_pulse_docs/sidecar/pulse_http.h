@@ -100,6 +100,9 @@ struct MHD_Response *pulse_http_response(ngx_pulse_buf_t *b);
 enum MHD_Result pulse_http_queue(pulse_http_request_t *r, unsigned status,
     struct MHD_Response *response);
 
+/* Takes back an answer that was made by a worker and not given yet. */
+void pulse_http_discard(pulse_http_request_t *r);
+
 /* Takes up a request that a worker is done with. */
 void pulse_http_resume(pulse_http_request_t *r, enum MHD_Result rc);
 

@@ -7,7 +7,7 @@
 
 #define PULSE_JOBS_TABLES       8
 #define PULSE_JOBS_KINDS        1024        /* bytes of their names */
-#define PULSE_JOBS_THREADS      2           /* of a lane, at most */
+#define PULSE_JOBS_THREADS      4           /* of a lane, at most */
 #define PULSE_JOBS_POLL         5000        /* ms, if no NOTIFY came */
 #define PULSE_JOBS_BACKOFF      100         /* ms, doubled up to */
 #define PULSE_JOBS_BACKOFF_MAX  5000
@@ -77,7 +77,8 @@ static pulse_jobs_t  pulse_jobs = {
 static pulse_jobs_lane_t  pulse_jobs_lanes[PULSE_JOBS_LANES] = {
     { "pulse-jobs-mail", "90 seconds", "10s", 2, "" },
     { "pulse-jobs-payments", "90 seconds", "10s", 2, "" },
-    { "pulse-jobs-upkeep", "600 seconds", "300s", 1, "" }
+    { "pulse-jobs-upkeep", "600 seconds", "300s", 1, "" },
+    { "pulse-jobs-video", "600 seconds", "10s", 4, "" }
 };
 
 

@@ -22,6 +22,7 @@ typedef enum {
     PULSE_JOBS_MAIL = 0,        /* 90 seconds for an attempt */
     PULSE_JOBS_PAYMENTS,        /* 90 seconds */
     PULSE_JOBS_UPKEEP,          /* 600 seconds */
+    PULSE_JOBS_VIDEO,           /* 600 seconds: of one step */
     PULSE_JOBS_LANES
 } pulse_jobs_lane_e;
 

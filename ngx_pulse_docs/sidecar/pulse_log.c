@@ -7,7 +7,8 @@
 #include "pulse_log.h"
 
 
-#define PULSE_LOG_LINE  2048
+#define PULSE_LOG_LINE   2048
+#define PULSE_LOG_QUIET  60             /* s */
 
 
 static int pulse_log_prefix(char *line, size_t size, int level);
@@ -72,4 +73,30 @@ pulse_log_prefix(char *line, size_t size, int level)
 
     return snprintf(line, size, "%s.%03ldZ [%s] ", stamp,
                     now.tv_nsec / 1000000, pulse_log_levels[level & 7]);
+}
+
+
+unsigned
+pulse_log_often(pulse_log_often_t *often)
+{
+    time_t    now;
+    unsigned  n;
+
+    now = time(NULL);
+
+    pthread_mutex_lock(&often->mutex);
+
+    n = ++often->n;
+
+    if (now < often->until) {
+        n = 0;
+
+    } else {
+        often->until = now + PULSE_LOG_QUIET;
+        often->n = 0;
+    }
+
+    pthread_mutex_unlock(&often->mutex);
+
+    return n;
 }

@@ -224,6 +224,15 @@ pulse_once_keep(pulse_http_request_t *r, unsigned status,
 
 
 void
+pulse_once_forget(pulse_http_request_t *r)
+{
+    if (r->claim) {
+        r->claim->kept = 0;
+    }
+}
+
+
+void
 pulse_once_end(pulse_http_request_t *r)
 {
     PGresult    *res;

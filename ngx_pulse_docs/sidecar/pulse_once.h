@@ -24,6 +24,9 @@ ngx_int_t pulse_once_begin(pulse_http_request_t *r, enum MHD_Result *rc);
 void pulse_once_keep(pulse_http_request_t *r, unsigned status,
     const ngx_pulse_buf_t *body);
 
+/* The answer is not to be kept after all. */
+void pulse_once_forget(pulse_http_request_t *r);
+
 /* Frees the key of a request whose answer was not kept. */
 void pulse_once_end(pulse_http_request_t *r);
 

@@ -55,6 +55,11 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
       { "There is no such file or address.",
         "لا يوجد ملف أو عنوان كهذا." } },
 
+    { MHD_HTTP_NOT_FOUND, NULL, "MODEL_NOT_FOUND",
+      { "There is no model of that name. See /v1/chat/models for those there"
+        " are.",
+        "لا يوجد نموذج بهذا الاسم. النماذج المتاحة في /v1/chat/models." } },
+
     { MHD_HTTP_METHOD_NOT_ALLOWED, NULL, "METHOD_NOT_ALLOWED",
       { "This address does not take that method. The Allow header has those"
         " it takes.",
@@ -101,6 +106,12 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
     { MHD_HTTP_SERVICE_UNAVAILABLE, "5", "SERVICE_UNAVAILABLE",
       { "Too much is being made at the moment. Try again soon.",
         "الخدمة مشغولة الآن. أعد المحاولة بعد قليل." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "60", "PROVIDER_UNAVAILABLE",
+      { "Nobody who makes this is available. Nothing was charged; try again"
+        " later, or choose another model.",
+        "لا يتوفر مزوّد لهذا الآن. لم يُخصم أي شيء؛ أعد المحاولة لاحقًا أو اختر"
+        " نموذجًا آخر." } },
 
     { MHD_HTTP_SERVICE_UNAVAILABLE, "30", "PROVIDER_UNAVAILABLE",
       { "The payment provider does not answer. Nothing was charged; try again"

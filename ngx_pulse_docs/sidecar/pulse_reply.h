@@ -20,6 +20,7 @@ typedef enum {
     pulse_reply_quota,
     pulse_reply_forbidden,
     pulse_reply_not_found,
+    pulse_reply_model,              /* there is none of that name */
     pulse_reply_not_allowed,
     pulse_reply_too_large,
     pulse_reply_mismatch,           /* an idempotency key of another one */
@@ -30,6 +31,7 @@ typedef enum {
     pulse_reply_provider,           /* what a model wrote is of no use */
     pulse_reply_store,              /* Postgres, or where files are */
     pulse_reply_busy,
+    pulse_reply_maker,              /* of pictures or videos: is not there */
     pulse_reply_payments,           /* their provider does not answer */
     pulse_reply_moderation,         /* nor that of moderation */
     pulse_reply_checkout            /* it refused, or cannot be understood */

@@ -7,6 +7,7 @@
 #include "pulse_summary.h"
 #include "pulse_tasks.h"
 #include "pulse_uploads.h"
+#include "pulse_video_form.h"
 #include "pulse_worker.h"
 
 
@@ -45,6 +46,14 @@ const pulse_http_route_t  pulse_routes_files[] = {
       PULSE_WORKER_DOCUMENTS, 0 },
     { "DELETE", "/v1/files/{id}", pulse_files_delete,
       PULSE_WORKER_DOCUMENTS, 0 },
+    { NULL, NULL, NULL, 0, 0 }
+};
+
+const pulse_http_route_t  pulse_routes_video[] = {
+    { "POST", "/v1/video/generate", pulse_video_generate,
+      PULSE_WORKER_DOCUMENTS, PULSE_HTTP_ONCE },
+    { "POST", "/v1/video/webhook/replicate", pulse_video_webhook,
+      PULSE_WORKER_WEBHOOKS, 0 },
     { NULL, NULL, NULL, 0, 0 }
 };
 

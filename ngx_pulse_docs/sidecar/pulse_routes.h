@@ -14,6 +14,7 @@ void pulse_routes_add(const pulse_http_route_t *routes);
 
 extern const pulse_http_route_t  pulse_routes_files[];
 extern const pulse_http_route_t  pulse_routes_payments[];
+extern const pulse_http_route_t  pulse_routes_video[];
 
 
 #endif /* _PULSE_ROUTES_H_INCLUDED_ */

@@ -19,6 +19,8 @@
 #include "pulse_s3.h"
 #include "pulse_upkeep.h"
 #include "pulse_uploads.h"
+#include "pulse_video_form.h"
+#include "pulse_video_work.h"
 #include "pulse_watch.h"
 #include "pulse_work.h"
 #include "pulse_worker.h"
@@ -38,6 +40,7 @@ typedef struct {
     const char            *studio;          /* NULL: no chat model */
     const char            *payments;        /* NULL: no payments */
     const char            *models;          /* NULL: no images, no videos */
+    const char            *video_poll;
     const char            *s3_style;
     pulse_s3_conf_t        s3;              /* url NULL: files are on a disk */
     const char            *smtp_password;   /* a file */
@@ -57,6 +60,7 @@ static int pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals);
 static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_storage(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_money(pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_video(pulse_sidecar_conf_t *conf);
 
 
 /* what all options have is a text */
@@ -79,6 +83,7 @@ static const struct {
     { "s3-style", offsetof(pulse_sidecar_conf_t, s3_style) },
     { "payments", offsetof(pulse_sidecar_conf_t, payments) },
     { "models", offsetof(pulse_sidecar_conf_t, models) },
+    { "video-poll", offsetof(pulse_sidecar_conf_t, video_poll) },
     { "moderation", offsetof(pulse_sidecar_conf_t, moderate.rules) },
     { "moderation-key", offsetof(pulse_sidecar_conf_t, moderate.key) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
@@ -121,6 +126,8 @@ static const char  pulse_sidecar_usage[] =
     "                    are none\n"
     "  --models          the catalogue, conf/models.json; without it there are\n"
     "                    no images and no videos\n"
+    "  --video-poll      seconds between two questions to the provider of a\n"
+    "                    video, 5 by default\n"
     "  --moderation      file of rules that prompts are checked by\n"
     "  --moderation-key  file with the key of the hashes that the log has of\n"
     "                    refused texts; random by default\n"
@@ -253,7 +260,8 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0
         || pulse_sidecar_money(conf) != 0
         || pulse_media_conf(conf->models) != NGX_OK
-        || pulse_moderate_init(&conf->moderate) != NGX_OK)
+        || pulse_moderate_init(&conf->moderate) != NGX_OK
+        || pulse_sidecar_video(conf) != 0)
     {
         return 1;
     }
@@ -319,8 +327,6 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
     pulse_http_stop(daemon, conf->listen);
     pulse_work_stop();
     pulse_jobs_stop();
-    pulse_smtp_done(&conf->outbox.smtp);
-    free(conf->outbox.smtp.password);
     pulse_documents_done();
     pulse_uploads_done();
 
@@ -413,6 +419,25 @@ pulse_sidecar_money(pulse_sidecar_conf_t *conf)
 
     pulse_jobs_add(pulse_payments_kinds);
     pulse_routes_add(pulse_routes_payments);
+
+    return 0;
+}
+
+
+static int
+pulse_sidecar_video(pulse_sidecar_conf_t *conf)
+{
+    if (conf->models == NULL || (conf->files == NULL && conf->s3.url == NULL))
+    {
+        return 0;
+    }
+
+    if (pulse_video_open(conf->video_poll) != NGX_OK) {
+        return -1;
+    }
+
+    pulse_jobs_add(pulse_video_kinds);
+    pulse_routes_add(pulse_routes_video);
 
     return 0;
 }

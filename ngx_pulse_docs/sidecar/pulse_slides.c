@@ -269,8 +269,6 @@ pulse_slides_reply(pulse_http_request_t *r, const pulse_deck_t *deck,
 
     ngx_pulse_buf_char(&b, ']');
 
-    pulse_documents_warnings(&b, &deck->warnings);
-
     if (ask) {
         ngx_pulse_buf_char(&b, ',');
         pulse_ask_members(ask, &b);

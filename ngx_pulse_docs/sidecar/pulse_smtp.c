@@ -83,14 +83,6 @@ pulse_smtp_init(pulse_smtp_t *smtp)
 }
 
 
-void
-pulse_smtp_done(pulse_smtp_t *smtp)
-{
-    curl_free(smtp->target);
-    smtp->target = NULL;
-}
-
-
 static const char *
 pulse_smtp_target(pulse_smtp_t *smtp, CURLU *url)
 {

@@ -21,7 +21,7 @@
 typedef struct {
     const char      *url;           /* smtp://HOST[:PORT][/NAME], or smtps */
     const char      *user;          /* NULL: no login */
-    char            *password;
+    const char      *password;
     const char      *ca;            /* file of certificates, NULL: system's */
     const char      *tls;           /* "required", "none" or NULL */
     const char      *name;          /* of ours, unless the URL has one */
@@ -51,9 +51,6 @@ typedef struct {
  * never part of the URL.
  */
 const char *pulse_smtp_init(pulse_smtp_t *smtp);
-
-/* Frees what that made, once no thread sends any more. */
-void pulse_smtp_done(pulse_smtp_t *smtp);
 
 /*
  * Hands a mail over:

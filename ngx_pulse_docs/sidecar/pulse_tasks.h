@@ -3,6 +3,7 @@
 #define _PULSE_TASKS_H_INCLUDED_
 
 
+#include "ngx_pulse_json.h"
 #include "pulse_hold.h"
 #include "pulse_jobs.h"
 

@@ -12,7 +12,7 @@ const pulse_job_kind_t  pulse_upkeep_kinds[] = {
     { "holds", PULSE_JOBS_UPKEEP, pulse_job_sql,
       "SELECT media_sweep() WHERE $1::jsonb IS NOT NULL" },
     { "tasks", PULSE_JOBS_UPKEEP, pulse_job_sql,
-      "SELECT task_sweep() WHERE $1::jsonb IS NOT NULL" },
+      "SELECT task_sweep(), video_sweep() WHERE $1::jsonb IS NOT NULL" },
     { "analytics_daily", PULSE_JOBS_UPKEEP, pulse_job_sql,
       "SELECT analytics_daily(($1::jsonb ->> 'at')::timestamptz)" },
     { "analytics_monthly", PULSE_JOBS_UPKEEP, pulse_job_sql,

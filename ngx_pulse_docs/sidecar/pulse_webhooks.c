@@ -1,5 +1,4 @@
 
-#include <pthread.h>
 #include <time.h>
 #include "ngx_pulse_id.h"
 #include "pulse_log.h"
@@ -9,8 +8,7 @@
 #include "pulse_worker.h"
 
 
-#define PULSE_WEBHOOKS_QUIET  60        /* s between lines of forgeries */
-#define PULSE_WEBHOOKS_URL    512
+#define PULSE_WEBHOOKS_URL  512
 
 
 static const pulse_pay_account_t *pulse_webhooks_account(
@@ -126,33 +124,16 @@ pulse_webhooks_received(pulse_http_request_t *r)
 }
 
 
-/* Anybody can send these: a line now and then, with how many came. */
+/* Anybody can send these. */
 
 static void
 pulse_webhooks_forged(const pulse_pay_account_t *account)
 {
-    time_t    now;
     unsigned  n;
 
-    static time_t           quiet;
-    static unsigned         count;
-    static pthread_mutex_t  mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pulse_log_often_t  often = PULSE_LOG_OFTEN;
 
-    now = time(NULL);
-
-    pthread_mutex_lock(&mutex);
-
-    n = ++count;
-
-    if (now < quiet) {
-        n = 0;
-
-    } else {
-        quiet = now + PULSE_WEBHOOKS_QUIET;
-        count = 0;
-    }
-
-    pthread_mutex_unlock(&mutex);
+    n = pulse_log_often(&often);
 
     if (n) {
         pulse_log(PULSE_LOG_WARN, "pulse payments: %u messages that were not"

@@ -408,9 +408,9 @@ test_warnings(void)
                         "{\"name\":\"b\",\"years\":3}]}", "en", &form, &cv),
               NGX_OK);
 
-    check_int(cv.warnings.n, 2);
-    check_str(&cv.warnings.pointers[0], "/photo");
-    check_str(&cv.warnings.pointers[1], "/skills/1/years");
+    check_int(cv.nwarnings, 2);
+    check_str(&cv.warnings[0], "/photo");
+    check_str(&cv.warnings[1], "/skills/1/years");
 
     ngx_destroy_pool(pool);
 }

@@ -728,6 +728,8 @@ static void
 pulse_cv_unknown(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const pulse_cv_shape_t *shape, const char *const *known, pulse_cv_t *cv)
 {
+    ngx_uint_t               i;
+    ngx_pulse_buf_t         *b;
     ngx_pulse_json_value_t  *member;
 
     if (v->type != NGX_PULSE_JSON_OBJECT) {
@@ -735,11 +737,32 @@ pulse_cv_unknown(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     }
 
     for (member = v->children; member; member = member->next) {
-        if (!(known ? pulse_cv_is_known(member, shape, known)
-                    : pulse_cv_is_field(member, shape)))
-        {
-            pulse_form_warn(form, member, &cv->warnings);
+
+        if (cv->nwarnings == PULSE_CV_WARNINGS || form->rc != NGX_OK) {
+            return;
         }
+
+        if (known ? pulse_cv_is_known(member, shape, known)
+                  : pulse_cv_is_field(member, shape))
+        {
+            continue;
+        }
+
+        b = ngx_palloc(form->pool, sizeof(ngx_pulse_buf_t));
+
+        if (b == NULL
+            || ngx_pulse_buf_init_pool(b, 0, form->pool) != NGX_OK)
+        {
+            form->rc = NGX_ERROR;
+            return;
+        }
+
+        ngx_pulse_json_pointer(member, NULL, b);
+
+        i = cv->nwarnings++;
+
+        cv->warnings[i].data = b->data;
+        cv->warnings[i].len = b->len;
     }
 }
 

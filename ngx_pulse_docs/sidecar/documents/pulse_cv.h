@@ -7,6 +7,7 @@
 #include "pulse_form.h"
 
 
+#define PULSE_CV_WARNINGS  20
 
 
 typedef enum {
@@ -87,8 +88,8 @@ typedef struct {
     unsigned             levant:1;      /* names of the months */
 
     /* members that were not understood, as RFC 6901 pointers */
-    pulse_form_warnings_t
-                         warnings;
+    ngx_str_t            warnings[PULSE_CV_WARNINGS];
+    ngx_uint_t           nwarnings;
 } pulse_cv_t;
 
 

@@ -31,8 +31,6 @@ static ngx_int_t pulse_deck_no_file(void *ctx, ngx_pool_t *pool,
     const ngx_str_t *id, ngx_str_t *data);
 static void pulse_deck_options(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, const char *locale);
-static void pulse_deck_unknown(pulse_deck_reader_t *reader,
-    const ngx_pulse_json_value_t *v);
 static void pulse_deck_slides(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v);
 static void pulse_deck_slide(pulse_deck_reader_t *reader,
@@ -89,21 +87,6 @@ static const pulse_template_e  pulse_deck_theme_of[] = {
     pulse_template_minimal
 };
 
-/* what is read of a request, and of a slide of any layout */
-
-static const char *const  pulse_deck_names[] = {
-    "title", "presentation_title", "subtitle", "author", "locale",
-    "template", "theme", "accent", "ratio", "slide_numbers",
-    "export_format", "slides", "topic", "audience", "num_slides", "model",
-    NULL
-};
-
-static const char *const  pulse_deck_slide_names[] = {
-    "layout", "title", "subtitle", "notes", "bullets", "content", "first",
-    "second", "image", "image_file_id", "image_alt", "caption", "table",
-    "chart", "quote", "attribution", NULL
-};
-
 static const char *const  pulse_deck_formats[] = { "pptx", "pdf", NULL };
 static const char *const  pulse_deck_ratios[] = { "16:9", "4:3", NULL };
 static const char *const  pulse_deck_fits[] = { "contain", "cover", NULL };
@@ -132,7 +115,6 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     }
 
     pulse_deck_options(&reader, v, locale);
-    pulse_deck_unknown(&reader, v);
 
     if (pulse_deck_has(v, "slides")) {
         pulse_deck_slides(&reader, v);
@@ -147,28 +129,6 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
                                               PULSE_DECK_WANTED, 0);
     deck->outline.model = pulse_form_text(form, v, "model", PULSE_DECK_TITLE,
                                           0);
-}
-
-
-static void
-pulse_deck_unknown(pulse_deck_reader_t *reader,
-    const ngx_pulse_json_value_t *v)
-{
-    ngx_pulse_json_value_t  *slides, *slide;
-
-    pulse_form_unknown(reader->form, v, pulse_deck_names,
-                       &reader->deck->warnings);
-
-    slides = ngx_pulse_json_get(v, "slides");
-
-    if (slides == NULL || slides->type != NGX_PULSE_JSON_ARRAY) {
-        return;
-    }
-
-    for (slide = slides->children; slide; slide = slide->next) {
-        pulse_form_unknown(reader->form, slide, pulse_deck_slide_names,
-                           &reader->deck->warnings);
-    }
 }
 
 

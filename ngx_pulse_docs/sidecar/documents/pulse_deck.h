@@ -133,7 +133,6 @@ typedef struct {
     pulse_slide_t          *slides;
     ngx_uint_t              nslides;    /* 0: of pulse_outline_t */
     pulse_outline_t         outline;
-    pulse_form_warnings_t   warnings;
 } pulse_deck_t;
 
 

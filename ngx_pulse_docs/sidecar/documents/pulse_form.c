@@ -96,62 +96,6 @@ pulse_form_refuse(pulse_form_t *form, const ngx_pulse_json_value_t *v,
 }
 
 
-void
-pulse_form_warn(pulse_form_t *form, const ngx_pulse_json_value_t *member,
-    pulse_form_warnings_t *warnings)
-{
-    ngx_str_t        *pointer;
-    ngx_pulse_buf_t  *b;
-
-    if (form->rc != NGX_OK || warnings->n == PULSE_FORM_WARNINGS) {
-        return;
-    }
-
-    b = ngx_palloc(form->pool, sizeof(ngx_pulse_buf_t));
-
-    if (b == NULL || ngx_pulse_buf_init_pool(b, 0, form->pool) != NGX_OK) {
-        form->rc = NGX_ERROR;
-        return;
-    }
-
-    ngx_pulse_json_pointer(member, NULL, b);
-
-    pointer = &warnings->pointers[warnings->n++];
-
-    pointer->data = b->data;
-    pointer->len = b->len;
-}
-
-
-void
-pulse_form_unknown(pulse_form_t *form, const ngx_pulse_json_value_t *v,
-    const char *const *names, pulse_form_warnings_t *warnings)
-{
-    ngx_uint_t               i;
-    ngx_pulse_json_value_t  *member;
-
-    if (v->type != NGX_PULSE_JSON_OBJECT) {
-        return;
-    }
-
-    for (member = v->children; member; member = member->next) {
-
-        for (i = 0; names[i]; i++) {
-            if (member->key.len == strlen(names[i])
-                && ngx_memcmp(member->key.data, names[i], member->key.len)
-                   == 0)
-            {
-                break;
-            }
-        }
-
-        if (names[i] == NULL) {
-            pulse_form_warn(form, member, warnings);
-        }
-    }
-}
-
-
 ngx_pulse_json_value_t *
 pulse_form_member(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const char *key, ngx_uint_t type, ngx_uint_t flags)

@@ -17,8 +17,6 @@
 #define PULSE_FORM_REQUIRED  1
 #define PULSE_FORM_LINES     2          /* line ends stay, as '\n' */
 
-#define PULSE_FORM_WARNINGS  20
-
 
 typedef enum {
     pulse_reason_required = 0,
@@ -47,14 +45,6 @@ typedef struct {
 } pulse_form_t;
 
 
-/* Members that nobody reads: their pointers, as many as there is room for. */
-
-typedef struct {
-    ngx_str_t         pointers[PULSE_FORM_WARNINGS];
-    ngx_uint_t        n;
-} pulse_form_warnings_t;
-
-
 typedef struct {
     ngx_str_t         tag;      /* BCP 47 with a country, NUL terminated */
     unsigned          arabic:1;
@@ -75,13 +65,6 @@ const char *pulse_form_reason(const pulse_form_t *form, ngx_uint_t arabic);
 /* Refuses a value, or its member "key" if that is not NULL. */
 void pulse_form_refuse(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const char *key, pulse_reason_e reason);
-
-/* Notes a member; or those of an object that are not among the names, which end
- * with NULL. */
-void pulse_form_warn(pulse_form_t *form, const ngx_pulse_json_value_t *member,
-    pulse_form_warnings_t *warnings);
-void pulse_form_unknown(pulse_form_t *form, const ngx_pulse_json_value_t *v,
-    const char *const *names, pulse_form_warnings_t *warnings);
 
 /* A member of a type (NGX_PULSE_JSON_*), NULL if it is absent or null. */
 ngx_pulse_json_value_t *pulse_form_member(pulse_form_t *form,

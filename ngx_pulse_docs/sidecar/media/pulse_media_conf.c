@@ -42,6 +42,12 @@ static pulse_media_known_t  pulse_media_providers[] = {
       "https://generativelanguage.googleapis.com/v1beta",
       { "google", NULL, NULL, NULL } },
 
+    /* the key is a file, and the host that of VERTEX_LOCATION */
+
+    { "VERTEX_SERVICE_ACCOUNT", "VERTEX_BASE_URL",
+      "https://us-central1-aiplatform.googleapis.com/v1",
+      { "google-vertex", NULL, NULL, NULL } },
+
     { "REPLICATE_API_KEY", "REPLICATE_BASE_URL",
       "https://api.replicate.com/v1",
       { "replicate", NULL, NULL, NULL } },
