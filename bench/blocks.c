@@ -288,7 +288,7 @@ blocks_event(void *data)
     ngx_pulse_sse_event_t  ev;
 
     if (e->read) {
-        e->answer.form.before = 0;
+        ngx_pulse_form_forget(&e->answer.form);
     }
 
     memset(&ev, 0, sizeof(ngx_pulse_sse_event_t));
@@ -344,7 +344,7 @@ blocks_translate(void *data)
     ngx_pool_t  *pool;
 
     if (t->read) {
-        t->reader.form.before = 0;
+        ngx_pulse_form_forget(&t->reader.form);
     }
 
     ngx_str_null(&name);

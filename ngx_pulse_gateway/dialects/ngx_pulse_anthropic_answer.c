@@ -49,6 +49,8 @@ static ngx_int_t ngx_pulse_anthropic_begin_call(
     ngx_pulse_anthropic_scan_t *scan, ngx_pulse_json_value_t *block);
 static ngx_int_t ngx_pulse_anthropic_block_delta(
     ngx_pulse_anthropic_scan_t *scan, ngx_pulse_json_value_t *root);
+static void ngx_pulse_anthropic_form(ngx_pulse_anthropic_scan_t *scan,
+    ngx_pulse_json_value_t *root, ngx_pulse_json_value_t *delta);
 static ngx_int_t ngx_pulse_anthropic_arguments(
     ngx_pulse_anthropic_scan_t *scan, const ngx_str_t *text);
 static ngx_int_t ngx_pulse_anthropic_block_stop(
@@ -87,7 +89,7 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
     void *ctx)
 {
-    ngx_str_t                    text;
+    ngx_str_t                    values[NGX_PULSE_FORM_SLOTS];
     ngx_pulse_json_value_t      *root;
     ngx_pulse_anthropic_scan_t   scan;
 
@@ -103,8 +105,9 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
 
     /* only a text has a form, which says of which block it is */
 
-    if (ngx_pulse_form_match(&scan.reader->form, data, &text) == NGX_OK) {
-        return ngx_pulse_anthropic_say(&scan, NGX_PULSE_ANSWER_TEXT, &text);
+    if (ngx_pulse_form_match(&scan.reader->form, pool, data, values) == NGX_OK) {
+        return ngx_pulse_anthropic_say(&scan, NGX_PULSE_ANSWER_TEXT,
+                                       &values[NGX_PULSE_FORM_TEXT]);
     }
 
     root = ngx_pulse_anthropic_tree(pool, data->data, data->len);
@@ -401,9 +404,7 @@ ngx_pulse_anthropic_block_delta(ngx_pulse_anthropic_scan_t *scan,
 
     if (ngx_pulse_is(&type, "text_delta")) {
         ngx_pulse_anthropic_member(delta, "text", &text);
-        ngx_pulse_form_value(&scan->reader->form, scan->text,
-                             ngx_pulse_json_get(root, "type"),
-                             ngx_pulse_json_get(delta, "text"));
+        ngx_pulse_anthropic_form(scan, root, delta);
         return ngx_pulse_anthropic_say(scan, NGX_PULSE_ANSWER_TEXT, &text);
     }
 
@@ -430,6 +431,30 @@ ngx_pulse_anthropic_block_delta(ngx_pulse_anthropic_scan_t *scan,
     }
 
     return NGX_OK;
+}
+
+
+/* an event may have its type in its name only, which is no part of a form */
+
+static void
+ngx_pulse_anthropic_form(ngx_pulse_anthropic_scan_t *scan,
+    ngx_pulse_json_value_t *root, ngx_pulse_json_value_t *delta)
+{
+    ngx_str_t          type;
+    ngx_pulse_form_t  *form;
+
+    form = &scan->reader->form;
+
+    ngx_str_null(&type);
+    ngx_pulse_anthropic_member(root, "type", &type);
+
+    ngx_pulse_form_forget(form);
+
+    if (type.len) {
+        ngx_pulse_form_add(form, ngx_pulse_json_get(delta, "text"),
+                           NGX_PULSE_FORM_TEXT);
+        ngx_pulse_form_keep(form, scan->text);
+    }
 }
 
 

@@ -6,6 +6,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_pulse_conversation.h"
+#include "ngx_pulse_form.h"
 
 
 /*
@@ -53,6 +54,8 @@ typedef struct {
 
 typedef struct {
     ngx_pulse_chat_usage_t      usage;
+    ngx_pulse_form_t            form;       /* of the last chunk of text */
+    ngx_pulse_answer_e          form_type;
     ngx_uint_t                  calls;      /* begun so far */
     ngx_uint_t                  finish;
     u_char                      id[NGX_PULSE_GEMINI_ID_LEN];
@@ -60,6 +63,7 @@ typedef struct {
     u_char                      native[NGX_PULSE_GEMINI_ID_LEN];
     size_t                      native_len;
     ngx_pulse_gemini_partial_t  partial;
+    unsigned                    form_usage:1;   /* it has figures */
     unsigned                    started:1;
     unsigned                    open:1;     /* a call may have more to come */
     unsigned                    whole:1;    /* its arguments came at once */
@@ -206,6 +210,19 @@ typedef struct {
     void                          *ctx;
     ngx_pulse_buf_t                logprobs;    /* of the next text */
 } ngx_pulse_gemini_chunk_t;
+
+/* Keeps the form of a chunk that was read, if it has one; says what one of the
+ * same form has, by its values. */
+void ngx_pulse_gemini_form(ngx_pulse_gemini_reader_t *rd,
+    const ngx_str_t *data, const ngx_pulse_json_value_t *root);
+ngx_int_t ngx_pulse_gemini_again(ngx_pulse_gemini_chunk_t *chunk,
+    const ngx_str_t *values);
+
+/* The figures of "usageMetadata"; one figure, 0 if it is none. */
+void ngx_pulse_gemini_usage(ngx_pulse_chat_usage_t *usage,
+    const ngx_pulse_json_value_t *v);
+uint64_t ngx_pulse_gemini_figure(const ngx_pulse_json_value_t *v,
+    const char *key);
 
 
 typedef struct {

@@ -27,10 +27,6 @@ static ngx_int_t ngx_pulse_gemini_other(ngx_pulse_gemini_chunk_t *chunk,
 static ngx_int_t ngx_pulse_gemini_text(ngx_pulse_gemini_chunk_t *chunk,
     const ngx_pulse_json_value_t *v, const ngx_str_t *text);
 
-static void ngx_pulse_gemini_usage(ngx_pulse_chat_usage_t *usage,
-    const ngx_pulse_json_value_t *v);
-static uint64_t ngx_pulse_gemini_figure(const ngx_pulse_json_value_t *v,
-    const char *key);
 static void ngx_pulse_gemini_finish(ngx_pulse_gemini_reader_t *rd,
     const ngx_str_t *native);
 static void ngx_pulse_gemini_error(ngx_pulse_chat_error_t *error,
@@ -64,13 +60,10 @@ ngx_pulse_gemini_read_event(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
     void *ctx)
 {
+    ngx_int_t                  rc;
+    ngx_str_t                  values[NGX_PULSE_FORM_SLOTS];
     ngx_pulse_json_value_t    *root;
     ngx_pulse_gemini_chunk_t   chunk;
-
-    root = ngx_pulse_gemini_tree(pool, data->data, data->len);
-    if (root == NULL) {
-        return NGX_ERROR;
-    }
 
     chunk.rd = state;
     chunk.pool = pool;
@@ -78,7 +71,24 @@ ngx_pulse_gemini_read_event(void *state, ngx_pool_t *pool,
     chunk.handler = handler;
     chunk.ctx = ctx;
 
-    return ngx_pulse_gemini_chunks(&chunk, root);
+    ngx_memzero(values, sizeof(values));
+
+    if (ngx_pulse_form_match(&chunk.rd->form, pool, data, values) == NGX_OK) {
+        return ngx_pulse_gemini_again(&chunk, values);
+    }
+
+    root = ngx_pulse_gemini_tree(pool, data->data, data->len);
+    if (root == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_pulse_gemini_chunks(&chunk, root);
+
+    if (rc == NGX_OK && !chunk.rd->failed) {
+        ngx_pulse_gemini_form(chunk.rd, data, root);
+    }
+
+    return rc;
 }
 
 
@@ -553,55 +563,6 @@ ngx_pulse_gemini_text(ngx_pulse_gemini_chunk_t *chunk,
     ev.text = signature;
 
     return chunk->handler(chunk->ctx, &ev);
-}
-
-
-/*
- * Each chunk's figures replace the last, they are never added up; some have
- * none.  What tools of the provider's put in is not in the prompt's figure,
- * thoughts are not in that of candidates.
- */
-
-static void
-ngx_pulse_gemini_usage(ngx_pulse_chat_usage_t *usage,
-    const ngx_pulse_json_value_t *v)
-{
-    if (ngx_pulse_member(v, "promptTokenCount") == NULL
-        && ngx_pulse_member(v, "totalTokenCount") == NULL
-        && ngx_pulse_member(v, "candidatesTokenCount") == NULL)
-    {
-        return;
-    }
-
-    ngx_memzero(usage, sizeof(ngx_pulse_chat_usage_t));
-
-    usage->known = 1;
-    usage->input = ngx_pulse_gemini_figure(v, "promptTokenCount")
-                   + ngx_pulse_gemini_figure(v, "toolUsePromptTokenCount");
-    usage->cached = ngx_pulse_gemini_figure(v, "cachedContentTokenCount");
-    usage->reasoning = ngx_pulse_gemini_figure(v, "thoughtsTokenCount");
-    usage->output = ngx_pulse_gemini_figure(v, "candidatesTokenCount")
-                    + usage->reasoning;
-}
-
-
-static uint64_t
-ngx_pulse_gemini_figure(const ngx_pulse_json_value_t *v, const char *key)
-{
-    int64_t                  n;
-    ngx_pulse_json_value_t  *member;
-
-    member = ngx_pulse_member(v, key);
-
-    if (member == NULL
-        || member->type != NGX_PULSE_JSON_NUMBER
-        || ngx_pulse_json_int(&member->string, &n) != NGX_OK
-        || n < 0)
-    {
-        return 0;
-    }
-
-    return n;
 }
 
 

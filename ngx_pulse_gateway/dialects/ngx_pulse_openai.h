@@ -200,7 +200,6 @@ typedef struct {
     ngx_pulse_openai_span_t    choices_at;
 
     ngx_pulse_form_t           form;        /* of the last event */
-    size_t                     text_len;
 } ngx_pulse_openai_answer_t;
 
 
@@ -351,6 +350,9 @@ typedef struct {
     ngx_uint_t                 nchoices;
     ngx_uint_t                 last;        /* event of content */
     int64_t                    detail;      /* of reasoning_details */
+    ngx_pulse_form_t           form;        /* of the last event */
+    ngx_uint_t                 form_choice;
+    ngx_pulse_answer_e         form_type;
     uint32_t                   hash;        /* of the answer's id */
     u_char                     finish[NGX_PULSE_CHAT_MAX_N];   /* + 1 */
     u_char                     called[NGX_PULSE_CHAT_MAX_N];   /* calls */
@@ -405,6 +407,8 @@ uint32_t ngx_pulse_openai_events_hash(const ngx_str_t *s);
 
 /* The client's side: what has been said of a stream; zeroed at the start. */
 
+#define NGX_PULSE_OPENAI_HEAD_LEN  320      /* what each chunk begins with */
+
 typedef struct {
     ngx_pulse_chat_usage_t     usage;
     u_char                     id[NGX_PULSE_OPENAI_ID_LEN];
@@ -412,6 +416,8 @@ typedef struct {
     u_char                     model[NGX_PULSE_OPENAI_ID_LEN];
     size_t                     model_len;
     int64_t                    created;
+    u_char                     head[NGX_PULSE_OPENAI_HEAD_LEN];
+    size_t                     head_len;    /* 0: not written yet, or long */
     ngx_uint_t                 last;        /* event of content */
     ngx_uint_t                 thought;     /* of reasoning_details */
     ngx_uint_t                 call;        /* that is open, from 1 */

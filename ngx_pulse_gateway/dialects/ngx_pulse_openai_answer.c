@@ -12,9 +12,7 @@ typedef struct {
     ngx_pulse_openai_span_t    *last;       /* member before, if known */
     size_t                      prev;
     uint64_t                    total;
-    size_t                      text;       /* output, without its quotes */
-    size_t                      text_end;
-    ngx_uint_t                  texts;
+    ngx_uint_t                  texts;      /* of output */
     unsigned                    object:1;
     unsigned                    input:1;    /* its figure was seen */
 } ngx_pulse_openai_scanner_t;
@@ -22,8 +20,8 @@ typedef struct {
 
 static ngx_int_t ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     const ngx_str_t *data);
-static void ngx_pulse_openai_shift(ngx_pulse_openai_span_t *span, size_t from,
-    size_t by);
+static void ngx_pulse_openai_move(const ngx_pulse_form_t *form,
+    ngx_pulse_openai_span_t *span);
 static ngx_int_t ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer,
     const u_char *p, size_t len);
 static ngx_int_t ngx_pulse_openai_scan_value(void *ctx,
@@ -127,39 +125,35 @@ static ngx_int_t
 ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     const ngx_str_t *data)
 {
-    size_t      before, by;
-    ngx_str_t   text;
+    ngx_str_t  values[NGX_PULSE_FORM_SLOTS], *text;
 
-    if (ngx_pulse_form_match(&answer->form, data, &text) != NGX_OK) {
+    if (ngx_pulse_form_match(&answer->form, NULL, data, values) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    answer->bore = (text.len != 0);
-    ngx_pulse_tokens_add(&answer->output, text.data, text.len);
+    text = &values[NGX_PULSE_FORM_TEXT];
 
-    /* it wraps when the text is shorter */
+    answer->bore = (text->len != 0);
+    ngx_pulse_tokens_add(&answer->output, text->data, text->len);
 
-    before = answer->form.before;
-    by = text.len - answer->text_len;
-    answer->text_len = text.len;
-
-    ngx_pulse_openai_shift(&answer->usage_at, before, by);
-    ngx_pulse_openai_shift(&answer->id_at, before, by);
-    ngx_pulse_openai_shift(&answer->model_at, before, by);
-    ngx_pulse_openai_shift(&answer->choices_at, before, by);
+    ngx_pulse_openai_move(&answer->form, &answer->usage_at);
+    ngx_pulse_openai_move(&answer->form, &answer->id_at);
+    ngx_pulse_openai_move(&answer->form, &answer->model_at);
+    ngx_pulse_openai_move(&answer->form, &answer->choices_at);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_pulse_openai_shift(ngx_pulse_openai_span_t *span, size_t from, size_t by)
+ngx_pulse_openai_move(const ngx_pulse_form_t *form,
+    ngx_pulse_openai_span_t *span)
 {
-    span->prev += (span->prev > from) ? by : 0;
-    span->key += (span->key > from) ? by : 0;
-    span->start += (span->start > from) ? by : 0;
-    span->end += (span->end > from) ? by : 0;
-    span->next += (span->next > from) ? by : 0;
+    span->prev = ngx_pulse_form_moved(form, span->prev);
+    span->key = ngx_pulse_form_moved(form, span->key);
+    span->start = ngx_pulse_form_moved(form, span->start);
+    span->end = ngx_pulse_form_moved(form, span->end);
+    span->next = ngx_pulse_form_moved(form, span->next);
 }
 
 
@@ -168,13 +162,14 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
     size_t len)
 {
     uint64_t                    total;
+    ngx_str_t                   data;
     ngx_pulse_json_error_t      err;
     ngx_pulse_json_limits_t     limits;
     ngx_pulse_openai_scanner_t  scanner;
 
     answer->choices = 0;
     answer->bore = 0;
-    answer->form.before = 0;
+    ngx_pulse_form_forget(&answer->form);
     ngx_memzero(&answer->usage_at, sizeof(ngx_pulse_openai_span_t));
     ngx_memzero(&answer->id_at, sizeof(ngx_pulse_openai_span_t));
     ngx_memzero(&answer->model_at, sizeof(ngx_pulse_openai_span_t));
@@ -206,9 +201,10 @@ ngx_pulse_openai_scan(ngx_pulse_openai_answer_t *answer, const u_char *p,
     }
 
     if (scanner.texts == 1) {
-        ngx_pulse_form_keep(&answer->form, p, len, scanner.text,
-                            scanner.text_end);
-        answer->text_len = scanner.text_end - scanner.text;
+        data.data = (u_char *) p;
+        data.len = len;
+
+        ngx_pulse_form_keep(&answer->form, &data);
     }
 
     return NGX_OK;
@@ -319,6 +315,15 @@ ngx_pulse_openai_scan_member(ngx_pulse_openai_scanner_t *scanner,
         if (ev->type != NGX_PULSE_JSON_NULL) {
             answer->failed = 1;
         }
+
+    } else if (ngx_pulse_openai_named(&ev->key, "obfuscation")) {
+
+        /* random, so that events do not tell how long their text is */
+
+        if (ev->type == NGX_PULSE_JSON_STRING) {
+            ngx_pulse_form_string(&answer->form, ev->start + 1, ev->end - 1,
+                                  NGX_PULSE_FORM_ANY);
+        }
     }
 
     if (span) {
@@ -423,8 +428,8 @@ ngx_pulse_openai_scan_choice(ngx_pulse_openai_scanner_t *scanner,
         ngx_pulse_tokens_add(&answer->output, ev->string.data, ev->string.len);
         answer->bore = 1;
 
-        scanner->text = ev->start + 1;
-        scanner->text_end = ev->end - 1;
+        ngx_pulse_form_string(&answer->form, ev->start + 1, ev->end - 1,
+                              NGX_PULSE_FORM_TEXT);
         scanner->texts++;
     }
 }

@@ -13,6 +13,10 @@ typedef struct {
 } ngx_pulse_openai_finish_t;
 
 
+static void ngx_pulse_openai_events_form(ngx_pulse_openai_events_t *es,
+    const ngx_str_t *data, const ngx_pulse_json_value_t *root);
+static const ngx_pulse_json_value_t *ngx_pulse_openai_events_only(
+    ngx_pulse_openai_events_t *es, const ngx_pulse_json_value_t *delta);
 static ngx_pulse_json_value_t *ngx_pulse_openai_events_tree(ngx_pool_t *pool,
     const ngx_str_t *data);
 static ngx_int_t ngx_pulse_openai_events_object(ngx_pulse_openai_events_t *es,
@@ -56,7 +60,7 @@ ngx_pulse_openai_read_stream(void *state, ngx_pool_t *pool,
     void *ctx)
 {
     ngx_int_t                   rc;
-    ngx_str_t                   text;
+    ngx_str_t                   text, values[NGX_PULSE_FORM_SLOTS];
     ngx_pulse_json_value_t     *root;
     ngx_pulse_openai_events_t   es;
     ngx_pulse_openai_stream_t  *stream = state;
@@ -97,6 +101,12 @@ ngx_pulse_openai_read_stream(void *state, ngx_pool_t *pool,
         return ngx_pulse_openai_events_error(&es, &text);
     }
 
+    if (ngx_pulse_form_match(&stream->form, pool, &text, values) == NGX_OK) {
+        es.choice = stream->form_choice;
+        return ngx_pulse_openai_events_text(&es, stream->form_type,
+                                            &values[NGX_PULSE_FORM_TEXT]);
+    }
+
     root = ngx_pulse_openai_events_tree(pool, &text);
 
     if (root == NULL) {
@@ -108,7 +118,96 @@ ngx_pulse_openai_read_stream(void *state, ngx_pool_t *pool,
         return (rc == NGX_OK && !stream->failed) ? NGX_ERROR : rc;
     }
 
-    return ngx_pulse_openai_events_object(&es, root);
+    rc = ngx_pulse_openai_events_object(&es, root);
+
+    if (rc == NGX_OK) {
+        ngx_pulse_openai_events_form(&es, &text, root);
+    }
+
+    return rc;
+}
+
+
+/*
+ * An event that says a piece of one text of one choice and nothing else has a
+ * form.  Padding is random, and so are ids of some.
+ */
+
+static void
+ngx_pulse_openai_events_form(ngx_pulse_openai_events_t *es,
+    const ngx_str_t *data, const ngx_pulse_json_value_t *root)
+{
+    ngx_pulse_form_t              *form;
+    const ngx_pulse_json_value_t  *choice, *text;
+
+    form = &es->stream->form;
+    choice = ngx_pulse_openai_events_list(root, "choices");
+
+    ngx_pulse_form_forget(form);
+
+    if (choice == NULL || choice->next
+        || ngx_pulse_member(root, "usage")
+        || ngx_pulse_member(root, "x_groq")
+        || ngx_pulse_member(root, "error")
+        || ngx_pulse_member(choice, "usage")
+        || ngx_pulse_member(choice, "error")
+        || ngx_pulse_member(choice, "logprobs")
+        || ngx_pulse_member(choice, "finish_reason"))
+    {
+        return;
+    }
+
+    text = ngx_pulse_openai_events_only(es, ngx_pulse_member(choice,
+                                                             "delta"));
+    if (text == NULL) {
+        return;
+    }
+
+    es->stream->form_choice = es->choice;
+
+    ngx_pulse_form_add(form, text, NGX_PULSE_FORM_TEXT);
+    ngx_pulse_form_add(form, ngx_pulse_member(root, "obfuscation"),
+                       NGX_PULSE_FORM_ANY);
+    ngx_pulse_form_keep(form, data);
+}
+
+
+/* The one member of a delta that says anything, but for its role. */
+
+static const ngx_pulse_json_value_t *
+ngx_pulse_openai_events_only(ngx_pulse_openai_events_t *es,
+    const ngx_pulse_json_value_t *delta)
+{
+    ngx_uint_t                     text, thinking;
+    const ngx_pulse_json_value_t  *v, *only;
+
+    only = NULL;
+
+    for (v = delta ? delta->children : NULL; v; v = v->next) {
+
+        text = ngx_pulse_is(&v->key, "content");
+        thinking = ngx_pulse_is(&v->key, "reasoning_content")
+                   || ngx_pulse_is(&v->key, "reasoning");
+
+        if (v->type == NGX_PULSE_JSON_NULL || ngx_pulse_is(&v->key, "role")
+            || (v->type == NGX_PULSE_JSON_ARRAY && v->nelts == 0)
+            || (v->type == NGX_PULSE_JSON_STRING && v->string.len == 0
+                && (text || thinking || ngx_pulse_is(&v->key, "refusal"))))
+        {
+            continue;
+        }
+
+        if (only || v->type != NGX_PULSE_JSON_STRING || !(text || thinking)) {
+            return NULL;
+        }
+
+        only = v;
+
+        es->stream->form_type = text ? NGX_PULSE_ANSWER_TEXT
+                                     : NGX_PULSE_ANSWER_THINKING;
+    }
+
+    return only;
 }
 
 

@@ -4,6 +4,7 @@
 
 
 #include "ngx_pulse_conversation.h"
+#include "ngx_pulse_form.h"
 
 
 /*
@@ -96,6 +97,10 @@ typedef struct {
 typedef struct {
     ngx_pulse_responses_slot_t    slots[NGX_PULSE_RESPONSES_SLOTS];
     ngx_uint_t                    calls;
+    ngx_pulse_form_t              form;         /* of the last delta */
+    ngx_uint_t                    form_kind;
+    int64_t                       form_index;   /* of its item */
+    int64_t                       form_part;
     unsigned                      started:1;
     unsigned                      items:1;      /* any was seen */
     unsigned                      finished:1;

@@ -22,6 +22,10 @@ static ngx_int_t ngx_pulse_responses_added(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind);
 static ngx_int_t ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind);
+static void ngx_pulse_responses_form(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind, int64_t part);
+static ngx_int_t ngx_pulse_responses_again(ngx_pulse_responses_reader_t *rd,
+    const ngx_str_t *text);
 static ngx_int_t ngx_pulse_responses_whole(ngx_pulse_responses_reader_t *rd,
     const ngx_pulse_json_value_t *v, ngx_uint_t kind);
 static ngx_int_t ngx_pulse_responses_done(ngx_pulse_responses_reader_t *rd,
@@ -90,7 +94,7 @@ ngx_pulse_responses_read_event(void *state, ngx_pool_t *pool,
     const ngx_str_t *name, const ngx_str_t *data, ngx_pulse_answer_pt handler,
     void *ctx)
 {
-    ngx_str_t                           type;
+    ngx_str_t                           type, values[NGX_PULSE_FORM_SLOTS];
     ngx_pulse_json_value_t             *v;
     ngx_pulse_responses_reader_t        rd;
     const ngx_pulse_responses_event_t  *event;
@@ -106,6 +110,10 @@ ngx_pulse_responses_read_event(void *state, ngx_pool_t *pool,
 
     if (data->len == 0 || ngx_pulse_is(data, "[DONE]")) {
         return NGX_OK;
+    }
+
+    if (ngx_pulse_form_match(&rd.answer->form, pool, data, values) == NGX_OK) {
+        return ngx_pulse_responses_again(&rd, &values[NGX_PULSE_FORM_TEXT]);
     }
 
     v = ngx_pulse_responses_tree(pool, data);
@@ -289,7 +297,65 @@ ngx_pulse_responses_delta(ngx_pulse_responses_reader_t *rd,
 
     ngx_pulse_responses_read_logprobs(rd, v);
 
+    if (rd->logprobs.len == 0 && ngx_pulse_responses_string(v, "type").len) {
+        ngx_pulse_responses_form(rd, v, kind, part);
+    }
+
     return ngx_pulse_responses_read_piece(rd, slot, kind, part, &text);
+}
+
+
+/* Events are numbered, and padded; ids of items are of no use to us. */
+
+static void
+ngx_pulse_responses_form(ngx_pulse_responses_reader_t *rd,
+    const ngx_pulse_json_value_t *v, ngx_uint_t kind, int64_t part)
+{
+    ngx_pulse_form_t              *form;
+    ngx_pulse_responses_answer_t  *answer;
+
+    answer = rd->answer;
+    form = &answer->form;
+
+    answer->form_index = ngx_pulse_responses_index(v, "output_index");
+    answer->form_part = part;
+    answer->form_kind = kind;
+
+    ngx_pulse_form_forget(form);
+    ngx_pulse_form_add(form, ngx_pulse_member(v, "sequence_number"),
+                       NGX_PULSE_FORM_ANY);
+    ngx_pulse_form_add(form, ngx_pulse_member(v, "item_id"),
+                       NGX_PULSE_FORM_ANY);
+    ngx_pulse_form_add(form, ngx_pulse_member(v, "obfuscation"),
+                       NGX_PULSE_FORM_ANY);
+    ngx_pulse_form_add(form, ngx_pulse_json_get(v, "delta"),
+                       NGX_PULSE_FORM_TEXT);
+
+    if (ngx_pulse_member(v, "delta")) {
+        ngx_pulse_form_keep(form, rd->data);
+    }
+}
+
+
+/* A delta like the last. */
+
+static ngx_int_t
+ngx_pulse_responses_again(ngx_pulse_responses_reader_t *rd,
+    const ngx_str_t *text)
+{
+    ngx_pulse_responses_slot_t    *slot;
+    ngx_pulse_responses_answer_t  *answer;
+
+    answer = rd->answer;
+
+    if (answer->finished || answer->failed) {
+        return NGX_OK;
+    }
+
+    slot = ngx_pulse_responses_read_slot(rd, answer->form_index);
+
+    return ngx_pulse_responses_read_piece(rd, slot, answer->form_kind,
+                                          answer->form_part, text);
 }
 
 

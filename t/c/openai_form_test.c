@@ -136,7 +136,7 @@ test_form(test_form_t *t, ngx_uint_t hide)
     for (i = 0; i < 2; i++) {
         b.len = 0;
         expected.len = 0;
-        read.form.before = 0;
+        ngx_pulse_form_forget(&read.form);
 
         action = test_event(&read, t->next, &expected);
         check_int(test_event(&answer, t->next, &b), action);
@@ -212,7 +212,8 @@ test_long(void)
         before = strlen("{\"x\":\"\",") + fill + strlen(head);
         kept = before + strlen(tail) <= NGX_PULSE_FORM_LEN;
 
-        check_int(answer.form.before, kept ? before : 0);
+        check_int(answer.form.kept, kept);
+        check_int(answer.form.slots[0].start, before);
     }
 
     check_int(answer.deltas, 200);

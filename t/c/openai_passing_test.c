@@ -702,7 +702,7 @@ test_stream_event(void *ctx, ngx_pulse_sse_event_t *ev)
     }
 
     s->edited.len = 0;
-    s->read.form.before = 0;
+    ngx_pulse_form_forget(&s->read.form);
 
     (void) ngx_pulse_openai_event(&s->read, ev, &s->edited);
 
