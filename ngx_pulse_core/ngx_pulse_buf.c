@@ -6,8 +6,12 @@
 
 #define NGX_PULSE_BUF_FIRST  256
 
+#define NGX_PULSE_BUF_ONES   UINT64_C(0x0101010101010101)
+#define NGX_PULSE_BUF_HIGHS  UINT64_C(0x8080808080808080)
+
 
 static void ngx_pulse_buf_cleanup(void *data);
+static const u_char *ngx_pulse_buf_plain(const u_char *p, const u_char *end);
 static size_t ngx_pulse_buf_escape(u_char *dst, const u_char *p, size_t rest,
     u_char last, size_t *used);
 
@@ -123,6 +127,14 @@ ngx_pulse_buf_append(ngx_pulse_buf_t *b, const u_char *p, size_t len)
         return;
     }
 
+    /* most often there is room */
+
+    if (len <= b->size - b->len && !b->failed) {
+        ngx_memcpy(b->data + b->len, p, len);
+        b->len += len;
+        return;
+    }
+
     dst = ngx_pulse_buf_reserve(b, len);
 
     if (dst != NULL) {
@@ -135,6 +147,11 @@ ngx_pulse_buf_append(ngx_pulse_buf_t *b, const u_char *p, size_t len)
 void
 ngx_pulse_buf_char(ngx_pulse_buf_t *b, u_char ch)
 {
+    if (b->len < b->size && !b->failed) {
+        b->data[b->len++] = ch;
+        return;
+    }
+
     ngx_pulse_buf_append(b, &ch, 1);
 }
 
@@ -173,6 +190,12 @@ ngx_pulse_buf_json(ngx_pulse_buf_t *b, const u_char *p, size_t len)
 
     mark = b->len;
 
+    /* room for what needs no escapes */
+
+    if (ngx_pulse_buf_reserve(b, len + 2) == NULL) {
+        return;
+    }
+
     ngx_pulse_buf_char(b, '"');
 
     run = p;
@@ -180,9 +203,7 @@ ngx_pulse_buf_json(ngx_pulse_buf_t *b, const u_char *p, size_t len)
 
     for ( ;; ) {
 
-        while (p < end && !ngx_pulse_buf_escapes[*p]) {
-            p++;
-        }
+        p = ngx_pulse_buf_plain(p, end);
 
         if (p == end) {
             break;
@@ -205,6 +226,46 @@ ngx_pulse_buf_json(ngx_pulse_buf_t *b, const u_char *p, size_t len)
     if (b->failed) {
         b->len = mark;
     }
+}
+
+
+/* Where the next byte is that may begin what is not written as it is. */
+
+static const u_char *
+ngx_pulse_buf_plain(const u_char *p, const u_char *end)
+{
+    uint64_t  word, found, other;
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+    for ( /* void */ ; (size_t) (end - p) >= sizeof(word); p += sizeof(word)) {
+        ngx_memcpy(&word, p, sizeof(word));
+
+        /* what is no ASCII may be U+2028; of the bits that are set the lowest
+         * is right */
+
+        found = (word ^ NGX_PULSE_BUF_ONES * '"') - NGX_PULSE_BUF_ONES;
+        found |= (word ^ NGX_PULSE_BUF_ONES * '\\') - NGX_PULSE_BUF_ONES;
+        found |= (word ^ NGX_PULSE_BUF_ONES * '/') - NGX_PULSE_BUF_ONES;
+        found |= word - NGX_PULSE_BUF_ONES * ' ';
+        found &= ~word;
+
+        other = word ^ NGX_PULSE_BUF_ONES * 0xe2;
+        found |= (other - NGX_PULSE_BUF_ONES) & ~other;
+        found &= NGX_PULSE_BUF_HIGHS;
+
+        if (found) {
+            return p + __builtin_ctzll(found) / 8;
+        }
+    }
+
+#endif
+
+    while (p < end && !ngx_pulse_buf_escapes[*p]) {
+        p++;
+    }
+
+    return p;
 }
 
 

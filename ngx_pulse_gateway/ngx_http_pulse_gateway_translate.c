@@ -12,13 +12,15 @@
 
 
 #define NGX_HTTP_PULSE_GATEWAY_ELEMENT_MAX  (16 * 1024 * 1024)
-#define NGX_HTTP_PULSE_GATEWAY_EVENT_POOL   1024
+#define NGX_HTTP_PULSE_GATEWAY_EVENT_POOL   8192
 #define NGX_HTTP_PULSE_GATEWAY_WARNING_MAX  1024
 #define NGX_HTTP_PULSE_GATEWAY_NAME_MAX     64
 
 
 static ngx_int_t ngx_http_pulse_gateway_relay(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_pool_t *ngx_http_pulse_gateway_event_pool(ngx_log_t *log);
+static void ngx_http_pulse_gateway_event_done(ngx_pool_t *pool);
 static ngx_int_t ngx_http_pulse_gateway_translate_ended(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t rc, ngx_str_t *raw);
 static ngx_int_t ngx_http_pulse_gateway_answer(void *data,
@@ -44,6 +46,8 @@ static ngx_int_t ngx_http_pulse_gateway_tell_lost(
     ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_warning_name(ngx_str_t *name, ngx_buf_t *b);
 
+
+static ngx_pool_t  *ngx_http_pulse_gateway_spare;
 
 static ngx_str_t  ngx_http_pulse_gateway_sse =
     ngx_string("text/event-stream; charset=utf-8");
@@ -122,10 +126,7 @@ ngx_http_pulse_gateway_translate_event(ngx_http_pulse_gateway_ctx_t *ctx,
         return ngx_http_pulse_gateway_translate_ended(ctx, NGX_OK, &ev->raw);
     }
 
-    /* of its own, so that a stream takes no more memory the longer it is */
-
-    pool = ngx_create_pool(NGX_HTTP_PULSE_GATEWAY_EVENT_POOL,
-                           ctx->request->connection->log);
+    pool = ngx_http_pulse_gateway_event_pool(ctx->request->connection->log);
     if (pool == NULL) {
         return NGX_ABORT;
     }
@@ -136,9 +137,52 @@ ngx_http_pulse_gateway_translate_event(ngx_http_pulse_gateway_ctx_t *ctx,
     rc = dialect->read_event(ctx->reader, pool, &ev->name, &ev->data,
                              ngx_http_pulse_gateway_answer, ctx);
 
-    ngx_destroy_pool(pool);
+    ngx_http_pulse_gateway_event_done(pool);
 
     return ngx_http_pulse_gateway_translate_ended(ctx, rc, &ev->raw);
+}
+
+
+/*
+ * Each event has a pool of its own, so that a stream takes no more memory the
+ * longer it is.  The worker keeps one for the next event of any stream; while
+ * one is being read it is nobody else's.
+ */
+
+static ngx_pool_t *
+ngx_http_pulse_gateway_event_pool(ngx_log_t *log)
+{
+    ngx_pool_t  *pool;
+
+    pool = ngx_http_pulse_gateway_spare;
+
+    if (pool == NULL) {
+        return ngx_create_pool(NGX_HTTP_PULSE_GATEWAY_EVENT_POOL, log);
+    }
+
+    ngx_http_pulse_gateway_spare = NULL;
+    pool->log = log;
+
+    return pool;
+}
+
+
+static void
+ngx_http_pulse_gateway_event_done(ngx_pool_t *pool)
+{
+    /* what took more than most do is given back */
+
+    if (ngx_http_pulse_gateway_spare || pool->d.next || pool->large
+        || pool->cleanup)
+    {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    ngx_reset_pool(pool);
+
+    pool->log = ngx_cycle->log;
+    ngx_http_pulse_gateway_spare = pool;
 }
 
 

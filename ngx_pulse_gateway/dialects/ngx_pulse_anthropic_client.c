@@ -240,7 +240,6 @@ static void
 ngx_pulse_anthropic_write_delta(ngx_pulse_anthropic_writer_t *writer,
     ngx_uint_t block, const ngx_str_t *text, ngx_pulse_buf_t *b)
 {
-    static const char  *types[] = { NULL, "text_delta", "thinking_delta" };
     static const char  *names[] = { NULL, "text", "thinking" };
 
     if (writer->block != block) {
@@ -268,14 +267,23 @@ ngx_pulse_anthropic_write_delta(ngx_pulse_anthropic_writer_t *writer,
         ngx_pulse_anthropic_end(b);
     }
 
-    ngx_pulse_anthropic_begin(b, "content_block_delta");
-    ngx_pulse_json_number(b, "index", writer->blocks - 1);
-    ngx_pulse_json_key(b, "delta");
-    ngx_pulse_buf_char(b, '{');
-    ngx_pulse_json_literal(b, "type", types[block]);
-    ngx_pulse_json_string(b, names[block], text);
-    ngx_pulse_buf_char(b, '}');
-    ngx_pulse_anthropic_end(b);
+    /* most of a stream are these: in few pieces */
+
+    ngx_pulse_buf_literal(b, "event: content_block_delta\n"
+                             "data: {\"type\":\"content_block_delta\","
+                             "\"index\":");
+    ngx_pulse_buf_int(b, writer->blocks - 1);
+
+    if (block == NGX_PULSE_ANTHROPIC_TEXT) {
+        ngx_pulse_buf_literal(b, ",\"delta\":{\"type\":\"text_delta\","
+                                 "\"text\":");
+    } else {
+        ngx_pulse_buf_literal(b, ",\"delta\":{\"type\":\"thinking_delta\","
+                                 "\"thinking\":");
+    }
+
+    ngx_pulse_buf_json(b, text->data, text->len);
+    ngx_pulse_buf_literal(b, "}}\n\n");
 }
 
 

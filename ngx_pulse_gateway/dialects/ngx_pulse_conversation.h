@@ -449,7 +449,8 @@ ngx_uint_t ngx_pulse_is(const ngx_str_t *s, const char *literal);
  * element. */
 void ngx_pulse_json_comma(ngx_pulse_buf_t *b);
 
-/* The same and "key": before a member's value; and with its value. */
+/* The same and "key": before a member's value, a name of ours that needs no
+ * escapes; and with its value. */
 void ngx_pulse_json_key(ngx_pulse_buf_t *b, const char *key);
 void ngx_pulse_json_string(ngx_pulse_buf_t *b, const char *key,
     const ngx_str_t *s);

@@ -28,9 +28,22 @@ ngx_pulse_json_comma(ngx_pulse_buf_t *b)
 void
 ngx_pulse_json_key(ngx_pulse_buf_t *b, const char *key)
 {
+    u_char  *p;
+    size_t   len;
+
     ngx_pulse_json_comma(b);
-    ngx_pulse_buf_json(b, (u_char *) key, strlen(key));
-    ngx_pulse_buf_char(b, ':');
+
+    len = strlen(key);
+    p = ngx_pulse_buf_reserve(b, len + 3);
+
+    if (p != NULL) {
+        *p++ = '"';
+        p = ngx_cpymem(p, key, len);
+        *p++ = '"';
+        *p = ':';
+
+        b->len += len + 3;
+    }
 }
 
 

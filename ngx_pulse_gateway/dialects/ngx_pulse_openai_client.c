@@ -180,6 +180,7 @@ ngx_pulse_openai_client_start(ngx_pulse_openai_writer_t *writer,
 
     writer->started = 1;
     writer->created = ngx_pulse_now() / 1000;
+    writer->head_len = 0;
 
     writer->id_len = ngx_pulse_openai_client_id(writer->id, &ev->id);
 
@@ -224,21 +225,36 @@ ngx_pulse_openai_client_id(u_char *p, const ngx_str_t *id)
 }
 
 
-/* a chunk up to the inside of its only delta */
+/* a chunk up to the inside of its only delta; they all begin alike */
 
 static void
 ngx_pulse_openai_client_open(ngx_pulse_openai_writer_t *writer,
     ngx_uint_t choice, ngx_pulse_buf_t *b)
 {
-    ngx_pulse_buf_literal(b, "data: {\"id\":");
-    ngx_pulse_buf_json(b, writer->id, writer->id_len);
-    ngx_pulse_buf_literal(b, ",\"object\":\"chat.completion.chunk\","
-                             "\"created\":");
-    ngx_pulse_buf_int(b, writer->created);
-    ngx_pulse_buf_literal(b, ",\"model\":");
-    ngx_pulse_buf_json(b, writer->model, writer->model_len);
-    ngx_pulse_buf_literal(b, ",\"system_fingerprint\":null,"
-                             "\"choices\":[{\"index\":");
+    size_t  start;
+
+    if (writer->head_len) {
+        ngx_pulse_buf_append(b, writer->head, writer->head_len);
+
+    } else {
+        start = b->len;
+
+        ngx_pulse_buf_literal(b, "data: {\"id\":");
+        ngx_pulse_buf_json(b, writer->id, writer->id_len);
+        ngx_pulse_buf_literal(b, ",\"object\":\"chat.completion.chunk\","
+                                 "\"created\":");
+        ngx_pulse_buf_int(b, writer->created);
+        ngx_pulse_buf_literal(b, ",\"model\":");
+        ngx_pulse_buf_json(b, writer->model, writer->model_len);
+        ngx_pulse_buf_literal(b, ",\"system_fingerprint\":null,"
+                                 "\"choices\":[{\"index\":");
+
+        if (!b->failed && b->len - start <= sizeof(writer->head)) {
+            writer->head_len = b->len - start;
+            ngx_memcpy(writer->head, b->data + start, writer->head_len);
+        }
+    }
+
     ngx_pulse_buf_int(b, choice);
     ngx_pulse_buf_literal(b, ",\"delta\":{");
 }
@@ -259,8 +275,13 @@ ngx_pulse_openai_client_closed(const ngx_pulse_conversation_t *cv,
     const ngx_str_t *logprobs, const char *reason, const ngx_str_t *native,
     ngx_pulse_buf_t *b)
 {
-    ngx_pulse_buf_char(b, '}');
-    ngx_pulse_openai_client_logprobs(logprobs, b);
+    if (logprobs->len) {
+        ngx_pulse_buf_char(b, '}');
+        ngx_pulse_openai_client_logprobs(logprobs, b);
+
+    } else {
+        ngx_pulse_buf_literal(b, "},\"logprobs\":null");
+    }
 
     if (reason) {
         ngx_pulse_json_literal(b, "finish_reason", reason);
@@ -270,16 +291,15 @@ ngx_pulse_openai_client_closed(const ngx_pulse_conversation_t *cv,
         }
 
     } else {
-        ngx_pulse_openai_client_null("finish_reason", b);
+        ngx_pulse_buf_literal(b, ",\"finish_reason\":null");
     }
-
-    ngx_pulse_buf_literal(b, "}]");
 
     if (cv->include_usage) {
-        ngx_pulse_openai_client_null("usage", b);
-    }
+        ngx_pulse_buf_literal(b, "}],\"usage\":null}\n\n");
 
-    ngx_pulse_buf_literal(b, "}\n\n");
+    } else {
+        ngx_pulse_buf_literal(b, "}]}\n\n");
+    }
 }
 
 

@@ -830,7 +830,7 @@ ngx_pulse_responses_event_head(ngx_pulse_responses_stream_t *st,
 static void
 ngx_pulse_responses_event_tail(ngx_pulse_buf_t *b, size_t start)
 {
-    u_char  *p, *last;
+    u_char  *p, *data, *last;
 
     ngx_pulse_buf_char(b, '}');
 
@@ -842,12 +842,15 @@ ngx_pulse_responses_event_tail(ngx_pulse_buf_t *b, size_t start)
 
     /* after the line with the name */
 
-    p = memchr(b->data + start, '\n', b->len - start);
+    data = memchr(b->data + start, '\n', b->len - start);
+    data++;
 
-    for (p++; p < last; p++) {
-        if (*p == '\n' || *p == '\r') {
-            *p = ' ';
-        }
+    for (p = data; (p = memchr(p, '\n', last - p)) != NULL; /* void */ ) {
+        *p = ' ';
+    }
+
+    for (p = data; (p = memchr(p, '\r', last - p)) != NULL; /* void */ ) {
+        *p = ' ';
     }
 
     ngx_pulse_buf_literal(b, "\n\n");

@@ -303,6 +303,7 @@ test_client(void)
 
             check(((ngx_pulse_openai_writer_t *) s.writer)->created > 1);
             ((ngx_pulse_openai_writer_t *) s.writer)->created = 1;
+            ((ngx_pulse_openai_writer_t *) s.writer)->head_len = 0;
             check(s.out.len > strlen(events[i].expected));
             continue;
         }
