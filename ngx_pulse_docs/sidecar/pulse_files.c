@@ -23,6 +23,8 @@ typedef struct {
 static enum MHD_Result pulse_files_json(pulse_http_request_t *r,
     const char *text);
 static enum MHD_Result pulse_files_refused(pulse_http_request_t *r);
+static enum MHD_Result pulse_files_no_room(pulse_http_request_t *r,
+    PGresult *res);
 static ngx_int_t pulse_files_expire(pulse_store_t *store);
 static ngx_int_t pulse_files_stray(void *ctx, const u_char *id,
     ngx_uint_t quarantine);
@@ -126,7 +128,6 @@ pulse_files_take(pulse_http_request_t *r, const pulse_files_t *file,
     char              size[NGX_INT64_LEN + 1], room[NGX_INT64_LEN + 1];
     PGresult         *res;
     const char       *params[9];
-    ngx_pulse_buf_t   details;
 
     if (pulse_worker_store(r) != NGX_OK) {
         *rc = pulse_reply_error(r, pulse_reply_store, NULL);
@@ -160,16 +161,66 @@ pulse_files_take(pulse_http_request_t *r, const pulse_files_t *file,
         return NGX_OK;
     }
 
+    *rc = pulse_files_no_room(r, res);
+
+    PQclear(res);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+pulse_files_full(pulse_http_request_t *r, enum MHD_Result *rc)
+{
+    char         room[NGX_INT64_LEN + 1];
+    PGresult    *res;
+    ngx_int_t    full;
+    const char  *params[2];
+
+    if (pulse_worker_store(r) != NGX_OK) {
+        *rc = pulse_reply_error(r, pulse_reply_store, NULL);
+        return NGX_DECLINED;
+    }
+
+    snprintf(room, sizeof(room), "%" PRId64, pulse_files_room);
+
+    params[0] = (char *) r->user.data;
+    params[1] = room;
+
+    res = pulse_store_query(r->store, "SELECT file_full($1, $2)", 2, params);
+
+    if (res == NULL) {
+        *rc = pulse_files_refused(r);
+        return NGX_DECLINED;
+    }
+
+    full = (PQntuples(res) && !PQgetisnull(res, 0, 0)) ? NGX_DECLINED
+                                                       : NGX_OK;
+    if (full == NGX_DECLINED) {
+        *rc = pulse_files_no_room(r, res);
+    }
+
+    PQclear(res);
+
+    return full;
+}
+
+
+static enum MHD_Result
+pulse_files_no_room(pulse_http_request_t *r, PGresult *res)
+{
+    enum MHD_Result  rc;
+    ngx_pulse_buf_t  details;
+
     ngx_pulse_buf_init(&details, 0);
     ngx_pulse_buf_append(&details, (u_char *) PQgetvalue(res, 0, 0),
                          PQgetlength(res, 0, 0));
 
-    *rc = pulse_reply_error(r, pulse_reply_no_room, &details);
+    rc = pulse_reply_error(r, pulse_reply_no_room, &details);
 
     ngx_pulse_buf_free(&details);
-    PQclear(res);
 
-    return NGX_DECLINED;
+    return rc;
 }
 
 

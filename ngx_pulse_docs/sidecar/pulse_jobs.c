@@ -78,7 +78,9 @@ static pulse_jobs_lane_t  pulse_jobs_lanes[PULSE_JOBS_LANES] = {
     { "pulse-jobs-mail", "90 seconds", "10s", 2, "" },
     { "pulse-jobs-payments", "90 seconds", "10s", 2, "" },
     { "pulse-jobs-upkeep", "600 seconds", "300s", 1, "" },
-    { "pulse-jobs-video", "600 seconds", "10s", 4, "" }
+    { "pulse-jobs-video", "600 seconds", "10s", 4, "" },
+    { "pulse-jobs-pictures", "300 seconds", "10s", 1, "" },
+    { "pulse-jobs-clips", "600 seconds", "10s", 1, "" }
 };
 
 

@@ -23,6 +23,8 @@ typedef enum {
     PULSE_JOBS_PAYMENTS,        /* 90 seconds */
     PULSE_JOBS_UPKEEP,          /* 600 seconds */
     PULSE_JOBS_VIDEO,           /* 600 seconds: of one step */
+    PULSE_JOBS_PICTURES,        /* 300 seconds */
+    PULSE_JOBS_CLIPS,           /* 600 seconds */
     PULSE_JOBS_LANES
 } pulse_jobs_lane_e;
 

@@ -1,6 +1,7 @@
 
 #include "pulse_demo.h"
 #include "pulse_documents.h"
+#include "pulse_edits.h"
 #include "pulse_files.h"
 #include "pulse_payments.h"
 #include "pulse_routes.h"
@@ -31,6 +32,10 @@ const pulse_http_route_t  pulse_routes_files[] = {
     { "POST", "/v1/slides/generate", pulse_documents_slides,
       PULSE_WORKER_DOCUMENTS, 1 },
     { "POST", "/v1/pdf/summarize", pulse_summary_pdf,
+      PULSE_WORKER_DOCUMENTS, 1 },
+    { "POST", "/v1/images/transform", pulse_edits_picture,
+      PULSE_WORKER_DOCUMENTS, 1 },
+    { "POST", "/v1/video/transform", pulse_edits_clip,
       PULSE_WORKER_DOCUMENTS, 1 },
     { "POST", "/v1/files/presigned-upload", pulse_uploads_announce,
       PULSE_WORKER_DOCUMENTS, 0 },

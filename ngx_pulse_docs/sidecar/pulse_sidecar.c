@@ -6,6 +6,8 @@
 #include "pulse_chat.h"
 #include "pulse_demo.h"
 #include "pulse_documents.h"
+#include "pulse_edit.h"
+#include "pulse_edits.h"
 #include "pulse_file.h"
 #include "pulse_files.h"
 #include "pulse_http.h"
@@ -37,6 +39,7 @@ typedef struct {
     const char            *files_keep;
     const char            *files_room;
     const char            *clamd;
+    const char            *edits;           /* limits of them, or NULL */
     const char            *studio;          /* NULL: no chat model */
     const char            *payments;        /* NULL: no payments */
     const char            *models;          /* NULL: no images, no videos */
@@ -77,6 +80,7 @@ static const struct {
     { "files-keep", offsetof(pulse_sidecar_conf_t, files_keep) },
     { "files-room", offsetof(pulse_sidecar_conf_t, files_room) },
     { "clamd", offsetof(pulse_sidecar_conf_t, clamd) },
+    { "edits", offsetof(pulse_sidecar_conf_t, edits) },
     { "studio", offsetof(pulse_sidecar_conf_t, studio) },
     { "s3", offsetof(pulse_sidecar_conf_t, s3.url) },
     { "s3-region", offsetof(pulse_sidecar_conf_t, s3.region) },
@@ -115,6 +119,7 @@ static const char  pulse_sidecar_usage[] =
     "  --files-keep      after which files are removed, 30 days by default\n"
     "  --files-room      how much one person may keep, 1g by default\n"
     "  --clamd           unix socket of a scanner that looks at uploads\n"
+    "  --edits           limits of edits, as image-pixels=50000000,jobs=3\n"
     "  --studio          unix socket of nginx, whose chat model writes\n"
     "                    outlines and summaries\n"
     "  --s3              https://HOST/BUCKET where files are kept, in place\n"
@@ -241,7 +246,9 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
         case -1:
             return (conf->listen && conf->work.conninfo && optind == argc
                     && (conf->files_room == NULL
-                        || pulse_files_set_room(conf->files_room) == NGX_OK))
+                        || pulse_files_set_room(conf->files_room) == NGX_OK)
+                    && (conf->edits == NULL
+                        || pulse_edit_set(conf->edits) == NGX_OK))
                    ? 0 : -1;
 
         default:
@@ -359,6 +366,7 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
     }
 
     pulse_jobs_add(pulse_upkeep_files_kinds);
+    pulse_jobs_add(pulse_edits_kinds);
     pulse_routes_add(pulse_routes_files);
 
     return 0;

@@ -2,7 +2,9 @@
 #include <magic.h>
 #include <pthread.h>
 #include "ngx_pulse_id.h"
+#include "pulse_child.h"
 #include "pulse_clamd.h"
+#include "pulse_clip.h"
 #include "pulse_deck.h"
 #include "pulse_docx.h"
 #include "pulse_files.h"
@@ -39,6 +41,7 @@ static enum MHD_Result pulse_uploads_reply(pulse_http_request_t *r,
 static enum MHD_Result pulse_uploads_check(pulse_http_request_t *r,
     pulse_upload_t *upload);
 static ngx_uint_t pulse_uploads_is(pulse_upload_t *upload);
+static ngx_uint_t pulse_uploads_is_media(pulse_upload_t *upload);
 static enum MHD_Result pulse_uploads_refuse(pulse_http_request_t *r,
     const char *pointer, const char *arabic, const char *english);
 static enum MHD_Result pulse_uploads_accept(pulse_http_request_t *r,
@@ -51,8 +54,8 @@ static pulse_uploads_t  pulse_uploads = {
 };
 
 static const char *const  pulse_uploads_types[] = {
-    "application/pdf", "image/png", "image/jpeg", PULSE_DOCX_TYPE,
-    PULSE_PPTX_TYPE, "text/plain", NULL
+    "application/pdf", "image/png", "image/jpeg", "image/webp", "video/mp4",
+    "video/webm", PULSE_DOCX_TYPE, PULSE_PPTX_TYPE, "text/plain", NULL
 };
 
 
@@ -269,6 +272,12 @@ pulse_uploads_is(pulse_upload_t *upload)
     ngx_uint_t   is;
     const char  *type;
 
+    if (strncmp(upload->content_type, "video/", 6) == 0
+        || strcmp(upload->content_type, "image/webp") == 0)
+    {
+        return pulse_uploads_is_media(upload);
+    }
+
     pthread_mutex_lock(&pulse_uploads.mutex);
 
     type = magic_buffer(pulse_uploads.magic, upload->data.data,
@@ -285,6 +294,44 @@ pulse_uploads_is(pulse_upload_t *upload)
     upload->picture.data.len = upload->data.len;
 
     return pulse_picture_read(&upload->picture) == NGX_OK;
+}
+
+
+/* what the library of types does not look into */
+
+static ngx_uint_t
+pulse_uploads_is_media(pulse_upload_t *upload)
+{
+    int              fd;
+    ngx_int_t        rc;
+    const char      *type;
+    pulse_clip_t     clip;
+    pulse_raster_t   raster;
+
+    fd = pulse_child_file(upload->data.data, upload->data.len);
+
+    if (fd == -1) {
+        pulse_log(PULSE_LOG_ERR, "pulse uploads: an upload cannot be looked"
+                  " at: %s", strerror(errno));
+        return 0;
+    }
+
+    if (strncmp(upload->content_type, "video/", 6) == 0) {
+        rc = pulse_clip_probe(fd, &clip);
+        type = pulse_clip_content_type(clip.type);
+        upload->picture.width = clip.width;
+        upload->picture.height = clip.height;
+
+    } else {
+        rc = pulse_raster_probe(fd, &raster);
+        type = pulse_raster_content_type(raster.type);
+        upload->picture.width = raster.width;
+        upload->picture.height = raster.height;
+    }
+
+    close(fd);
+
+    return rc == NGX_OK && strcmp(type, upload->content_type) == 0;
 }
 
 

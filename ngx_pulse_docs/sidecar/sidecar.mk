@@ -51,7 +51,8 @@ SIDECAR_SRCS = $(PURE) $(DOCUMENTS) $(PAYMENTS) $(MEDIA) $(MODERATION) \
     pulse_outbox pulse_mail pulse_smtp $(STORAGE) pulse_links pulse_files \
     pulse_uploads pulse_clamd \
     pulse_documents pulse_slides pulse_chat pulse_ask pulse_once \
-    pulse_summary pulse_child pulse_poppler pulse_hold pulse_task \
+    pulse_summary pulse_child pulse_edits pulse_edits_job \
+    pulse_poppler pulse_hold pulse_task \
     pulse_tasks pulse_watch pulse_payments pulse_provider \
     pulse_webhooks pulse_fetch pulse_invoices pulse_routes \
     ngx_pulse_jwk ngx_pulse_jwk_sign ngx_pulse_jwks ngx_pulse_jwt

@@ -12,6 +12,9 @@ PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_*/ngx_pulse_*.c ngx_pulse_gateway/dialects/ngx_pulse_*.c \
     ngx_pulse_docs/sidecar/documents/pulse_*.c \
     ngx_pulse_docs/sidecar/media/pulse_raster*.c \
+    ngx_pulse_docs/sidecar/media/pulse_clip*.c \
+    ngx_pulse_docs/sidecar/media/pulse_edit.c \
+    ngx_pulse_docs/sidecar/pulse_child.c ngx_pulse_docs/sidecar/pulse_log.c \
     ngx_pulse_docs/sidecar/payments/pulse_*.c \
     ngx_pulse_docs/sidecar/storage/pulse_sigv4.c \
     $(addprefix ngx_pulse_docs/sidecar/media/pulse_,base64.c \

@@ -96,6 +96,12 @@ ngx_int_t pulse_clip_probe(int in, pulse_clip_t *clip);
 ngx_int_t pulse_clip_poster(int in, int out, ngx_uint_t at,
     pulse_clip_t *clip);
 
+/* Whether a plan is possible for a clip that was probed, without reading it;
+ * NGX_DECLINED with the caption that is not in "*caption", or ncaptions for
+ * the trim. */
+ngx_int_t pulse_clip_try(const pulse_clip_plan_t *plan, pulse_clip_t *clip,
+    ngx_uint_t *caption);
+
 /* Writes an MP4 (H.264, AAC); "clip" is as the probe left it, and tells of
  * the result then. */
 ngx_int_t pulse_clip_transform(int in, int out,

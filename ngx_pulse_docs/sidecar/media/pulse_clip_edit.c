@@ -17,14 +17,14 @@ typedef struct {
 } pulse_clip_edit_t;
 
 
-static ngx_int_t pulse_clip_range(const pulse_clip_plan_t *plan,
-    pulse_clip_edit_t *edit, pulse_clip_t *clip);
 static ngx_int_t pulse_clip_edit(int in, int out, pulse_clip_edit_t *edit,
     pulse_clip_args_t *args, pulse_clip_t *clip);
 static ngx_int_t pulse_clip_captions(pulse_clip_edit_t *edit,
     pulse_clip_args_t *args, ngx_pulse_buf_t *filters, pulse_clip_t *clip);
 static ngx_int_t pulse_clip_caption(const pulse_clip_caption_t *caption,
     pulse_clip_args_t *args, pulse_raster_step_t *drawn, pulse_clip_t *clip);
+static void pulse_clip_place(const pulse_clip_caption_t *caption,
+    const pulse_clip_t *clip, pulse_raster_step_t *step);
 static void pulse_clip_filter(ngx_pulse_buf_t *filters, const char *fmt, ...);
 static void pulse_clip_output(int out, pulse_clip_edit_t *edit,
     pulse_clip_args_t *args, const char *video);
@@ -41,10 +41,14 @@ pulse_clip_transform(int in, int out, const pulse_clip_plan_t *plan,
     pulse_clip_args_t  args;
     pulse_clip_edit_t  edit;
 
-    rc = pulse_clip_range(plan, &edit, clip);
+    rc = pulse_clip_try(plan, clip, &i);
     if (rc != NGX_OK) {
         return rc;
     }
+
+    edit.plan = plan;
+    edit.duration = (plan->end ? plan->end : clip->duration) - plan->start;
+    edit.percent = 0;
 
     memset(&args, 0, sizeof(pulse_clip_args_t));
 
@@ -73,30 +77,48 @@ pulse_clip_transform(int in, int out, const pulse_clip_plan_t *plan,
 }
 
 
-static ngx_int_t
-pulse_clip_range(const pulse_clip_plan_t *plan, pulse_clip_edit_t *edit,
-    pulse_clip_t *clip)
+ngx_int_t
+pulse_clip_try(const pulse_clip_plan_t *plan, pulse_clip_t *clip,
+    ngx_uint_t *caption)
 {
-    ngx_uint_t  i, end;
+    ngx_int_t             rc;
+    ngx_uint_t            end, failed;
+    pulse_raster_t        raster;
+    pulse_raster_step_t   step;
+    pulse_raster_plan_t   one;
 
     end = plan->end ? plan->end : clip->duration;
+
     clip->why = pulse_clip_outside;
+    *caption = plan->ncaptions;
 
     if (end > clip->duration || plan->start >= end) {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < plan->ncaptions; i++) {
-        if (plan->captions[i].start >= plan->captions[i].end
-            || plan->captions[i].start >= end - plan->start)
-        {
+    memset(&one, 0, sizeof(pulse_raster_plan_t));
+    one.steps = &step;
+    one.nsteps = 1;
+
+    for (*caption = 0; *caption < plan->ncaptions; (*caption)++) {
+
+        if (plan->captions[*caption].start >= end - plan->start) {
             return NGX_DECLINED;
         }
-    }
 
-    edit->plan = plan;
-    edit->duration = end - plan->start;
-    edit->percent = 0;
+        memset(&raster, 0, sizeof(pulse_raster_t));
+        raster.width = clip->width;
+        raster.height = clip->height;
+
+        pulse_clip_place(&plan->captions[*caption], clip, &step);
+
+        rc = pulse_raster_try(&one, &raster, &failed);
+
+        if (rc != NGX_OK) {
+            clip->why = pulse_clip_crowded;
+            return rc;
+        }
+    }
 
     return NGX_OK;
 }
@@ -192,8 +214,6 @@ pulse_clip_captions(pulse_clip_edit_t *edit, pulse_clip_args_t *args,
 }
 
 
-/* at the bottom, with a margin around */
-
 static ngx_int_t
 pulse_clip_caption(const pulse_clip_caption_t *caption,
     pulse_clip_args_t *args, pulse_raster_step_t *drawn, pulse_clip_t *clip)
@@ -203,15 +223,7 @@ pulse_clip_caption(const pulse_clip_caption_t *caption,
     pulse_raster_t        raster;
     pulse_raster_step_t   step;
 
-    memset(&step, 0, sizeof(pulse_raster_step_t));
-
-    step.x = clip->width / PULSE_CLIP_MARGIN;
-    step.y = clip->height / PULSE_CLIP_MARGIN;
-    step.width = clip->width - 2 * step.x;
-    step.height = clip->height - 2 * step.y;
-    step.text = caption->text;
-    step.text.align = pulse_raster_middle;
-    step.text.valign = pulse_raster_end;
+    pulse_clip_place(caption, clip, &step);
 
     fd = memfd_create("pulse", MFD_CLOEXEC);
 
@@ -236,6 +248,26 @@ pulse_clip_caption(const pulse_clip_caption_t *caption,
     pulse_clip_fd(args, fd);
 
     return NGX_OK;
+}
+
+
+/* at the bottom, with a margin around */
+
+static void
+pulse_clip_place(const pulse_clip_caption_t *caption, const pulse_clip_t *clip,
+    pulse_raster_step_t *step)
+{
+    memset(step, 0, sizeof(pulse_raster_step_t));
+
+    step->step = pulse_raster_overlay;
+    step->x = clip->width / PULSE_CLIP_MARGIN;
+    step->y = clip->height / PULSE_CLIP_MARGIN;
+    step->width = clip->width - 2 * step->x;
+    step->height = clip->height - 2 * step->y;
+
+    step->text = caption->text;
+    step->text.align = pulse_raster_middle;
+    step->text.valign = pulse_raster_end;
 }
 
 

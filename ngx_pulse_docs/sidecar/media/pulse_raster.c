@@ -13,7 +13,7 @@ static ngx_int_t pulse_raster_rows_of(FILE *in, pulse_raster_t *raster,
 static ngx_uint_t pulse_raster_edge(const pulse_raster_t *raster,
     const pulse_raster_plan_t *plan);
 static ngx_int_t pulse_raster_steps(const pulse_raster_plan_t *plan,
-    pulse_raster_rows_t **rows);
+    pulse_raster_rows_t **rows, ngx_uint_t *done);
 static ngx_int_t pulse_raster_resized(const pulse_raster_step_t *step,
     ngx_uint_t *width, ngx_uint_t *height, pulse_raster_rows_t **rows);
 static ngx_int_t pulse_raster_size(const pulse_raster_step_t *step,
@@ -21,6 +21,7 @@ static ngx_int_t pulse_raster_size(const pulse_raster_step_t *step,
 static ngx_int_t pulse_raster_write(int fd, pulse_raster_rows_t *rows,
     const pulse_raster_plan_t *plan);
 static ngx_int_t pulse_raster_read_all(pulse_raster_rows_t *rows);
+static pulse_raster_rows_t *pulse_raster_rows_blank(pulse_raster_t *raster);
 static ngx_int_t pulse_raster_blank(pulse_raster_rows_t *rows, u_char *row);
 static void pulse_raster_blank_close(pulse_raster_rows_t *rows);
 
@@ -140,6 +141,7 @@ pulse_raster_transform(int in, int out, const pulse_raster_plan_t *plan,
 {
     FILE                 *file;
     ngx_int_t             rc;
+    ngx_uint_t            done;
     pulse_raster_rows_t  *rows;
 
     file = pulse_raster_open(in, "rb");
@@ -150,7 +152,7 @@ pulse_raster_transform(int in, int out, const pulse_raster_plan_t *plan,
     rc = pulse_raster_rows_of(file, raster, plan, &rows);
 
     if (rc == NGX_OK) {
-        rc = pulse_raster_steps(plan, &rows);
+        rc = pulse_raster_steps(plan, &rows, &done);
 
         if (rc == NGX_OK) {
             rc = pulse_raster_write(out, rows, plan);
@@ -327,7 +329,7 @@ pulse_raster_edge(const pulse_raster_t *raster,
 
 static ngx_int_t
 pulse_raster_steps(const pulse_raster_plan_t *plan,
-    pulse_raster_rows_t **rows)
+    pulse_raster_rows_t **rows, ngx_uint_t *done)
 {
     ngx_int_t             rc;
     ngx_uint_t            i, width, height;
@@ -339,6 +341,7 @@ pulse_raster_steps(const pulse_raster_plan_t *plan,
 
     for (i = 0; rc == NGX_OK && i < plan->nsteps; i++) {
         step = &plan->steps[i];
+        *done = i;
 
         switch (step->step) {
 
@@ -498,17 +501,13 @@ pulse_raster_draw(int out, const pulse_raster_step_t *step,
     memset(raster, 0, sizeof(pulse_raster_t));
     memset(&plan, 0, sizeof(pulse_raster_plan_t));
 
-    rows = pulse_raster_rows_create(sizeof(pulse_raster_rows_t), NULL);
+    raster->width = step->x + step->width;
+    raster->height = step->y + step->height;
+
+    rows = pulse_raster_rows_blank(raster);
     if (rows == NULL) {
         return NGX_ERROR;
     }
-
-    rows->raster = raster;
-    rows->width = step->x + step->width;
-    rows->height = step->y + step->height;
-    rows->alpha = 1;
-    rows->next = pulse_raster_blank;
-    rows->close = pulse_raster_blank_close;
 
     rc = pulse_raster_rows_text(&rows, step, drawn);
 
@@ -523,6 +522,46 @@ pulse_raster_draw(int out, const pulse_raster_step_t *step,
     rows->close(rows);
 
     return rc;
+}
+
+
+ngx_int_t
+pulse_raster_try(const pulse_raster_plan_t *plan, pulse_raster_t *raster,
+    ngx_uint_t *step)
+{
+    ngx_int_t             rc;
+    pulse_raster_rows_t  *rows;
+
+    rows = pulse_raster_rows_blank(raster);
+    if (rows == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = pulse_raster_steps(plan, &rows, step);
+
+    rows->close(rows);
+
+    return rc;
+}
+
+
+static pulse_raster_rows_t *
+pulse_raster_rows_blank(pulse_raster_t *raster)
+{
+    pulse_raster_rows_t  *rows;
+
+    rows = pulse_raster_rows_create(sizeof(pulse_raster_rows_t), NULL);
+
+    if (rows) {
+        rows->raster = raster;
+        rows->width = raster->width;
+        rows->height = raster->height;
+        rows->alpha = 1;
+        rows->next = pulse_raster_blank;
+        rows->close = pulse_raster_blank_close;
+    }
+
+    return rows;
 }
 
 

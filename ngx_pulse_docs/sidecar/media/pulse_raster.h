@@ -159,6 +159,11 @@ ngx_int_t pulse_raster_thumbnail(int in, int out, ngx_uint_t edge,
 ngx_int_t pulse_raster_transform(int in, int out,
     const pulse_raster_plan_t *plan, pulse_raster_t *raster);
 
+/* Whether a plan is possible for a picture that was probed, without reading
+ * it; NGX_DECLINED with the step that is not in "*step". */
+ngx_int_t pulse_raster_try(const pulse_raster_plan_t *plan,
+    pulse_raster_t *raster, ngx_uint_t *step);
+
 /* Writes a PNG of what the text of an overlay takes up, transparent around
  * the letters; "drawn" tells where it belongs.  The box has both sides. */
 ngx_int_t pulse_raster_draw(int out, const pulse_raster_step_t *step,

@@ -76,6 +76,13 @@ pulse_shelf_scratch(void)
 }
 
 
+int
+pulse_shelf_take(const u_char *id, size_t max)
+{
+    return pulse_shelf_kind->take(id, max);
+}
+
+
 ngx_int_t
 pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b)
 {

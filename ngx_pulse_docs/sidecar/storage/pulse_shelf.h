@@ -48,6 +48,10 @@ void pulse_shelf_drop(const u_char *id);
 /* A file that never gets a name, and is gone with its descriptor. */
 int pulse_shelf_scratch(void);
 
+/* A descriptor to read and map a file of "max" bytes at most, which no removal
+ * takes away; -1 with errno, ENOENT: there is none. */
+int pulse_shelf_take(const u_char *id, size_t max);
+
 /* Reads a file of less than b->max bytes; ENOENT: there is none. */
 ngx_int_t pulse_shelf_read(const u_char *id, ngx_pulse_buf_t *b);
 

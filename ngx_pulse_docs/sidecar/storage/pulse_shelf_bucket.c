@@ -22,6 +22,7 @@ static int pulse_shelf_bucket_draft(const u_char *id);
 static ngx_int_t pulse_shelf_bucket_keep(const u_char *id, const char *type,
     int fd);
 static void pulse_shelf_bucket_drop(const u_char *id);
+static int pulse_shelf_bucket_take(const u_char *id, size_t max);
 static ngx_int_t pulse_shelf_bucket_read(const u_char *id,
     ngx_pulse_buf_t *b);
 static ngx_int_t pulse_shelf_bucket_quarantined(const u_char *id,
@@ -39,6 +40,7 @@ const pulse_shelf_kind_t  pulse_shelf_bucket = {
     pulse_shelf_bucket_draft,
     pulse_shelf_bucket_keep,
     pulse_shelf_bucket_drop,
+    pulse_shelf_bucket_take,
     pulse_shelf_bucket_read,
     pulse_shelf_bucket_quarantined,
     pulse_shelf_bucket_remove,
@@ -129,6 +131,41 @@ static void
 pulse_shelf_bucket_drop(const u_char *id)
 {
     /* it goes with its descriptor */
+}
+
+
+static int
+pulse_shelf_bucket_take(const u_char *id, size_t max)
+{
+    int              fd, saved;
+    size_t           sent;
+    ssize_t          n;
+    ngx_pulse_buf_t  b;
+
+    fd = pulse_shelf_bucket_draft(id);
+    if (fd == -1) {
+        return -1;
+    }
+
+    ngx_pulse_buf_init(&b, max + 1);
+
+    n = (pulse_shelf_bucket_read(id, &b) == NGX_OK) ? 0 : -1;
+
+    for (sent = 0; n != -1 && sent < b.len; sent += n) {
+        n = write(fd, b.data + sent, b.len - sent);
+    }
+
+    saved = errno;
+    ngx_pulse_buf_free(&b);
+
+    if (n == -1) {
+        close(fd);
+        fd = -1;
+    }
+
+    errno = saved;
+
+    return fd;
 }
 
 

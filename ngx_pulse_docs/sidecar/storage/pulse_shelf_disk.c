@@ -24,6 +24,7 @@ static ngx_int_t pulse_shelf_disk_keep(const u_char *id, const char *type,
     int fd);
 static void pulse_shelf_disk_drop(const u_char *id);
 static ngx_int_t pulse_shelf_drafted(char *path, const u_char *id);
+static int pulse_shelf_disk_take(const u_char *id, size_t max);
 static ngx_int_t pulse_shelf_disk_read(const u_char *id, ngx_pulse_buf_t *b);
 static ngx_int_t pulse_shelf_disk_quarantined(const u_char *id,
     ngx_pulse_buf_t *b);
@@ -49,6 +50,7 @@ const pulse_shelf_kind_t  pulse_shelf_disk = {
     pulse_shelf_disk_draft,
     pulse_shelf_disk_keep,
     pulse_shelf_disk_drop,
+    pulse_shelf_disk_take,
     pulse_shelf_disk_read,
     pulse_shelf_disk_quarantined,
     pulse_shelf_disk_remove,
@@ -244,6 +246,29 @@ pulse_shelf_drafted(char *path, const u_char *id)
     memcpy(path + len, PULSE_SHELF_DRAFT, sizeof(PULSE_SHELF_DRAFT));
 
     return NGX_OK;
+}
+
+
+static int
+pulse_shelf_disk_take(const u_char *id, size_t max)
+{
+    int          fd;
+    char         path[NGX_MAX_PATH];
+    struct stat  sb;
+
+    if (pulse_shelf_path(path, id) != NGX_OK) {
+        return -1;
+    }
+
+    fd = open(path, O_RDONLY|O_CLOEXEC);
+
+    if (fd != -1 && fstat(fd, &sb) == 0 && (size_t) sb.st_size > max) {
+        close(fd);
+        errno = EFBIG;
+        return -1;
+    }
+
+    return fd;
 }
 
 

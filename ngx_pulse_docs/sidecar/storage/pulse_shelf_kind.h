@@ -14,6 +14,7 @@ typedef struct {
     int        (*draft)(const u_char *id);
     ngx_int_t  (*keep)(const u_char *id, const char *type, int fd);
     void       (*drop)(const u_char *id);
+    int        (*take)(const u_char *id, size_t max);
     ngx_int_t  (*read)(const u_char *id, ngx_pulse_buf_t *b);
     ngx_int_t  (*quarantined)(const u_char *id, ngx_pulse_buf_t *b);
     ngx_int_t  (*remove)(const u_char *id);
