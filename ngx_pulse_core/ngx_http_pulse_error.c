@@ -46,6 +46,8 @@ static void ngx_http_pulse_error_gemini(ngx_http_pulse_record_t *record,
 static void ngx_http_pulse_error_message(ngx_http_pulse_record_t *record,
     ngx_http_pulse_code_e code, ngx_pulse_json_value_t *details,
     ngx_pulse_buf_t *b);
+static void ngx_http_pulse_error_categories(ngx_pulse_json_value_t *details,
+    ngx_pulse_buf_t *b);
 static void ngx_http_pulse_error_inner(ngx_str_t *s, ngx_pulse_buf_t *b);
 static void ngx_http_pulse_error_param(ngx_pulse_json_value_t *details,
     ngx_pulse_buf_t *b);
@@ -447,6 +449,11 @@ ngx_http_pulse_error_message(ngx_http_pulse_record_t *record,
     ngx_http_pulse_text(b,
                         ngx_http_pulse_errors[code].message[record->locale]);
 
+    if (code == NGX_HTTP_PULSE_CONTENT_FLAGGED) {
+        ngx_http_pulse_error_categories(details, b);
+        return;
+    }
+
     if (code == NGX_HTTP_PULSE_MODEL_NOT_FOUND) {
         field = NULL;
         reason = ngx_pulse_json_get(details, "model");
@@ -469,6 +476,27 @@ ngx_http_pulse_error_message(ngx_http_pulse_record_t *record,
 
     ngx_http_pulse_error_inner(&reason->string, b);
     ngx_pulse_buf_char(b, ')');
+}
+
+
+static void
+ngx_http_pulse_error_categories(ngx_pulse_json_value_t *details,
+    ngx_pulse_buf_t *b)
+{
+    ngx_pulse_json_value_t  *categories, *v;
+
+    categories = ngx_pulse_json_get(details, "categories");
+
+    if (categories == NULL || categories->nelts == 0) {
+        return;
+    }
+
+    ngx_pulse_buf_literal(b, " (");
+
+    for (v = categories->children; v; v = v->next) {
+        ngx_http_pulse_error_inner(&v->string, b);
+        ngx_http_pulse_text(b, v->next ? ", " : ")");
+    }
 }
 
 

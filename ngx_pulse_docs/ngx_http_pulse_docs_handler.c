@@ -1,5 +1,6 @@
 
 #include "ngx_http_pulse_docs.h"
+#include "ngx_http_pulse_moderation.h"
 
 
 /*
@@ -279,6 +280,7 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
 {
     off_t                        length;
     ngx_buf_t                   *buf;
+    ngx_str_t                    moderation;
     ngx_chain_t                 *cl;
     ngx_pulse_buf_t             *b;
     ngx_http_pulse_record_t     *record;
@@ -288,6 +290,7 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_pulse_module);
     record = ngx_http_pulse_record(r);
+    moderation = ngx_http_pulse_moderation_header(r);
 
     cl = ngx_alloc_chain_link(r->pool);
     buf = ngx_calloc_buf(r->pool);
@@ -318,6 +321,7 @@ ngx_http_pulse_docs_create_request(ngx_http_request_t *r)
     ngx_http_pulse_docs_header(b, "X-Pulse-User", &record->user_id);
     ngx_http_pulse_docs_header(b, "X-Pulse-Locale", &locales[record->locale]);
     ngx_http_pulse_docs_header(b, "X-Pulse-Url", &pmcf->public_url);
+    ngx_http_pulse_docs_header(b, "X-Pulse-Moderation", &moderation);
     ngx_http_pulse_docs_header(b, "X-Pulse-Upgrade", &pmcf->upgrade_url);
     ngx_http_pulse_docs_header(b, "X-Trace-ID", &record->trace_id);
     ngx_http_pulse_docs_header(b, "Traceparent", &record->traceparent);

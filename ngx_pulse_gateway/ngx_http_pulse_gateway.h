@@ -170,6 +170,7 @@ typedef struct {
     ngx_pulse_dropped_t            *lost;        /* of its answer; NULL: it
                                                   * passes as it is */
     ngx_pulse_chat_refusal_t        refusal;     /* if "refused" */
+    unsigned                        moderated:1; /* by the provider */
 
     /* answer of the provider being asked */
 
@@ -244,6 +245,11 @@ char *ngx_http_pulse_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 extern ngx_http_pulse_route_t  ngx_http_pulse_models_routes[];
+
+/* Reads a file of the configuration, of 1 to "max" bytes; its name becomes
+ * whole.  NGX_ERROR, and a line. */
+ngx_int_t ngx_http_pulse_gateway_file(ngx_conf_t *cf, ngx_str_t *name,
+    size_t max, ngx_str_t *text);
 
 /* 1 if it chats or embeds and its provider is there. */
 ngx_uint_t ngx_http_pulse_models_available(
@@ -353,8 +359,8 @@ void ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx);
 ngx_int_t ngx_http_pulse_gateway_build(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
-/* Reserves what it may cost and goes on; owns the request. */
-void ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
+/* Has it moderated, reserves what it may cost and goes on; owns the request. */
+void ngx_http_pulse_gateway_moderate(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 
 /* Starts the upstream once the tokens are reserved; owns the request. */

@@ -381,8 +381,7 @@ ngx_http_pulse_gateway_claim_known(ngx_http_request_t *r,
             return;
         }
 
-        ctx->record->claimed = 1;
-        ngx_http_pulse_gateway_reserve(r, ctx);
+        ngx_http_pulse_gateway_moderate(r, ctx);
         return;
     }
 

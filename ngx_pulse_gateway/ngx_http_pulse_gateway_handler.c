@@ -1,5 +1,5 @@
 
-#include "ngx_http_pulse_gateway.h"
+#include "ngx_http_pulse_moderation.h"
 
 
 #define NGX_HTTP_PULSE_GATEWAY_OUTPUT_MAX  131072
@@ -13,6 +13,10 @@
 static void ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_pulse_gateway_choose(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_int_t *rc);
+static void ngx_http_pulse_gateway_moderated(ngx_http_request_t *r,
+    void *data);
+static void ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
     ngx_int_t rc);
 static void ngx_http_pulse_gateway_cleanup(void *data);
@@ -112,6 +116,7 @@ ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
 
     if (ngx_http_pulse_gateway_read(r, ctx, &rc) != NGX_OK
         || ngx_http_pulse_gateway_choose(r, ctx, &rc) != NGX_OK
+        || ngx_http_pulse_moderation_local(r, &ctx->text, &rc) != NGX_OK
         || ngx_http_pulse_gateway_claim_read(r, ctx, &rc) != NGX_OK)
     {
         ngx_http_finalize_request(r, rc);
@@ -124,6 +129,33 @@ ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
         ngx_http_pulse_gateway_claim_find(r, ctx);
         return;
     }
+
+    ngx_http_pulse_gateway_moderate(r, ctx);
+}
+
+
+void
+ngx_http_pulse_gateway_moderate(ngx_http_request_t *r,
+    ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    if (ctx->moderated) {
+        ngx_http_pulse_gateway_reserve(r, ctx);
+        return;
+    }
+
+    ngx_http_pulse_moderation_ask(r, &ctx->text,
+                                  ngx_http_pulse_gateway_moderated, ctx);
+}
+
+
+static void
+ngx_http_pulse_gateway_moderated(ngx_http_request_t *r, void *data)
+{
+    ngx_http_pulse_gateway_ctx_t *ctx = data;
+
+    /* a key that is waited for brings it here again */
+
+    ctx->moderated = 1;
 
     ngx_http_pulse_gateway_reserve(r, ctx);
 }
@@ -306,7 +338,7 @@ ngx_http_pulse_gateway_estimate(ngx_http_pulse_gateway_ctx_t *ctx)
 }
 
 
-void
+static void
 ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx)
 {
@@ -329,6 +361,7 @@ ngx_http_pulse_gateway_reserve(ngx_http_request_t *r,
     ctx->max_tokens = ngx_min(ctx->max_tokens, most);
 
     least = ctx->prompt + ctx->chat.n;
+    ctx->record->claimed = (ctx->claim != NULL);
 
     if (ctx->embedding) {
 

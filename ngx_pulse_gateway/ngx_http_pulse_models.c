@@ -6,8 +6,6 @@
 #define NGX_HTTP_PULSE_MODELS_LIST_MAX  (4 * 1024 * 1024)
 
 
-static ngx_int_t ngx_http_pulse_models_file(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *text);
 
 static void ngx_http_pulse_models_openai(ngx_http_request_t *r,
     ngx_http_pulse_call_t *call);
@@ -64,8 +62,9 @@ ngx_http_pulse_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK
-        || ngx_http_pulse_models_file(cf, &value[1], &text) != NGX_OK)
+    if (ngx_http_pulse_gateway_file(cf, &value[1],
+                                    NGX_HTTP_PULSE_MODELS_FILE_MAX, &text)
+        != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -88,14 +87,19 @@ ngx_http_pulse_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-static ngx_int_t
-ngx_http_pulse_models_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
+ngx_int_t
+ngx_http_pulse_gateway_file(ngx_conf_t *cf, ngx_str_t *name, size_t max,
+    ngx_str_t *text)
 {
     off_t            size;
     ssize_t          n;
     ngx_fd_t         fd;
     ngx_file_t       file;
     ngx_file_info_t  fi;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_memzero(&file, sizeof(ngx_file_t));
 
@@ -118,7 +122,7 @@ ngx_http_pulse_models_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
         size = ngx_file_size(&fi);
     }
 
-    if (size > 0 && size <= NGX_HTTP_PULSE_MODELS_FILE_MAX) {
+    if (size > 0 && size <= (off_t) max) {
         text->data = ngx_pnalloc(cf->pool, size);
 
         if (text->data) {
@@ -130,7 +134,7 @@ ngx_http_pulse_models_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 
     if (n != (ssize_t) size || size == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "pulse models: \"%V\" cannot be read, is empty or"
+                           "pulse gateway: \"%V\" cannot be read, is empty or"
                            " too large", name);
         return NGX_ERROR;
     }

@@ -144,6 +144,11 @@ uint32_t ngx_pulse_moderation_end(ngx_pulse_moderation_t *m);
 uint32_t ngx_pulse_moderation_json(ngx_pulse_moderation_t *m,
     const ngx_str_t *text, ngx_str_t *where);
 
+/* 1 if it is long and all of base64, or base64url too, with escapes of JSON
+ * perhaps. */
+ngx_uint_t ngx_pulse_moderation_base64(const u_char *p, const u_char *last,
+    ngx_uint_t url);
+
 /* Appends the names of categories as a JSON array. */
 void ngx_pulse_moderation_names(const ngx_pulse_moderation_rules_t *rules,
     uint32_t categories, ngx_pulse_buf_t *b);

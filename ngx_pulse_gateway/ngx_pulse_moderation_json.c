@@ -6,6 +6,12 @@
 #define NGX_PULSE_MODERATION_DATA  64       /* bytes; less is read as text */
 
 
+typedef struct {
+    ngx_str_t     name;
+    ngx_uint_t    url;          /* base64url too */
+} ngx_pulse_moderation_data_t;
+
+
 static void ngx_pulse_moderation_string(ngx_pulse_moderation_t *m,
     const u_char *p, const u_char *last);
 static const u_char *ngx_pulse_moderation_unescape(ngx_pulse_moderation_t *m,
@@ -17,20 +23,21 @@ static ngx_uint_t ngx_pulse_moderation_is_data(const ngx_str_t *key,
     const u_char *p, const u_char *last);
 
 
-/* Members that have data in base64, or a URL that is some. */
+/* Members that have data in base64, or a URL that is some; what models have
+ * signed or encrypted may be in its other alphabet. */
 
-static ngx_str_t  ngx_pulse_moderation_data[] = {
-    ngx_string("data"),
-    ngx_string("url"),
-    ngx_string("image_url"),
-    ngx_string("file_data"),
-    ngx_string("b64_json"),
-    ngx_string("result"),
-    ngx_string("signature"),
-    ngx_string("thoughtSignature"),
-    ngx_string("thought_signature"),
-    ngx_string("encrypted_content"),
-    ngx_null_string
+static ngx_pulse_moderation_data_t  ngx_pulse_moderation_data[] = {
+    { ngx_string("data"), 0 },
+    { ngx_string("url"), 0 },
+    { ngx_string("image_url"), 0 },
+    { ngx_string("file_data"), 0 },
+    { ngx_string("b64_json"), 0 },
+    { ngx_string("result"), 0 },
+    { ngx_string("signature"), 1 },
+    { ngx_string("thoughtSignature"), 1 },
+    { ngx_string("thought_signature"), 1 },
+    { ngx_string("encrypted_content"), 1 },
+    { ngx_null_string, 0 }
 };
 
 
@@ -223,23 +230,22 @@ static ngx_uint_t
 ngx_pulse_moderation_is_data(const ngx_str_t *key, const u_char *p,
     const u_char *last)
 {
-    u_char         ch;
-    ngx_str_t     *name;
-    const u_char  *comma;
+    const u_char                 *comma;
+    ngx_pulse_moderation_data_t  *member;
 
     if (last - p < NGX_PULSE_MODERATION_DATA) {
         return 0;
     }
 
-    for (name = ngx_pulse_moderation_data; name->len; name++) {
-        if (name->len == key->len
-            && ngx_memcmp(name->data, key->data, key->len) == 0)
+    for (member = ngx_pulse_moderation_data; member->name.len; member++) {
+        if (member->name.len == key->len
+            && ngx_memcmp(member->name.data, key->data, key->len) == 0)
         {
             break;
         }
     }
 
-    if (name->len == 0) {
+    if (member->name.len == 0) {
         return 0;
     }
 
@@ -255,12 +261,27 @@ ngx_pulse_moderation_is_data(const ngx_str_t *key, const u_char *p,
         p = comma + 1;
     }
 
+    return ngx_pulse_moderation_base64(p, last, member->url);
+}
+
+
+ngx_uint_t
+ngx_pulse_moderation_base64(const u_char *p, const u_char *last,
+    ngx_uint_t url)
+{
+    u_char  ch;
+
+    if (last - p < NGX_PULSE_MODERATION_DATA) {
+        return 0;
+    }
+
     for ( /* void */ ; p < last; p++) {
         ch = *p;
 
         if (((ch | 0x20) < 'a' || (ch | 0x20) > 'z')
-            && (ch < '/' || ch > '9') && ch != '+' && ch != '=' && ch != '-'
-            && ch != '_' && ch != '\\')
+            && (ch < '/' || ch > '9') && ch != '+' && ch != '='
+            && (ch != '\\' || last - p < 2 || p[1] != '/')
+            && (!url || (ch != '-' && ch != '_')))
         {
             return 0;
         }

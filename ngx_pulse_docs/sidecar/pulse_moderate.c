@@ -87,27 +87,39 @@ pulse_moderate_read(const char *file)
 }
 
 
-/* Without a file hashes are worth as much until the next start. */
+/* Without a file hashes are worth as much until the next start.  The first
+ * that finds no file makes it, for nginx too. */
 
 static ngx_int_t
 pulse_moderate_key_read(const char *file)
 {
+    ngx_int_t        rc;
     ngx_pulse_buf_t  b;
 
     static u_char  random[NGX_PULSE_MODERATION_KEY];
 
-    if (file == NULL) {
-        pulse_moderate_key.data = random;
-        pulse_moderate_key.len = sizeof(random);
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        pulse_log(PULSE_LOG_ERR, "pulse moderation: there is no randomness");
+        return NGX_ERROR;
+    }
 
-        return RAND_bytes(random, sizeof(random)) == 1 ? NGX_OK : NGX_ERROR;
+    pulse_moderate_key.data = random;
+    pulse_moderate_key.len = sizeof(random);
+
+    if (file == NULL) {
+        return NGX_OK;
     }
 
     ngx_pulse_buf_init(&b, PULSE_MODERATE_KEY);
 
-    if (pulse_file_read(file, &b) != NGX_OK
-        || b.len < NGX_PULSE_MODERATION_KEY)
-    {
+    rc = pulse_file_read(file, &b);
+
+    if (rc != NGX_OK && errno == ENOENT) {
+        ngx_pulse_buf_append(&b, random, sizeof(random));
+        rc = pulse_file_write(file, 0600, random, sizeof(random));
+    }
+
+    if (rc != NGX_OK || b.len < NGX_PULSE_MODERATION_KEY) {
         pulse_log(PULSE_LOG_ERR, "pulse moderation: \"%s\" is no key of %d"
                   " bytes or more", file, NGX_PULSE_MODERATION_KEY);
         ngx_pulse_buf_free(&b);

@@ -46,6 +46,8 @@ sub new {
     Pulse::Env::files_key("$dir/files.key") if !-e "$dir/files.key";
     link_to("$dir/$_", $self->{prefix}) for qw(files files.key);
 
+    Pulse::Env::files_key("$self->{prefix}/moderation.key");
+
     return $self;
 }
 
