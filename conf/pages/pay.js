@@ -9,6 +9,7 @@ const words = {
         waiting: "ننتظر تأكيد مزوّد الدفع…",
         paid: "تم الدفع، شكرًا لك.",
         failed: "لم تتم عملية الدفع، ولم يُخصم أي مبلغ.",
+        again: "حاول مرة أخرى",
         expired: "انتهت مهلة هذه العملية. ابدأ من جديد.",
         review: "وصل المبلغ وتجري مراجعته.",
         refunded: "أُعيد المبلغ.",
@@ -19,6 +20,7 @@ const words = {
         waiting: "Waiting for the payment provider to confirm…",
         paid: "It is paid. Thank you.",
         failed: "The payment did not go through; nothing was taken.",
+        again: "Try again",
         expired: "This payment has expired. Start anew.",
         review: "The payment has arrived and is being looked at.",
         refunded: "The money was returned.",
@@ -62,6 +64,23 @@ function draw(widget) {
     document.getElementById("form").append(form, script);
 }
 
+// a card that was declined may be followed by another one
+
+function offer() {
+    const link = document.createElement("a");
+
+    link.href = `/pay?payment=${id}`;
+    link.textContent = word.again;
+
+    document.getElementById("form").replaceChildren(link);
+}
+
+function again() {
+    if (++looks < 60) {
+        setTimeout(look, 5000);
+    }
+}
+
 async function look() {
     const reply = await fetch(`/v1/payments/${id}`).catch(() => null);
     const payment = reply?.ok ? (await reply.json()).data : null;
@@ -74,13 +93,18 @@ async function look() {
 
     } else if (ends[payment.status]) {
         said.textContent = word[ends[payment.status]];
+        document.getElementById("form").replaceChildren();
+
+        // what failed may have been the card before this one
+
+        if (payment.widget) {
+            offer();
+            again();
+        }
 
     } else {
         said.textContent = word.waiting;
-
-        if (++looks < 60) {
-            setTimeout(look, 5000);
-        }
+        again();
     }
 }
 

@@ -96,7 +96,7 @@ sub zaincash_v1 {
 
 
 # start(options => [...] of the sidecar, http => '...', config => '...' of
-# nginx beside what is there, invoices => {...})
+# nginx beside what is there, invoices => {...}, url => of the studio)
 
 sub start {
     my ($class, %o) = @_;
@@ -116,7 +116,8 @@ sub start {
                        creator => { IQD => 13000 } },
             addons => { map { $_ => { IQD => 1750 } }
                             qw(tokens images videos) } },
-        invoices => $o{invoices} // {});
+        invoices => $o{invoices} // {},
+        defined $o{url} ? (url => $o{url}) : ());
     my $sidecar = Pulse::Sidecar->start(
         options => ['--payments', $file, @{ $o{options} // [] }]);
 

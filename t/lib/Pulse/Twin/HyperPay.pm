@@ -8,6 +8,7 @@ use warnings;
 
 use parent 'Pulse::Twin';
 
+use Digest::SHA qw(sha384_base64);
 use JSON::PP ();
 use Pulse::Gcm qw(gcm_encrypt);
 
@@ -29,6 +30,14 @@ sub call {
     my ($method, $path) = @$request{qw(method path)};
     my $fields = $method eq 'POST' ? Pulse::Twin::form($request->{body})
                                    : $request->{query};
+
+    # what browsers ask for: the form's script, and what the form sends
+
+    return (200, widget($request->{query}{checkoutId} // ''))
+        if $method eq 'GET' && $path eq '/v1/paymentWidgets.js';
+    return (200, '<p>3-D Secure</p>') if $path eq '/v1/frame.html';
+    return $self->shopper($1, Pulse::Twin::form($request->{body}))
+        if $method eq 'POST' && $path =~ m{^/v1/checkouts/([\w.-]+)/payment$};
 
     if (($request->{headers}{authorization} // '') ne "Bearer $self->{token}"
         || ($fields->{entityId} // '') ne $self->{entity})
@@ -68,8 +77,55 @@ sub checkout {
                                 asked => 0 };
 
     return (200, result('000.200.100', id => $id,
-                        integrity => 'sha384-' . 'A' x 64,
+                        integrity => 'sha384-'
+                                     . sha384_base64(widget($id)),
                         ndc => "${id}_twin"));
+}
+
+
+# Fields within the form, a frame as of 3-D Secure, and styles of its own, as
+# the page's policy has to allow them.
+
+sub widget {
+    my ($id) = @_;
+
+    return <<"SCRIPT";
+(() => {
+    const base = new URL(document.currentScript.src).origin;
+    const form = document.querySelector("form.paymentWidgets");
+    const style = document.createElement("style");
+    const frame = document.createElement("iframe");
+    const back = document.createElement("input");
+
+    style.textContent = ".wpwl-group { border: 1px solid rgb(1, 2, 3) }";
+    frame.src = base + "/v1/frame.html";
+    form.lang = wpwlOptions.locale;
+    form.innerHTML = '<div class="wpwl-group"><input name="card"'
+        + ' class="wpwl-control-cardNumber"></div><button>'
+        + form.dataset.brands + "</button>";
+    back.type = "hidden";
+    back.name = "back";
+    back.value = form.action;
+    form.append(style, frame, back);
+    form.target = wpwlOptions.paymentTarget;
+    form.method = "post";
+    form.action = base + "/v1/checkouts/$id/payment";
+})();
+SCRIPT
+}
+
+
+# The shopper has filled it in: a card that ends with a 2 is declined.  The
+# page leads back with what the browser then brings.
+
+sub shopper {
+    my ($self, $id, $fields) = @_;
+
+    $self->twin_pay({ checkout => $id, $fields->{card} =~ /2$/
+                          ? (code => '800.100.151') : () });
+
+    return (200, "<script>location.replace('$fields->{back}&id=$id"
+                 . "&resourcePath=/v1/checkouts/$id/payment')</script>");
 }
 
 
