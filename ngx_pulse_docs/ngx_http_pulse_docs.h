@@ -22,6 +22,7 @@ typedef struct {
     ngx_str_t                      feature; /* of plans, empty: none */
     ngx_str_t                      stored;  /* URI of the internal location */
     ngx_uint_t                     chat;    /* may be asked for an answer */
+    ngx_uint_t                     form;    /* takes multipart/form-data */
     ngx_uint_t                     open;    /* to those without an account */
     ngx_http_upstream_conf_t       upstream;
 } ngx_http_pulse_docs_loc_conf_t;

@@ -32,6 +32,7 @@ typedef struct {
 } ngx_http_pulse_docs_field_t;
 
 
+static ngx_uint_t ngx_http_pulse_docs_is_form(ngx_http_request_t *r);
 static void ngx_http_pulse_docs_body_handler(ngx_http_request_t *r);
 static void ngx_http_pulse_docs_feature_handler(ngx_http_request_t *r,
     void *data, ngx_pulse_pg_result_t *res);
@@ -119,7 +120,8 @@ ngx_http_pulse_docs_handler(ngx_http_request_t *r)
 
     if (!dlcf->open
         && (r->headers_in.content_length_n > 0 || r->headers_in.chunked)
-        && !ngx_http_pulse_is_json(r))
+        && !ngx_http_pulse_is_json(r)
+        && !(dlcf->form && ngx_http_pulse_docs_is_form(r)))
     {
         return ngx_http_pulse_error(r, NGX_HTTP_PULSE_UNSUPPORTED_MEDIA_TYPE,
                                     NULL);
@@ -129,6 +131,24 @@ ngx_http_pulse_docs_handler(ngx_http_request_t *r)
                                            ngx_http_pulse_docs_body_handler);
 
     return ngx_http_pulse_body_begun(r, rc);
+}
+
+
+static ngx_uint_t
+ngx_http_pulse_docs_is_form(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    static ngx_str_t  form = ngx_string("multipart/form-data");
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    return type->len >= form.len
+           && ngx_strncasecmp(type->data, form.data, form.len) == 0;
 }
 
 
@@ -384,6 +404,14 @@ ngx_http_pulse_docs_private(ngx_http_request_t *r, ngx_pulse_buf_t *b)
 
     if (key != NULL && r->method == NGX_HTTP_POST) {
         ngx_http_pulse_docs_header(b, "X-Pulse-Key", key);
+    }
+
+    if (dlcf->form && r->headers_in.content_type) {
+
+        /* it has the boundary */
+
+        ngx_http_pulse_docs_header(b, "Content-Type",
+                                   &r->headers_in.content_type->value);
     }
 
     if (!dlcf->chat) {

@@ -166,6 +166,7 @@ ngx_http_pulse_docs_create_loc_conf(ngx_conf_t *cf)
      *     conf->feature = { 0, NULL };
      *     conf->stored = { 0, NULL };
      *     conf->chat = 0;
+     *     conf->form = 0;
      *     conf->open = 0;
      *     conf->upstream.buffering = 0; and all else that is of no use here;
      *     hide_headers_hash stays empty: no header of the sidecar gets into
@@ -224,6 +225,11 @@ ngx_http_pulse_docs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (value[i].len == 4 && ngx_strncmp(value[i].data, "form", 4) == 0) {
+            dlcf->form = 1;
+            continue;
+        }
+
         if (value[i].len == 6
             && ngx_strncmp(value[i].data, "public", 6) == 0)
         {
@@ -234,7 +240,8 @@ ngx_http_pulse_docs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (value[i].len <= 8
             || ngx_strncmp(value[i].data, "feature=", 8) != 0)
         {
-            return "takes \"feature=NAME\", \"chat\" and \"public\" only";
+            return "takes \"feature=NAME\", \"chat\", \"form\" and"
+                   " \"public\" only";
         }
 
         dlcf->feature.data = value[i].data + 8;

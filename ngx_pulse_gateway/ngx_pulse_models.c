@@ -69,6 +69,8 @@ static ngx_int_t ngx_pulse_models_said(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_number(ngx_pulse_models_reader_t *reader,
     ngx_pulse_json_value_t *v, void *to);
+static ngx_int_t ngx_pulse_models_text(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to);
 static ngx_int_t ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
     const ngx_pulse_json_value_t *v, const char *key, const char *reason);
 static ngx_uint_t ngx_pulse_models_escaped(const ngx_str_t *name);
@@ -203,6 +205,7 @@ static ngx_pulse_models_member_t  ngx_pulse_models_capability_table[] = {
     { "max_inputs", ngx_pulse_models_number, 0 },
     { "min_duration", ngx_pulse_models_number, 0 },
     { "max_duration", ngx_pulse_models_number, 0 },
+    { "version", ngx_pulse_models_text, 0 },
     { "sizes", ngx_pulse_models_names, 0 },
     { "qualities", ngx_pulse_models_names, 0 },
     { "aspect_ratios", ngx_pulse_models_names, 0 },
@@ -747,6 +750,16 @@ ngx_pulse_models_number(ngx_pulse_models_reader_t *reader,
     int64_t  n;
 
     return ngx_pulse_models_count(reader, v, &n);
+}
+
+
+static ngx_int_t
+ngx_pulse_models_text(ngx_pulse_models_reader_t *reader,
+    ngx_pulse_json_value_t *v, void *to)
+{
+    ngx_str_t  text;
+
+    return ngx_pulse_models_string(reader, v, &text);
 }
 
 

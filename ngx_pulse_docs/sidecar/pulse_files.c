@@ -81,6 +81,13 @@ pulse_files_set_room(const char *size)
 }
 
 
+int64_t
+pulse_files_most(void)
+{
+    return pulse_files_room;
+}
+
+
 enum MHD_Result
 pulse_files_add(pulse_http_request_t *r, pulse_files_t *file,
     const ngx_pulse_buf_t *data, enum MHD_Result *rc)

@@ -27,6 +27,7 @@ const char *pulse_files_kept(void);
 /* How much one person may keep, as "500m" or "1g"; before the start.
  * NGX_ERROR if it is no size. */
 ngx_int_t pulse_files_set_room(const char *size);
+int64_t pulse_files_most(void);
 
 /*
  * Says in the database that a file is there, or will be: NGX_OK, or

@@ -5,6 +5,7 @@
 #include "ngx_pulse_id.h"
 #include "pulse_chat.h"
 #include "pulse_http.h"
+#include "pulse_image.h"
 #include "pulse_log.h"
 #include "pulse_pacer.h"
 #include "pulse_parts.h"
@@ -83,6 +84,7 @@ pulse_http_stop(struct MHD_Daemon *daemon, const char *path)
     pulse_pacer_stop();
     pulse_watch_stop();
     pulse_chat_stop();
+    pulse_image_stop();
     pulse_worker_stop();
 
     MHD_stop_daemon(daemon);

@@ -4,7 +4,8 @@
 #include "pulse_reply.h"
 
 
-#define PULSE_REPLY_CODE  48
+#define PULSE_REPLY_CODE     48
+#define PULSE_REPLY_MESSAGE  512
 
 
 typedef struct {
@@ -17,6 +18,11 @@ typedef struct {
 
 static enum MHD_Result pulse_reply_refuse(pulse_http_request_t *r,
     pulse_reply_e code, const char *message, const ngx_pulse_buf_t *details);
+static enum MHD_Result pulse_reply_code_queue(pulse_http_request_t *r,
+    pulse_reply_e code, ngx_pulse_buf_t *b);
+static enum MHD_Result pulse_reply_openai(pulse_http_request_t *r,
+    pulse_reply_e code, const char *message, const char *param);
+static void pulse_reply_param(ngx_pulse_buf_t *b, const char *pointer);
 static void pulse_reply_meta(pulse_http_request_t *r, ngx_pulse_buf_t *b);
 static void pulse_reply_text(ngx_pulse_buf_t *b, const char *text);
 
@@ -83,6 +89,10 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
         " ended.",
         "لديك طلبات كثيرة قيد التنفيذ. انتظر حتى يكتمل أحدها." } },
 
+    { MHD_HTTP_NOT_FOUND, NULL, "MODEL_NOT_FOUND",
+      { "There is no such model here. /v1/chat/models lists those there are.",
+        "لا يوجد نموذج بهذا الاسم. القائمة في /v1/chat/models." } },
+
     { MHD_HTTP_PAYMENT_REQUIRED, NULL, "QUOTA_EXCEEDED",
       { "There is no room for this file. Delete some that you do not need.",
         "لا تكفي المساحة المتاحة لهذا الملف. احذف ما لا تحتاجه من ملفاتك." } },
@@ -124,6 +134,18 @@ static const pulse_reply_code_t  pulse_reply_codes[] = {
         " moment. Nothing was charged; try again soon.",
         "يتعذر فحص الطلب وفق قواعد المحتوى مؤقتًا. لم يُخصم أي شيء من رصيدك؛"
         " أعد المحاولة بعد قليل." } },
+
+    { MHD_HTTP_SERVICE_UNAVAILABLE, "30", "PROVIDER_UNAVAILABLE",
+      { "No provider of images answers at the moment. Nothing was charged; try"
+        " again soon.",
+        "لا يستجيب أي مزوّد للصور الآن. لم يُخصم أي شيء من رصيدك؛ أعد المحاولة"
+        " بعد قليل." } },
+
+    { MHD_HTTP_BAD_GATEWAY, NULL, "PROVIDER_ERROR",
+      { "The model made no image of this. Nothing was charged; describe it"
+        " in another way.",
+        "لم ينتج النموذج صورة من هذا الوصف. لم يُخصم أي شيء من رصيدك؛ صفها"
+        " بطريقة أخرى." } },
 
     { MHD_HTTP_BAD_GATEWAY, NULL, "PROVIDER_ERROR",
       { "The payment provider refused to begin. Nothing was charged; choose"
@@ -168,9 +190,17 @@ pulse_reply_data(pulse_http_request_t *r, unsigned status,
     b.failed |= data->failed;
     ngx_pulse_buf_free(data);
 
-    pulse_once_keep(r, status, &b);
+    return pulse_reply_plain(r, status, &b);
+}
 
-    return pulse_http_reply(r, status, &b);
+
+enum MHD_Result
+pulse_reply_plain(pulse_http_request_t *r, unsigned status,
+    ngx_pulse_buf_t *b)
+{
+    pulse_once_keep(r, status, b);
+
+    return pulse_http_reply(r, status, b);
 }
 
 
@@ -189,8 +219,11 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
     const char *message, const ngx_pulse_buf_t *details)
 {
     ngx_pulse_buf_t            b;
-    struct MHD_Response       *response;
     const pulse_reply_code_t  *row;
+
+    if (!r->studio) {
+        return pulse_reply_openai(r, code, message, NULL);
+    }
 
     row = &pulse_reply_codes[code];
 
@@ -214,7 +247,20 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
     pulse_reply_meta(r, &b);
     ngx_pulse_buf_char(&b, '}');
 
-    response = pulse_http_response(&b);
+    return pulse_reply_code_queue(r, code, &b);
+}
+
+
+static enum MHD_Result
+pulse_reply_code_queue(pulse_http_request_t *r, pulse_reply_e code,
+    ngx_pulse_buf_t *b)
+{
+    struct MHD_Response       *response;
+    const pulse_reply_code_t  *row;
+
+    row = &pulse_reply_codes[code];
+
+    response = pulse_http_response(b);
     if (response == NULL) {
         return MHD_NO;
     }
@@ -226,10 +272,65 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
     }
 
     if (row->after) {
-        MHD_add_response_header(response, "Retry-After", row->after);
+        MHD_add_response_header(response, "Retry-After",
+                                r->after[0] ? r->after : row->after);
     }
 
     return pulse_http_queue(r, row->status, response);
+}
+
+
+/* As nginx writes those of its own in this dialect. */
+
+static enum MHD_Result
+pulse_reply_openai(pulse_http_request_t *r, pulse_reply_e code,
+    const char *message, const char *pointer)
+{
+    const char       *type;
+    ngx_pulse_buf_t   b;
+
+    switch (pulse_reply_codes[code].status) {
+
+    case MHD_HTTP_PAYMENT_REQUIRED:
+        type = "insufficient_quota";
+        break;
+
+    case MHD_HTTP_TOO_MANY_REQUESTS:
+        type = "requests";
+        break;
+
+    default:
+        type = (pulse_reply_codes[code].status
+                < MHD_HTTP_INTERNAL_SERVER_ERROR) ? "invalid_request_error"
+                                                  : "server_error";
+        break;
+    }
+
+    ngx_pulse_buf_init(&b, 0);
+
+    ngx_pulse_buf_literal(&b, "{\"error\":{\"message\":");
+    pulse_reply_text(&b, message);
+    ngx_pulse_buf_literal(&b, ",\"type\":");
+    pulse_reply_text(&b, type);
+    ngx_pulse_buf_literal(&b, ",\"param\":");
+    pulse_reply_param(&b, pointer);
+    ngx_pulse_buf_literal(&b, ",\"code\":");
+    pulse_reply_text(&b, pulse_reply_codes[code].code);
+    ngx_pulse_buf_literal(&b, "}}");
+
+    return pulse_reply_code_queue(r, code, &b);
+}
+
+
+static void
+pulse_reply_param(ngx_pulse_buf_t *b, const char *pointer)
+{
+    if (pointer && pointer[0] == '/') {
+        pulse_reply_text(b, pointer + 1);
+
+    } else {
+        ngx_pulse_buf_literal(b, "null");
+    }
 }
 
 
@@ -300,8 +401,19 @@ enum MHD_Result
 pulse_reply_field(pulse_http_request_t *r, const char *pointer,
     const char *arabic, const char *english)
 {
+    char             message[PULSE_REPLY_MESSAGE];
     enum MHD_Result  rc;
     ngx_pulse_buf_t  details;
+
+    if (!r->studio) {
+
+        /* the dialect has no details, so that the message says where */
+
+        snprintf(message, sizeof(message), "%s%s%s", english,
+                 pointer[0] ? ": " : "", pointer[0] ? pointer + 1 : "");
+
+        return pulse_reply_openai(r, pulse_reply_invalid, message, pointer);
+    }
 
     ngx_pulse_buf_init(&details, 0);
 

@@ -9,7 +9,8 @@
 
 
 /*
- * The studio's envelope, which nginx passes on as it is, and who asks.
+ * The studio's envelope, which nginx passes on as it is, and who asks.  For
+ * a route that says so errors are as OpenAI writes them.
  */
 
 typedef enum {
@@ -26,6 +27,7 @@ typedef enum {
     pulse_reply_mismatch,           /* an idempotency key of another one */
     pulse_reply_running,            /* ... of one that is not answered yet */
     pulse_reply_limit,              /* too many at the same time */
+    pulse_reply_no_model,           /* of that name */
     pulse_reply_no_room,            /* for a file */
     pulse_reply_internal,
     pulse_reply_provider,           /* what a model wrote is of no use */
@@ -34,6 +36,8 @@ typedef enum {
     pulse_reply_maker,              /* of pictures or videos: is not there */
     pulse_reply_payments,           /* their provider does not answer */
     pulse_reply_moderation,         /* nor that of moderation */
+    pulse_reply_no_provider,        /* nor any that makes images */
+    pulse_reply_no_image,           /* it made none */
     pulse_reply_checkout            /* it refused, or cannot be understood */
 } pulse_reply_e;
 
@@ -44,6 +48,10 @@ void pulse_reply_identity(pulse_http_request_t *r);
 /* The envelope around "data", a JSON text, which is empty afterwards. */
 enum MHD_Result pulse_reply_data(pulse_http_request_t *r, unsigned status,
     ngx_pulse_buf_t *data);
+
+/* A text as it is, without the envelope: of a dialect. */
+enum MHD_Result pulse_reply_plain(pulse_http_request_t *r, unsigned status,
+    ngx_pulse_buf_t *b);
 
 /* An error with what it says to people; "details" is a JSON object or
  * NULL. */

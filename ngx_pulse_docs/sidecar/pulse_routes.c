@@ -3,6 +3,7 @@
 #include "pulse_documents.h"
 #include "pulse_edits.h"
 #include "pulse_files.h"
+#include "pulse_images.h"
 #include "pulse_payments.h"
 #include "pulse_routes.h"
 #include "pulse_summary.h"
@@ -59,6 +60,19 @@ const pulse_http_route_t  pulse_routes_video[] = {
       PULSE_WORKER_DOCUMENTS, PULSE_HTTP_ONCE },
     { "POST", "/v1/video/webhook/replicate", pulse_video_webhook,
       PULSE_WORKER_WEBHOOKS, 0 },
+    { NULL, NULL, NULL, 0, 0 }
+};
+
+const pulse_http_route_t  pulse_routes_images[] = {
+    { "POST", "/v1/images/generate", pulse_images_generate,
+      PULSE_WORKER_IMAGES, PULSE_HTTP_ONCE },
+    { "POST", "/v1/images/edit", pulse_images_edit,
+      PULSE_WORKER_IMAGES, PULSE_HTTP_ONCE|PULSE_HTTP_PARTS },
+    { "POST", "/v1/images/generations", pulse_images_generate,
+      PULSE_WORKER_IMAGES, PULSE_HTTP_ONCE|PULSE_HTTP_OPENAI },
+    { "POST", "/v1/images/edits", pulse_images_edit,
+      PULSE_WORKER_IMAGES,
+      PULSE_HTTP_ONCE|PULSE_HTTP_PARTS|PULSE_HTTP_OPENAI },
     { NULL, NULL, NULL, 0, 0 }
 };
 

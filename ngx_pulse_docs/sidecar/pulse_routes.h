@@ -13,6 +13,7 @@ pulse_http_route_t *pulse_routes(void);
 void pulse_routes_add(const pulse_http_route_t *routes);
 
 extern const pulse_http_route_t  pulse_routes_files[];
+extern const pulse_http_route_t  pulse_routes_images[];
 extern const pulse_http_route_t  pulse_routes_payments[];
 extern const pulse_http_route_t  pulse_routes_video[];
 

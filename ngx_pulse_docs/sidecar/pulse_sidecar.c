@@ -11,6 +11,7 @@
 #include "pulse_file.h"
 #include "pulse_files.h"
 #include "pulse_http.h"
+#include "pulse_image.h"
 #include "pulse_log.h"
 #include "pulse_media_conf.h"
 #include "pulse_moderate.h"
@@ -42,6 +43,7 @@ typedef struct {
     const char            *edits;           /* limits of them, or NULL */
     const char            *studio;          /* NULL: no chat model */
     const char            *payments;        /* NULL: no payments */
+    const char            *images_timeout;
     const char            *models;          /* NULL: no images, no videos */
     const char            *video_poll;
     const char            *s3_style;
@@ -64,6 +66,7 @@ static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_storage(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_money(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_video(pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_images(pulse_sidecar_conf_t *conf);
 
 
 /* what all options have is a text */
@@ -88,6 +91,7 @@ static const struct {
     { "payments", offsetof(pulse_sidecar_conf_t, payments) },
     { "models", offsetof(pulse_sidecar_conf_t, models) },
     { "video-poll", offsetof(pulse_sidecar_conf_t, video_poll) },
+    { "images-timeout", offsetof(pulse_sidecar_conf_t, images_timeout) },
     { "moderation", offsetof(pulse_sidecar_conf_t, moderate.rules) },
     { "moderation-key", offsetof(pulse_sidecar_conf_t, moderate.key) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
@@ -133,6 +137,8 @@ static const char  pulse_sidecar_usage[] =
     "                    no images and no videos\n"
     "  --video-poll      seconds between two questions to the provider of a\n"
     "                    video, 5 by default\n"
+    "  --images-timeout  seconds that providers of images may take, 240 by\n"
+    "                    default and at most\n"
     "  --moderation      file of rules that prompts are checked by\n"
     "  --moderation-key  key of the hashes that the log has of refused texts,\n"
     "                    made if there is none; random by default\n"
@@ -268,7 +274,8 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
         || pulse_sidecar_money(conf) != 0
         || pulse_media_conf(conf->models) != NGX_OK
         || pulse_moderate_init(&conf->moderate) != NGX_OK
-        || pulse_sidecar_video(conf) != 0)
+        || pulse_sidecar_video(conf) != 0
+        || pulse_sidecar_images(conf) != 0)
     {
         return 1;
     }
@@ -369,6 +376,10 @@ pulse_sidecar_documents(pulse_sidecar_conf_t *conf)
     pulse_jobs_add(pulse_edits_kinds);
     pulse_routes_add(pulse_routes_files);
 
+    if (conf->models) {
+        pulse_routes_add(pulse_routes_images);
+    }
+
     return 0;
 }
 
@@ -446,6 +457,29 @@ pulse_sidecar_video(pulse_sidecar_conf_t *conf)
 
     pulse_jobs_add(pulse_video_kinds);
     pulse_routes_add(pulse_routes_video);
+
+    return 0;
+}
+
+
+static int
+pulse_sidecar_images(pulse_sidecar_conf_t *conf)
+{
+    ngx_uint_t  seconds;
+
+    if (conf->images_timeout == NULL) {
+        return 0;
+    }
+
+    seconds = strtoul(conf->images_timeout, NULL, 10);
+
+    if (seconds == 0 || seconds > PULSE_IMAGE_TIMEOUT) {
+        pulse_log(PULSE_LOG_ERR, "pulse sidecar: --images-timeout is 1 to %d"
+                  " seconds", PULSE_IMAGE_TIMEOUT);
+        return -1;
+    }
+
+    pulse_image_timeout(seconds);
 
     return 0;
 }

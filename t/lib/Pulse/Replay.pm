@@ -6,7 +6,8 @@ package Pulse::Replay;
 # An answer is a hash:
 #
 #     file => 'openai-chat/x.sse'   a recording, with its status and headers
-#     status, headers => {}, body   or one made here; "json" encodes a value
+#     status, headers => {}, body   or one made here; "json" encodes a value,
+#                                   "base64" has bytes
 #     framing => 'chunked', 'length' (default) or 'close'; 'chunked' for SSE
 #     chunk => n                    bytes in a chunk
 #     step => n, delay => s         bytes in a write, pause between writes
@@ -515,6 +516,11 @@ sub serve {
     }
 
     utf8::encode($body) if utf8::is_utf8($body);
+
+    if (defined $answer->{base64}) {
+        require MIME::Base64;
+        $body = MIME::Base64::decode_base64($answer->{base64});
+    }
 
     if (defined $answer->{file}) {
         my $entry = Pulse::Replay::manifest()->{ $answer->{file} };
