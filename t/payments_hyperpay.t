@@ -356,32 +356,40 @@ subtest 'another amount' => sub {
 };
 
 
+# Somebody else has a lock, until the code that this returns lets it go.
+
+sub locked {
+    my ($statement) = @_;
+
+    my $sleeps = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    my $pid = fork // die "fork: $!\n";
+
+    if (!$pid) {
+        eval { sql("BEGIN; $statement; SELECT pg_sleep(600)") };
+        POSIX::_exit(0);
+    }
+
+    ok(wait_until { sql("SELECT count(*) $sleeps") });
+
+    return sub {
+        sql("SELECT pg_cancel_backend(pid) $sleeps");
+        waitpid $pid, 0;
+    };
+}
+
+
 subtest 'what is stored and cannot be applied yet' => sub {
     my ($user, $key) = person();
     my $reply = $shop->checkout($key, plan_id => 'pro');
     my $id = $reply->{json}{data}{payment_id};
     my $told = $shop->pay($reply);
 
-    # somebody else has the user's row for a while
-
-    my $pid = fork // die "fork: $!\n";
-
-    if (!$pid) {
-        sql("BEGIN; SELECT id FROM users WHERE id = '$user' FOR UPDATE;
-             SELECT pg_sleep(6); COMMIT");
-        POSIX::_exit(0);
-    }
-
-    ok(wait_until {
-        sql("SELECT count(*) FROM pg_stat_activity
-             WHERE query LIKE '%pg_sleep(6)%' AND wait_event = 'PgSleep'
-             AND pid <> pg_backend_pid()");
-    } 5);
+    my $free = locked("SELECT id FROM users WHERE id = '$user' FOR UPDATE");
 
     is($shop->deliver($told->{webhook})->{status}, 200, 'it is answered');
     is(status($id), 'pending', 'before it can be applied');
 
-    waitpid $pid, 0;
+    $free->();
 
     ok(wait_until { status($id) eq 'paid' } 30);
     is(plan_of($user), 'pro', 'and a job applies it');
@@ -397,6 +405,46 @@ subtest 'what is stored and cannot be applied yet' => sub {
          NOTIFY jobs");
     ok(wait_until { status($id) eq 'paid' } 30);
     is(plan_of($user), 'pro');
+};
+
+
+subtest 'more at a time than can wait' => sub {
+    my ($user, $key) = person();
+    my $reply = $shop->checkout($key, plan_id => 'pro');
+    my $told = $shop->pay($reply)->{webhook};
+    my $free = locked('LOCK TABLE payment_inbox IN SHARE MODE');
+
+    my @clients = map {
+        my $client = Pulse::Client->connect(port => $shop->port);
+
+        $client->request(POST => '/v1/payments/webhook/hyperpay', close => 1,
+                         body => $told->{body}, headers => $told->{headers});
+        $client;
+    } 1 .. 300;
+
+    # two are at work, 256 wait, and the rest need not
+
+    ok(wait_until {
+        grep { !defined $_->{status} && $_->readable(0)
+               && ($_->{status} = $_->response->{status}) } @clients;
+        (grep { defined $_->{status} } @clients) >= 42;
+    }, 'who cannot wait is answered at once');
+    is_deeply([grep { defined && $_ ne '503' }
+                    map { $_->{status} } @clients], [],
+              'to come again');
+
+    $free->();
+
+    $_->{status} //= $_->response->{status} for @clients;
+
+    my %said;
+    $said{ $_->{status} }++ for @clients;
+
+    is_deeply([sort keys %said], [200, 503]);
+    is($shop->deliver($told)->{status}, 200, 'who comes again is heard');
+    is(status($reply->{json}{data}{payment_id}), 'paid');
+    is(scalar(sql("SELECT count(*) FROM invoices i JOIN payments p
+                   ON p.id = i.payment_id WHERE p.user_id = '$user'")), 1);
 };
 
 

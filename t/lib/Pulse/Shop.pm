@@ -124,6 +124,7 @@ sub start {
     my $self = bless { twins => \%twins, sidecar => $sidecar }, $class;
 
     $self->{nginx} = Pulse::Nginx->new(
+        connections => 1024,
         http => http_block() . ($o{http} // ''),
         config => server_block() . ($o{config} // ''))->run;
 
