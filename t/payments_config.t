@@ -113,4 +113,36 @@ subtest 'without payments' => sub {
 };
 
 
+# The limit as it is delivered; several requests are sent in one piece, for
+# machines that are slower than it.
+
+subtest 'more than providers send' => sub {
+    open my $in, '<', "$root/conf/nginx.conf" or die "nginx.conf: $!\n";
+
+    my @lines = grep { /limit_req\w* .*payments|limit_req_status/ } <$in>;
+    my $nginx = Pulse::Nginx->new(http => $lines[0], config => <<"CONFIG")->run;
+    location = /x {
+        $lines[1] $lines[2]
+        log_not_found off;
+    }
+CONFIG
+
+    is(@lines, 3, 'a rate, a burst, and the status of what is more');
+
+    my %said;
+
+    for my $client (map { Pulse::Client->connect(port => $nginx->port) }
+                    1 .. 4)
+    {
+        $client->send("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n" x 600);
+        $said{ $client->response->{status} }++ for 1 .. 600;
+    }
+
+    cmp_ok($said{404}, '>=', 1000, 'a burst is let through');
+    cmp_ok($said{429} // 0, '>=', 1, 'what is more is to come again');
+    is($said{404} + ($said{429} // 0), 2400, 'and that is all');
+    is($nginx->stop, undef);
+};
+
+
 done_testing();
