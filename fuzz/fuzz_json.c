@@ -2,35 +2,19 @@
 #include "unit.h"
 #include "ngx_pulse_json.h"
 
-#include <yajl/yajl_parse.h>
-
 
 /*
  * Any bytes: each event keeps its contract, what the tree takes can be cut
  * out by its spans and read again, and strings survive a writer and a reader.
- * What is JSON, another parser says too.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void fuzz_other(const u_char *text, size_t size, ngx_int_t rc,
-    const char *reason);
 static ngx_int_t fuzz_event(void *ctx, ngx_pulse_json_event_t *ev);
 static void fuzz_tree(ngx_pulse_json_value_t *root, const u_char *text,
     size_t len);
 static void fuzz_value(ngx_pulse_json_value_t *v, const u_char *text);
 static void fuzz_string(ngx_str_t *s);
-
-
-/* what we refuse and yajl does not: names that stand twice, half characters
- * and overlong ones, limits; what stands after the value, if it is a quote */
-
-static const char  *fuzz_stricter[] = {
-    "a name stands twice in one object", "U+0000 in a string",
-    "half of a surrogate pair", "something follows the JSON value",
-    "nested too deep", "too many values", "too many names in one object",
-    "the JSON text is too long", "the text is not UTF-8", NULL
-};
 
 
 static const ngx_pulse_json_limits_t  fuzz_limits = { 65536, 16, 4096, 64 };
@@ -64,8 +48,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
-    fuzz_other(text, size, rc, err.reason);
-
     pool = unit_pool();
 
     root = ngx_pulse_json_tree(pool, text, size, &fuzz_limits, &err);
@@ -82,43 +64,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(text);
 
     return 0;
-}
-
-
-static void
-fuzz_other(const u_char *text, size_t size, ngx_int_t rc, const char *reason)
-{
-    ngx_uint_t   i, good;
-    yajl_handle  yajl;
-
-    static yajl_callbacks  callbacks;
-
-    for (i = 0; rc != NGX_OK && fuzz_stricter[i]; i++) {
-        if (strcmp(reason, fuzz_stricter[i]) == 0) {
-            return;
-        }
-    }
-
-    /* blanks to yajl, not to RFC 8259 */
-
-    if (memchr(text, '\v', size) || memchr(text, '\f', size)) {
-        return;
-    }
-
-    yajl = yajl_alloc(&callbacks, NULL, NULL);
-
-    if (yajl == NULL) {
-        abort();
-    }
-
-    good = (yajl_parse(yajl, text, size) == yajl_status_ok
-            && yajl_complete_parse(yajl) == yajl_status_ok);
-
-    yajl_free(yajl);
-
-    if (good != (rc == NGX_OK)) {
-        abort();
-    }
 }
 
 

@@ -12,7 +12,6 @@
 static ngx_uint_t ngx_pulse_json_names_known(ngx_pulse_json_names_t *names,
     ngx_pulse_json_object_t *object, ngx_pulse_json_name_t *name,
     const u_char *p);
-static ngx_int_t ngx_pulse_json_names_grow(ngx_pulse_json_names_t *names);
 static ngx_int_t ngx_pulse_json_names_rehash(ngx_pulse_json_names_t *names,
     ngx_pulse_json_object_t *object);
 static void ngx_pulse_json_names_slot(ngx_pulse_json_names_t *names,
@@ -28,10 +27,8 @@ ngx_pulse_json_names_init(ngx_pulse_json_names_t *names, const u_char *input)
 
     names->seed = (uint64_t) (uintptr_t) names * 0x9e3779b97f4a7c15;
     names->input = input;
-    names->entries = names->few;
-    names->n = 0;
-    names->size = NGX_PULSE_JSON_NAMES;
 
+    ngx_pulse_buf_init(&names->entries, 0);
     ngx_pulse_buf_init(&names->slots, 0);
     ngx_pulse_buf_init(&names->text, 0);
 }
@@ -40,10 +37,7 @@ ngx_pulse_json_names_init(ngx_pulse_json_names_t *names, const u_char *input)
 void
 ngx_pulse_json_names_free(ngx_pulse_json_names_t *names)
 {
-    if (names->entries != names->few) {
-        free(names->entries);
-    }
-
+    ngx_pulse_buf_free(&names->entries);
     ngx_pulse_buf_free(&names->slots);
     ngx_pulse_buf_free(&names->text);
 }
@@ -53,7 +47,7 @@ void
 ngx_pulse_json_names_open(ngx_pulse_json_names_t *names,
     ngx_pulse_json_object_t *object)
 {
-    object->entries = names->n;
+    object->entries = names->entries.len;
     object->slots = names->slots.len;
     object->text = names->text.len;
     object->n = 0;
@@ -65,7 +59,7 @@ void
 ngx_pulse_json_names_close(ngx_pulse_json_names_t *names,
     ngx_pulse_json_object_t *object)
 {
-    names->n = object->entries;
+    names->entries.len = object->entries;
     names->slots.len = object->slots;
     names->text.len = object->text;
 }
@@ -87,16 +81,12 @@ ngx_pulse_json_names_add(ngx_pulse_json_names_t *names,
         ngx_pulse_buf_append(&names->text, p, name->len);
     }
 
-    if (names->text.failed
-        || (names->n == names->size
-            && ngx_pulse_json_names_grow(names) != NGX_OK))
+    ngx_pulse_buf_append(&names->entries, (u_char *) name,
+                         sizeof(ngx_pulse_json_name_t));
+
+    if (names->text.failed || names->entries.failed
+        || ngx_pulse_json_names_rehash(names, object) != NGX_OK)
     {
-        return NGX_ERROR;
-    }
-
-    names->entries[names->n++] = *name;
-
-    if (ngx_pulse_json_names_rehash(names, object) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -123,7 +113,8 @@ ngx_pulse_json_names_known(ngx_pulse_json_names_t *names,
         return 0;
     }
 
-    entries = &names->entries[object->entries];
+    entries = (ngx_pulse_json_name_t *)
+                  (names->entries.data + object->entries);
     slots = NULL;
     mask = 0;
     i = 0;
@@ -154,31 +145,6 @@ ngx_pulse_json_names_known(ngx_pulse_json_names_t *names,
 
         i = slots ? ((i + 1) & mask) : i + 1;
     }
-}
-
-
-static ngx_int_t
-ngx_pulse_json_names_grow(ngx_pulse_json_names_t *names)
-{
-    size_t                  size;
-    ngx_pulse_json_name_t  *entries;
-
-    size = names->size * sizeof(ngx_pulse_json_name_t);
-    entries = (names->entries == names->few) ? NULL : names->entries;
-
-    entries = realloc(entries, 2 * size);
-    if (entries == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (names->entries == names->few) {
-        ngx_memcpy(entries, names->few, size);
-    }
-
-    names->entries = entries;
-    names->size *= 2;
-
-    return NGX_OK;
 }
 
 
@@ -215,7 +181,8 @@ ngx_pulse_json_names_rehash(ngx_pulse_json_names_t *names,
 
     names->slots.len += size;
 
-    entries = &names->entries[object->entries];
+    entries = (ngx_pulse_json_name_t *)
+                  (names->entries.data + object->entries);
 
     for (i = 0; i < object->n; i++) {
         ngx_pulse_json_names_slot(names, object, entries[i].hash, i);

@@ -8,30 +8,14 @@
 #include "ngx_pulse_buf.h"
 
 
-/* as many names at a time need no memory */
-
-#define NGX_PULSE_JSON_NAMES  32
-
-
-typedef struct {
-    uint32_t                hash;
-    uint32_t                escaped;
-    size_t                  offset;     /* in the input or in "text" */
-    size_t                  len;
-} ngx_pulse_json_name_t;
-
-
 /* The names of all open objects, by which one that stands twice is found. */
 
 typedef struct {
-    uint64_t                seed;
-    const u_char           *input;
-    ngx_pulse_json_name_t  *entries;    /* "few", or on the heap */
-    size_t                  n;
-    size_t                  size;
-    ngx_pulse_buf_t         slots;      /* uint32_t, number of a name */
-    ngx_pulse_buf_t         text;       /* names with escapes, decoded */
-    ngx_pulse_json_name_t   few[NGX_PULSE_JSON_NAMES];
+    uint64_t          seed;
+    const u_char     *input;
+    ngx_pulse_buf_t   entries;          /* ngx_pulse_json_name_t */
+    ngx_pulse_buf_t   slots;            /* uint32_t, number of a name */
+    ngx_pulse_buf_t   text;             /* names with escapes, decoded */
 } ngx_pulse_json_names_t;
 
 
@@ -41,12 +25,20 @@ typedef struct {
  */
 
 typedef struct {
-    size_t                  entries;    /* first name */
-    size_t                  slots;      /* table, bytes */
-    size_t                  text;       /* its part of "text", bytes */
-    ngx_uint_t              n;
-    ngx_uint_t              nslots;
+    size_t            entries;          /* first name, bytes */
+    size_t            slots;            /* table, bytes */
+    size_t            text;             /* its part of "text", bytes */
+    ngx_uint_t        n;
+    ngx_uint_t        nslots;
 } ngx_pulse_json_object_t;
+
+
+typedef struct {
+    uint32_t          hash;
+    uint32_t          escaped;
+    size_t            offset;           /* in the input or in "text" */
+    size_t            len;
+} ngx_pulse_json_name_t;
 
 
 void ngx_pulse_json_names_init(ngx_pulse_json_names_t *names,

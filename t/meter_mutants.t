@@ -159,6 +159,6 @@ sub simulate {
 
     return qx{$cc -w -O1 $include -o '$dir/mutant' '$dir'/*.c \\
                   '$build/unit/plain/unit.o' '$archive' \\
-                  -lcrypto -lm 2>&1 \\
+                  -lyajl -lcrypto -lm 2>&1 \\
               && timeout 180 '$dir/mutant' 1 $steps 2>&1};
 }

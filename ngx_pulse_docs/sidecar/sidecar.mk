@@ -73,12 +73,12 @@ sidecar: $(BUILD)/pulse-sidecar $(BUILD)/pulsectl
 
 $(BUILD)/pulse-sidecar: $(SIDECAR_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq \
+	@$(CC) -pthread $(PULSE_LDFLAGS) -o $@ $^ -lmicrohttpd -lpq -lyajl \
 	    -lcrypto -lz -lm -lmagic -lcurl $(DOCUMENT_LIBS)
 
 $(BUILD)/pulsectl: $(PULSECTL_SRCS:%=$(SIDECAR_OBJS)/%.o)
 	@echo "  $(@F)"
-	@$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lcrypto
+	@$(CC) $(PULSE_LDFLAGS) -o $@ $^ -lpq -lyajl -lcrypto
 
 $(SIDECAR_OBJS)/%.o: %.c $(SIDECAR_HEADERS) | $(BUILD)/nginx/Makefile
 	@mkdir -p $(@D)

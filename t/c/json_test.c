@@ -173,8 +173,8 @@ test_bad(void)
 
         { TEXT("\"a\nb\""), 2 },
         { TEXT("\"\0\""), 1 },
-        { TEXT("\"\\x\""), 1 },
-        { TEXT("\"\\u12g4\""), 1 },
+        { TEXT("\"\\x\""), 3 },
+        { TEXT("\"\\u12g4\""), 6 },
         { TEXT("\"\\u0000\""), 1 },
         { TEXT("\"ab\\u0000\""), 3 },
         { TEXT("{\"a\\u0000\":1}"), 3 },
@@ -975,7 +975,7 @@ test_vectors(void)
 }
 
 
-/* strings of many words of eight bytes, whatever stands around them */
+/* what yajl is not shown is there nevertheless, whatever stands around it */
 
 static void
 test_long(void)
@@ -1104,7 +1104,8 @@ test_long_bad(void)
     ngx_uint_t               i;
     ngx_pulse_json_error_t   err;
 
-    /* how a string goes on after 600 letters, and where it is refused */
+    /* how a string goes on after 600 letters, where it is refused: as one of
+     * yajl's, or where the escape begins */
 
     static const struct {
         const char  *rest;
@@ -1121,10 +1122,10 @@ test_long_bad(void)
         { "\\u12\"]", 602 },
         { "\\u12\\n3\"]", 602 },
         { "\\\"]", 605 },
-        { "\" 1]", 604 },
-        { "\"]x", 604 },
+        { "\" 1]", 605 },
+        { "\"]x", 605 },
         { "\"]\"", 604 },
-        { "\",]", 604 },
+        { "\",]", 605 },
         { "\377\"]", 602 }
     };
 

@@ -33,7 +33,7 @@ PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
         ngx_pulse_docs/sidecar/storage) \
     -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
-PURE_LIBS = -lcrypto -lz -lm $(DOCUMENT_LIBS)
+PURE_LIBS = -lyajl -lcrypto -lz -lm $(DOCUMENT_LIBS)
 
 PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
     -fno-omit-frame-pointer
@@ -126,11 +126,6 @@ $(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(BUILD)/fuzz/harness.a \
                       $(BUILD)/fuzz/unit.o $(BUILD)/fuzz/pure.a
 	@$(FUZZ_CC) $(PURE_CFLAGS) -O1 -fsanitize=fuzzer $(PURE_SANITIZE) \
 	    -o $@ $^ $(PURE_LIBS)
-
-# another parser that says what JSON is; a stream that is read twice
-
-$(BUILD)/fuzz/fuzz_json: PURE_LIBS += -lyajl
-$(BUILD)/fuzz/fuzz_form: $(BUILD)/fuzz/unit_form.o
 
 unit: $(UNIT_TESTS:%=$(BUILD)/unit/plain/%) \
       $(UNIT_TESTS:%=$(BUILD)/unit/sanitize/%)
