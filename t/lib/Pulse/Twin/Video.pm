@@ -8,6 +8,7 @@ package Pulse::Twin::Video;
 #                                          recordings => DIR, video => BYTES);
 #     $twin->tell(set => { state => 'done' });    # of the newest, or of "id"
 #     $twin->tell('jobs');                        # what it was asked to make
+#     $twin->tell(begin => { state => 'done' });  # of all that follow
 #     $twin->tell(webhook => { id => ... });      # headers and body, signed
 
 use v5.30;
@@ -97,7 +98,7 @@ sub call {
 sub job {
     my ($self, %o) = @_;
 
-    my $job = { state => 'running', %o };
+    my $job = { state => $self->{begins} // 'running', %o };
 
     push @{ $self->{jobs} }, $job;
 
@@ -334,6 +335,17 @@ sub twin_refuse {
     my ($self, $how) = @_;
 
     $self->{refuse} = $how->{message};
+
+    return {};
+}
+
+# How what is asked for from now on begins, and what was is forgotten.
+
+sub twin_begin {
+    my ($self, $how) = @_;
+
+    $self->{begins} = $how->{state};
+    $self->{jobs} = [];
 
     return {};
 }
