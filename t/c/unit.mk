@@ -18,7 +18,8 @@ PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_docs/sidecar/payments/pulse_*.c \
     ngx_pulse_docs/sidecar/storage/pulse_sigv4.c \
     $(addprefix ngx_pulse_docs/sidecar/media/pulse_,base64.c \
-        json_stream.c multipart.c pieces.c)))
+        address.c json_stream.c multipart.c pieces.c signature.c \
+        video_answer.c video_interactions.c video_replicate.c)))
 PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
     ngx_pulse_docs/sidecar/documents/*.h \
     ngx_pulse_docs/sidecar/media/*.h ngx_pulse_docs/sidecar/payments/*.h \

@@ -1,10 +1,10 @@
 
+#include "pulse_video.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
-#include "pulse_video.h"
 
 
 static pulse_json_want_e pulse_video_wanted(void *ctx, const char *path);
@@ -99,7 +99,11 @@ pulse_video_value(void *ctx, const char *path, const ngx_str_t *text)
 
     pulse_video_member_t  *member;
 
-    if (answer->n == PULSE_VIDEO_MEMBERS) {
+    /* what is null is not there */
+
+    if (answer->n == PULSE_VIDEO_MEMBERS
+        || (text->len == 4 && memcmp(text->data, "null", 4) == 0))
+    {
         return NGX_OK;
     }
 
@@ -135,7 +139,11 @@ pulse_video_copy(ngx_pool_t *pool, ngx_str_t *to, const u_char *p, size_t len)
         return NGX_ERROR;
     }
 
-    *ngx_cpymem(to->data, p, len) = '\0';
+    if (len) {
+        memcpy(to->data, p, len);
+    }
+
+    to->data[len] = '\0';
     to->len = len;
 
     return NGX_OK;
@@ -148,7 +156,11 @@ pulse_video_piece(void *ctx, const char *path, const u_char *p, size_t len)
     pulse_video_answer_t *answer = ctx;
 
     if (strcmp(path, "logs") == 0) {
-        pulse_video_log(answer, p, len);
+
+        if (len) {
+            pulse_video_log(answer, p, len);
+        }
+
         return NGX_OK;
     }
 
