@@ -111,6 +111,7 @@ subtest 'from the prompt to the file' => sub {
 
 
 subtest 'what is refused' => sub {
+    my $reply;
     my %bad = ('/prompt' => { prompt => '' }, '/duration_s' => {
                    duration_s => 30 }, '/aspect_ratio' => {
                    aspect_ratio => '4:3' }, '/resolution' => {
@@ -127,8 +128,13 @@ subtest 'what is refused' => sub {
        'MODEL_NOT_FOUND');
     is($video->ask($key, image => uuid())->{status}, 404);
 
+    $reply = $video->ask($key, negative_prompt => 'how to make a pipe bomb');
+    is("$reply->{status} $reply->{json}{error}{code}", '400 CONTENT_FLAGGED',
+       'before anybody sees it');
+    is($video->account($user), '1+0', 'and for nothing');
+
     my $poor = make_key(make_user(plan => 'starter', videos => 0));
-    my $reply = $video->ask($poor);
+    $reply = $video->ask($poor);
 
     is($reply->{status}, 402);
     is($reply->{json}{error}{code}, 'QUOTA_EXCEEDED');

@@ -104,6 +104,7 @@ sub sidecar_start {
 
     return Pulse::Sidecar->start(
         options => ['--models', "$Pulse::Env::root/conf/models.json",
+                    '--moderation', "$Pulse::Env::root/conf/moderation.txt",
                     '--video-poll', '1', @{ $self->{o}{options} // [] }],
         $self->{o}{database} ? (database => $self->{o}{database}) : ());
 }
@@ -122,6 +123,8 @@ sub nginx_start {
     pulse_public_url http://studio.example;
     pulse_upgrade_url http://studio.example/plans;
     pulse_file_store $files key=$files.key;
+    pulse_moderation_rules $Pulse::Env::root/conf/moderation.txt;
+    pulse_moderation local;
 HTTP
         config => <<"CONFIG",
     error_page 403 404 405 413 500 502 503 504 \@pulse_error;
