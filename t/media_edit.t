@@ -381,6 +381,28 @@ subtest 'a clip is cut, and has captions' => sub {
 };
 
 
+subtest 'as many captions as there may be' => sub {
+    my @captions = map { { start => $_ / 100, end => $_ / 100 + 0.1,
+                           text => "$_" } } 0 .. 49;
+
+    finished(video($clip, trim => { end => 0.7 }, captions => \@captions));
+};
+
+
+subtest 'asked for twice, made once' => sub {
+    my @twice = map {
+        api(POST => '/images/transform',
+            headers => { 'Idempotency-Key' => 'once' },
+            json => { file_id => $picture,
+                      operations => [{ resize => { width => 8 } }] })
+    } 1, 2;
+
+    is($twice[1]{status}, 202);
+    is($twice[1]{json}{data}{job_id}, $twice[0]{json}{data}{job_id});
+    finished($twice[0]);
+};
+
+
 subtest 'clips that are refused' => sub {
     my $webm = make('a.webm', source('testsrc2=s=64x36:r=5:d=1'),
                     '-c:v', 'libvpx', '-b:v', '50k');

@@ -14,7 +14,7 @@
 #include "pulse_log.h"
 
 
-#define PULSE_CHILD_FILES  16           /* of its own, besides what it gets */
+#define PULSE_CHILD_FILES  16           /* besides those, each opened twice */
 #define PULSE_CHILD_NICE   10
 #define PULSE_CHILD_TICK   200          /* ms */
 #define PULSE_CHILD_READ   16384
@@ -157,7 +157,7 @@ pulse_child_limit(pulse_child_t *child)
     } limits[] = {
         { RLIMIT_AS, child->memory }, { RLIMIT_CPU, child->cpu },
         { RLIMIT_FSIZE, child->file }, { RLIMIT_CORE, 0 },
-        { RLIMIT_NOFILE, child->nfds + PULSE_CHILD_FILES }
+        { RLIMIT_NOFILE, 2 * child->nfds + PULSE_CHILD_FILES }
     };
 
     for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {

@@ -331,7 +331,11 @@ pulse_uploads_is_media(pulse_upload_t *upload)
 
     close(fd);
 
-    return rc == NGX_OK && strcmp(type, upload->content_type) == 0;
+    if (strcmp(type, upload->content_type) != 0) {
+        return 0;
+    }
+
+    return rc == NGX_OK;
 }
 
 

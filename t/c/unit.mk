@@ -31,7 +31,7 @@ PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
     -I t/c $(addprefix -I ,$(dir $(wildcard ngx_pulse_*/.)) \
         ngx_pulse_gateway/dialects ngx_pulse_docs/sidecar/documents \
         ngx_pulse_docs/sidecar/media ngx_pulse_docs/sidecar/payments \
-        ngx_pulse_docs/sidecar/storage) \
+        ngx_pulse_docs/sidecar/storage ngx_pulse_docs/sidecar) \
     -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
 PURE_LIBS = -lyajl -lcrypto -lz -lm $(DOCUMENT_LIBS)

@@ -243,8 +243,8 @@ pulse_clip_caption(const pulse_clip_caption_t *caption,
         return (rc == NGX_ERROR) ? NGX_ERROR : NGX_DECLINED;
     }
 
-    pulse_clip_add(args, "-protocol_whitelist", "file", "-f", "png_pipe",
-                   "-i", NULL);
+    pulse_clip_add(args, "-threads", "1", "-protocol_whitelist", "file",
+                   "-f", "png_pipe", "-i", NULL);
     pulse_clip_fd(args, fd);
 
     return NGX_OK;

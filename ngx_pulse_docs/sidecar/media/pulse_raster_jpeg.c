@@ -316,6 +316,7 @@ pulse_raster_jpeg_message(j_common_ptr cinfo, int level)
     case JWRN_JPEG_EOF:
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
         pulse_raster_jpeg_exit(cinfo);
     }
 }

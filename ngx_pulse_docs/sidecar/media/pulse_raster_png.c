@@ -5,6 +5,7 @@
 
 #define PULSE_RASTER_PNG_CHUNK  (4 * 1024 * 1024)   /* of one, in memory */
 #define PULSE_RASTER_PNG_CHUNKS 64
+#define PULSE_RASTER_PNG_HEAD   24
 
 
 typedef struct {
@@ -27,6 +28,7 @@ typedef struct {
 static pulse_raster_png_t *pulse_raster_png_open(FILE *in,
     pulse_raster_t *raster);
 static ngx_int_t pulse_raster_png_head(pulse_raster_png_t *p);
+static ngx_uint_t pulse_raster_png_large(pulse_raster_png_t *p);
 static ngx_int_t pulse_raster_png_begin(pulse_raster_png_t *p);
 static ngx_int_t pulse_raster_png_interlaced(pulse_raster_png_t *p);
 static ngx_int_t pulse_raster_png_next(pulse_raster_rows_t *rows,
@@ -141,7 +143,8 @@ pulse_raster_png_head(pulse_raster_png_t *p)
     pulse_raster_t  *raster;
 
     raster = p->rows.raster;
-    raster->why = pulse_raster_broken;
+    raster->why = pulse_raster_png_large(p) ? pulse_raster_large
+                                            : pulse_raster_broken;
 
     if (setjmp(png_jmpbuf(p->png))) {
         return NGX_DECLINED;
@@ -157,6 +160,30 @@ pulse_raster_png_head(pulse_raster_png_t *p)
                      || png_get_valid(p->png, p->info, PNG_INFO_tRNS));
 
     return NGX_OK;
+}
+
+
+/* what the library refuses before it tells: IHDR comes first (PNG 3rd edition,
+ * 11.2.1) */
+
+static ngx_uint_t
+pulse_raster_png_large(pulse_raster_png_t *p)
+{
+    FILE         *in;
+    u_char        head[PULSE_RASTER_PNG_HEAD];
+    ngx_uint_t    large;
+
+    in = png_get_io_ptr(p->png);
+    large = 0;
+
+    if (fread(head, 1, sizeof(head), in) == sizeof(head)) {
+        large = (png_get_uint_32(head + 16) > PULSE_RASTER_EDGE
+                 || png_get_uint_32(head + 20) > PULSE_RASTER_EDGE);
+    }
+
+    rewind(in);
+
+    return large;
 }
 
 

@@ -5,11 +5,17 @@
 #include "pulse_raster_rows.h"
 
 
-/* a share of the font's size: around a text that has a background */
+/* of the font's size: around a text that has a background, and from line to
+ * line */
 
 #define PULSE_RASTER_PADDING  0.35
+#define PULSE_RASTER_LEADING  1.5
 
 #define PULSE_RASTER_POOL     4096
+
+/* bytes of a text's pixels that are not worth waiting for another's */
+
+#define PULSE_RASTER_SMALL    (4 * 1024 * 1024)
 
 
 typedef struct {
@@ -20,6 +26,7 @@ typedef struct {
     ngx_uint_t            box;              /* its width */
     ngx_uint_t            lines;            /* its height */
     ngx_uint_t            row;
+    unsigned              held:1;
 } pulse_raster_overlay_t;
 
 
@@ -41,6 +48,8 @@ static ngx_int_t pulse_raster_layout_text(const pulse_raster_text_t *text,
 static ngx_int_t pulse_raster_layout_lines(ngx_pulse_buf_t *b,
     ngx_str_t text, ngx_uint_t rtl);
 static void pulse_raster_layout_font(const pulse_raster_text_t *text,
+    pulse_raster_layout_t *l);
+static void pulse_raster_layout_lead(const pulse_raster_text_t *text,
     pulse_raster_layout_t *l);
 static void pulse_raster_layout_extents(const pulse_raster_text_t *text,
     pulse_raster_layout_t *l);
@@ -293,6 +302,8 @@ pulse_raster_layout_font(const pulse_raster_text_t *text,
     pango_layout_set_font_description(l->layout, font);
     pango_font_description_free(font);
 
+    pulse_raster_layout_lead(text, l);
+
     right = (text->align == pulse_raster_end) ? !l->rtl : l->rtl;
 
     alignment = right ? PANGO_ALIGN_RIGHT : PANGO_ALIGN_LEFT;
@@ -305,6 +316,26 @@ pulse_raster_layout_font(const pulse_raster_text_t *text,
     pango_layout_set_width(l->layout,
                            (l->width - 2 * l->padding) * PANGO_SCALE);
     pango_layout_set_wrap(l->layout, PANGO_WRAP_WORD_CHAR);
+}
+
+
+/* Lines are of one height, whatever fonts are on them: Arabic ones claim up to
+ * twice their size. */
+
+static void
+pulse_raster_layout_lead(const pulse_raster_text_t *text,
+    pulse_raster_layout_t *l)
+{
+    PangoAttrList  *list;
+
+    list = pango_attr_list_new();
+
+    pango_attr_list_insert(list, pango_attr_line_height_new_absolute(
+                                     text->size * PULSE_RASTER_LEADING
+                                     * PANGO_SCALE));
+
+    pango_layout_set_attributes(l->layout, list);
+    pango_attr_list_unref(list);
 }
 
 
@@ -351,6 +382,7 @@ static ngx_int_t
 pulse_raster_overlay_draw(pulse_raster_overlay_t *o,
     const pulse_raster_text_t *text, pulse_raster_layout_t *l)
 {
+    size_t           size;
     cairo_t         *cr;
     ngx_int_t        rc;
     PangoRectangle   ink, lines;
@@ -358,8 +390,11 @@ pulse_raster_overlay_draw(pulse_raster_overlay_t *o,
     o->box = l->ink.width;
     o->lines = l->ink.height;
 
-    rc = pulse_raster_hold(o->rows.raster,
-                           o->box * o->lines * PULSE_RASTER_PIXEL);
+    size = o->box * o->lines * PULSE_RASTER_PIXEL;
+    o->held = (size > PULSE_RASTER_SMALL);
+
+    rc = o->held ? pulse_raster_hold(o->rows.raster, size) : NGX_OK;
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -383,8 +418,11 @@ pulse_raster_overlay_draw(pulse_raster_overlay_t *o,
 
     if (cairo_status(cr) != CAIRO_STATUS_SUCCESS) {
         cairo_surface_destroy(o->surface);
-        pulse_raster_release();
         rc = NGX_ERROR;
+
+        if (o->held) {
+            pulse_raster_release();
+        }
     }
 
     cairo_destroy(cr);
@@ -452,7 +490,10 @@ pulse_raster_overlay_close(pulse_raster_rows_t *rows)
     rows->from->close(rows->from);
 
     cairo_surface_destroy(o->surface);
-    pulse_raster_release();
+
+    if (o->held) {
+        pulse_raster_release();
+    }
 
     free(o);
 }
