@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include "pulse_ctl.h"
 #include "pulse_file.h"
+#include "pulse_hex.h"
 
 
 /* any number will do, so long as nothing else in the database takes it */
@@ -302,7 +303,7 @@ pulse_migrate_load(const char *dir, pulse_migration_t *m)
 {
     char      path[NGX_MAX_PATH];
     u_char    digest[EVP_MAX_MD_SIZE];
-    unsigned  i, n;
+    unsigned  n;
 
     snprintf(path, sizeof(path), "%s/%s", dir, m->name);
 
@@ -319,9 +320,7 @@ pulse_migrate_load(const char *dir, pulse_migration_t *m)
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        sprintf(m->hash + 2 * i, "%02x", digest[i]);
-    }
+    pulse_hex(m->hash, digest, n);
 
     /* libpq takes a C string */
 

@@ -2,6 +2,7 @@
 #include <openssl/evp.h>
 #include "ngx_pulse_id.h"
 #include "pulse_chat.h"
+#include "pulse_hex.h"
 #include "pulse_log.h"
 #include "pulse_once.h"
 #include "pulse_parts.h"
@@ -22,7 +23,6 @@ struct pulse_once_s {
 static ngx_uint_t pulse_once_valid(const ngx_str_t *key);
 static ngx_int_t pulse_once_hash(pulse_http_request_t *r,
     pulse_once_t *claim);
-static void pulse_once_hex(char *text, const unsigned char *bytes, size_t n);
 static enum MHD_Result pulse_once_known(pulse_http_request_t *r,
     PGresult *res);
 
@@ -65,7 +65,7 @@ pulse_once_begin(pulse_http_request_t *r, enum MHD_Result *rc)
     ngx_pulse_uuid7((u_char *) claim->event);
 
     memcpy(hash, "\\x", 2);
-    pulse_once_hex(hash + 2, claim->hash, PULSE_ONCE_HASH);
+    pulse_hex(hash + 2, claim->hash, PULSE_ONCE_HASH);
 
     params[0] = (char *) r->user.data;
     params[1] = (char *) key.data;
@@ -134,17 +134,6 @@ pulse_once_hash(pulse_http_request_t *r, pulse_once_t *claim)
     EVP_MD_CTX_free(digest);
 
     return rc;
-}
-
-
-static void
-pulse_once_hex(char *text, const unsigned char *bytes, size_t n)
-{
-    size_t  i;
-
-    for (i = 0; i < n; i++) {
-        sprintf(text + 2 * i, "%02x", bytes[i]);
-    }
 }
 
 
@@ -273,7 +262,7 @@ pulse_once_derive(pulse_http_request_t *r, ngx_uint_t n, char *key)
                                NULL))
     {
         len = sprintf(key, "document-");
-        pulse_once_hex(key + len, hash, PULSE_ONCE_HASH);
+        pulse_hex(key + len, hash, PULSE_ONCE_HASH);
         sprintf(key + len + 2 * PULSE_ONCE_HASH, "-%lu", n);
     }
 }

@@ -4,6 +4,7 @@
 #include "ngx_pulse_id.h"
 #include "pulse_ctl.h"
 #include "pulse_file.h"
+#include "pulse_hex.h"
 
 
 #define PULSE_KEY_BYTES   32
@@ -235,7 +236,7 @@ static ngx_int_t
 pulse_key_hash(const u_char *key, size_t len, char *hex)
 {
     u_char    digest[EVP_MAX_MD_SIZE];
-    unsigned  i, n;
+    unsigned  n;
 
     if (EVP_Digest(key, len, digest, &n, EVP_sha256(), NULL) != 1) {
         return NGX_ERROR;
@@ -243,9 +244,7 @@ pulse_key_hash(const u_char *key, size_t len, char *hex)
 
     strcpy(hex, "\\x");
 
-    for (i = 0; i < n; i++) {
-        sprintf(hex + 2 + 2 * i, "%02x", digest[i]);
-    }
+    pulse_hex(hex + 2, digest, n);
 
     return NGX_OK;
 }

@@ -27,7 +27,7 @@ SIDECAR_CFLAGS = -std=gnu17 -O2 -g -Wall -Wextra -Wno-unused-parameter \
 
 PURE = ngx_pulse_buf ngx_pulse_id ngx_pulse_json ngx_pulse_json_names \
     ngx_pulse_json_string ngx_pulse_json_tree ngx_pulse_utf8 \
-    ngx_pulse_base64url pulse_pool pulse_file pulse_store
+    ngx_pulse_base64url pulse_pool pulse_file pulse_hex pulse_store
 
 STORAGE = $(basename $(notdir $(wildcard $(SIDECAR)/storage/*.c)))
 DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))

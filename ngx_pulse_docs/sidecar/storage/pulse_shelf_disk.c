@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include "ngx_pulse_id.h"
 #include "pulse_file.h"
+#include "pulse_hex.h"
 #include "pulse_shelf_kind.h"
 
 
@@ -115,7 +116,6 @@ pulse_shelf_open_key(const char *name)
 static ngx_int_t
 pulse_shelf_new_key(const char *name)
 {
-    int     i;
     u_char  bytes[NGX_PULSE_LINK_KEY_LEN];
     char    text[PULSE_SHELF_KEY_TEXT + 2];
 
@@ -123,10 +123,7 @@ pulse_shelf_new_key(const char *name)
         return NGX_ERROR;
     }
 
-    for (i = 0; i < NGX_PULSE_LINK_KEY_LEN; i++) {
-        sprintf(text + 2 * i, "%02x", bytes[i]);
-    }
-
+    pulse_hex(text, bytes, NGX_PULSE_LINK_KEY_LEN);
     text[PULSE_SHELF_KEY_TEXT] = '\n';
 
     return pulse_file_write(name, 0600, (u_char *) text,

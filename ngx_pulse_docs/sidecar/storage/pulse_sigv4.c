@@ -3,6 +3,7 @@
 #include <openssl/hmac.h>
 #include <time.h>
 #include "ngx_pulse_link.h"
+#include "pulse_hex.h"
 #include "pulse_sigv4.h"
 
 
@@ -41,7 +42,6 @@ static ngx_int_t pulse_sigv4_seal(pulse_sigv4_t *s, const ngx_str_t *text);
 static ngx_int_t pulse_sigv4_hmac(u_char *key, const ngx_str_t *text);
 static ngx_pulse_buf_t *pulse_sigv4_buf(pulse_sigv4_t *s);
 static ngx_int_t pulse_sigv4_keep(ngx_pulse_buf_t *b, ngx_str_t *text);
-static void pulse_sigv4_hex(const u_char *bytes, u_char *hex);
 
 
 ngx_int_t
@@ -53,7 +53,7 @@ pulse_sigv4_hash(const u_char *data, size_t len, u_char *hex)
         return NGX_ERROR;
     }
 
-    pulse_sigv4_hex(bytes, hex);
+    pulse_hex((char *) hex, bytes, PULSE_SIGV4_BYTES);
 
     return NGX_OK;
 }
@@ -650,7 +650,7 @@ pulse_sigv4_seal(pulse_sigv4_t *s, const ngx_str_t *text)
         && pulse_sigv4_hmac(key, &last) == NGX_OK
         && pulse_sigv4_hmac(key, text) == NGX_OK)
     {
-        pulse_sigv4_hex(key, s->signature);
+        pulse_hex((char *) s->signature, key, PULSE_SIGV4_BYTES);
         rc = NGX_OK;
     }
 
@@ -712,15 +712,4 @@ pulse_sigv4_keep(ngx_pulse_buf_t *b, ngx_str_t *text)
     text->len = --b->len;
 
     return NGX_OK;
-}
-
-
-static void
-pulse_sigv4_hex(const u_char *bytes, u_char *hex)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < PULSE_SIGV4_BYTES; i++) {
-        sprintf((char *) hex + 2 * i, "%02x", bytes[i]);
-    }
 }
