@@ -12,7 +12,7 @@ use Pulse::Env 'stores';
 use Pulse::Painter qw(account fetched painted png shown);
 use Test::More;
 
-my $painter = Pulse::Painter->start(options => ['--images-timeout', '20']);
+my $painter = Pulse::Painter->start;
 my $recordings = Pulse::Replay::recordings();
 my ($user, $key) = person();
 my $pixel = png(1, 1);
@@ -280,7 +280,7 @@ subtest 'useless answers' => sub {
         ['nothing', { json => { data => [] } }],
         ['a cut picture', painted(substr png(50, 50), 0, 60)],
         ['too deep', { body => '[' x 1000 }],
-        ['the end', { raw => '' , close => 1}])
+        ['a reset', { body => 'x' x 100, cut => 10, reset => 1 }])
     {
         my ($name, $answer) = @$case;
 
@@ -400,6 +400,20 @@ subtest 'quota' => sub {
     is(account($gone), "1 0 100", "who leaves has what came");
     is(sql("SELECT count(*) FROM files WHERE user_id = '$gone'"
            . " AND kind = 'image'"), 1, 'among the files');
+};
+
+
+subtest 'a provider that says nothing' => sub {
+    my $before = account($user);
+
+    $painter->sidecar->stop;
+    push @{ $painter->sidecar->{options} }, '--images-timeout', 2;
+    $painter->sidecar->run;
+
+    $painter->openai->play({ hang => 1 });
+
+    is(said(ask()), '503 PROVIDER_UNAVAILABLE', 'is left in the end');
+    is(account($user), $before, 'nothing is charged');
 };
 
 

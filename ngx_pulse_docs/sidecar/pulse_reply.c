@@ -409,8 +409,9 @@ pulse_reply_field(pulse_http_request_t *r, const char *pointer,
 
         /* the dialect has no details, so that the message says where */
 
-        snprintf(message, sizeof(message), "%s%s%s", english,
-                 pointer[0] ? ": " : "", pointer[0] ? pointer + 1 : "");
+        snprintf(message, sizeof(message), "%s%s%s",
+                 pointer[0] ? pointer + 1 : "", pointer[0] ? ": " : "",
+                 english);
 
         return pulse_reply_openai(r, pulse_reply_invalid, message, pointer);
     }

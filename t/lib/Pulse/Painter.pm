@@ -26,33 +26,29 @@ use Pulse::Sidecar;
 our @EXPORT_OK = qw(account form form_body fetched painted png shown);
 
 
-# start(options => [...] of the sidecar, without => [providers without a
-# key], limit => a command before the sidecar, nginx => {...})
+# start(options => [...] of the sidecar, database => another way to it)
 
 sub start {
     my ($class, %o) = @_;
 
     my $self = bless {}, $class;
-    my %without = map { $_ => 1 } @{ $o{without} // [] };
 
     for my $name (qw(openai google replicate)) {
         $self->{$name} = Pulse::Replay->start(as => uc $name);
 
         local $_ = uc $name;
         $ENV{"${_}_BASE_URL"} = $self->{$name}->url . '/v1';
-        $ENV{"${_}_API_KEY"} = $without{$name} ? '' : "key-of-$name";
+        $ENV{"${_}_API_KEY"} = "key-of-$name";
     }
 
     $self->{sidecar} = Pulse::Sidecar->start(
-        options => ['--models', $o{models}
-                    // "$Pulse::Env::root/conf/models.json",
-                    @{ $o{options} // [] }]);
+        $o{database} ? (database => $o{database}) : (),
+        options => ['--models', "$Pulse::Env::root/conf/models.json", @{ $o{options} // [] }]);
 
     my $files = $self->{sidecar}->files;
-    my $more = $o{config} // '';
 
     $self->{nginx} = Pulse::Nginx->new(
-        workers => 2, %{ $o{nginx} // {} },
+        workers => 2,
         http => <<"HTTP",
     pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
     pulse_redis $ENV{TEST_NGINX_PULSE_REDIS};
@@ -64,7 +60,6 @@ sub start {
 HTTP
         config => <<"CONFIG",
         pulse_auth on;
-        $more
 
         location /v1/images/generate { pulse_docs; }
         location /v1/images/edit {

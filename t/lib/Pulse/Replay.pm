@@ -7,7 +7,7 @@ package Pulse::Replay;
 #
 #     file => 'openai-chat/x.sse'   a recording, with its status and headers
 #     status, headers => {}, body   or one made here; "json" encodes a value,
-#                                   "base64" has bytes
+#                                   "base64" has bytes, "bytes" a file
 #     framing => 'chunked', 'length' (default) or 'close'; 'chunked' for SSE
 #     chunk => n                    bytes in a chunk
 #     step => n, delay => s         bytes in a write, pause between writes
@@ -282,6 +282,8 @@ package Pulse::Replay::Server;
 
 use Time::HiRes qw(time);
 
+my $logged = 4 * 1024 * 1024;       # bytes of a request that are written down
+
 
 sub new {
     my ($class, $conf, $listener) = @_;
@@ -452,6 +454,9 @@ sub parse {
         $headers{lc $1} = $2;
     }
 
+    return if length($connection->{in}) - length($head) - 2
+              < ($headers{'content-length'} // 0);
+
     my $rest = substr $connection->{in}, length($head) + 2;
     my $body = '';
 
@@ -471,7 +476,7 @@ sub parse {
     $connection->{in} = $rest;
 
     $self->note(event => 'request', method => $method, path => $path,
-                headers => \%headers, body => $body,
+                headers => \%headers, body => substr($body, 0, $logged),
                 connection => $connection->{number});
 
     $self->serve($connection, $path);
@@ -520,6 +525,12 @@ sub serve {
     if (defined $answer->{base64}) {
         require MIME::Base64;
         $body = MIME::Base64::decode_base64($answer->{base64});
+    }
+
+    if (defined $answer->{bytes}) {
+        open my $in, '<:raw', $answer->{bytes} or die "$answer->{bytes}: $!\n";
+        local $/;
+        $body = <$in>;
     }
 
     if (defined $answer->{file}) {

@@ -1,0 +1,292 @@
+# Pictures changed, and OpenAI's dialect of both: forms as they come, good and
+# bad, and its own SDK.
+
+use v5.30;
+use warnings;
+use utf8;
+
+use lib 't/lib';
+use JSON::PP ();
+use MIME::Base64 qw(decode_base64 encode_base64);
+use Pulse::Client qw(http);
+use Pulse::Env 'stores';
+use Pulse::Painter qw(account fetched form form_body painted png shown);
+use Pulse::Sdk;
+use Test::More;
+
+my $painter = Pulse::Painter->start;
+my $user = make_user(plan => 'pro', images => 100, locale => 'en');
+my $key = make_key($user);
+my $pixel = png(1, 1);
+my $picture = { type => 'image/png', data => png(30, 20) };
+
+
+sub edit {
+    my ($fields, %more) = @_;
+
+    return form($painter->port, $more{path} // '/v1/images/edit', $key,
+                $fields, %more);
+}
+
+
+sub said {
+    my ($reply) = @_;
+
+    my $error = $reply->{json}{error};
+
+    return "$reply->{status} " . ($error->{code} // 'fine');
+}
+
+
+subtest 'by OpenAI, as a form' => sub {
+    $painter->openai->play(painted(png(7, 7)));
+
+    my $prompt = 'خضراء';
+    utf8::encode($prompt);
+
+    my $reply = edit([model => 'gpt-image-2', prompt => $prompt, n => 3,
+                      count => '1', image => $picture,
+                      'image[]' => { %$picture, data => $pixel },
+                      mask => $picture, quality => 'low']);
+    my $image = $reply->{json}{data}{images}[0];
+
+    is(said($reply), '200 fine', 'answered');
+    is($image->{width}, 7, 'with what came');
+    is(fetched($painter, $image->{url})->{body}, png(7, 7), 'and is kept');
+    is_deeply($reply->{json}{data}{warnings},
+              [{ field => 'n', reason => 'is not known here' }],
+              'what is not known');
+    is(account($user), '1 0 100', 'charged');
+
+    my ($request) = $painter->openai->requests(1);
+    my ($boundary) = $request->{headers}{'content-type'} =~ /boundary=(\S+)/;
+
+    is($request->{path}, '/v1/images/edits', 'where it was asked');
+
+    my $body = $request->{body};
+
+    like($body, qr/name="prompt"\r\n\r\n\Q$prompt\E\r\n/, 'the prompt');
+    is(scalar(() = $body =~ /name="image\[\]";\ filename="image\.png"\r\n
+                             Content-Type:\ image\/png\r\n\r\n\x89PNG/xg), 2,
+       'both pictures');
+    ok(index($body, "\r\n\r\n" . png(30, 20) . "\r\n--$boundary") > 0,
+       'byte by byte');
+    like($body, qr/name="mask"/, 'the mask');
+    like($body, qr/--\Q$boundary\E--\r\n\z/, 'and its end');
+};
+
+
+subtest 'by Google, in base64' => sub {
+    $painter->google->play(shown($pixel));
+
+    my $reply = edit([model => 'nano-banana', prompt => 'x',
+                      image => $picture]);
+
+    is(said($reply), '200 fine', 'answered');
+
+    my ($request) = $painter->google->requests(1);
+    my $part = $request->{json}{contents}[0]{parts}[1]{inlineData};
+
+    is($part->{mimeType}, 'image/png', 'its type by its content');
+    is(decode_base64($part->{data}), png(30, 20), 'the picture');
+
+    is(said(edit([model => 'nano-banana', prompt => 'x', image => $picture,
+                  mask => $picture])), '400 INVALID_REQUEST', 'no mask there');
+};
+
+
+subtest 'by Replicate, as a data: URI' => sub {
+    $painter->replicate->play({ status => 201, json => {
+        id => 'a', status => 'succeeded',
+        output => ['data:image/png;base64,' . encode_base64($pixel, '')] } });
+
+    is(said(edit([model => 'replicate-sdxl', prompt => 'x', mask => $picture,
+                  image => $picture])), '200 fine', 'answered');
+
+    my ($request) = $painter->replicate->requests(1);
+    my $uri = 'data:image/png;base64,' . encode_base64(png(30, 20), '');
+
+    is($request->{json}{input}{image}, $uri, 'the picture');
+    is($request->{json}{input}{mask}, $uri, 'the mask');
+};
+
+
+subtest 'bad forms' => sub {
+    my $before = account($user);
+    my $good = form_body([prompt => 'x', image => $picture], 'B');
+
+    $painter->openai->play;
+
+    for my $case (
+        ['cut', substr($good, 0, -10)],
+        ['cut in a picture', substr($good, 0, 200)],
+        ['cut in a header', substr($good, 0, 20)],
+        ['empty', ''],
+        ['garbage', "\0\xff" x 1000],
+        ['a huge header', "--B\r\nX: " . 'x' x 100_000],
+        ['no name', "--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--"],
+        ['a prompt twice', form_body([prompt => 'x', prompt => 'y',
+                                      image => $picture], 'B')],
+        ['a prompt that is no UTF-8', form_body([prompt => "\xff",
+                                                 image => $picture], 'B')],
+        ['a NUL', form_body([prompt => "a\0b", image => $picture], 'B')],
+        ['no picture', form_body([prompt => 'x'], 'B')],
+        ['no prompt', form_body([image => $picture], 'B')],
+        ['a picture as text', form_body([prompt => 'x', image => 'x'], 'B')],
+        ['another file', form_body([prompt => 'x', other => $picture], 'B')],
+        ['two masks', form_body([prompt => 'x', image => $picture,
+                                 mask => $picture, mask => $picture], 'B')],
+        ['too many pictures', form_body([prompt => 'x', (image => $picture)
+                                         x 17], 'B')],
+        ['too many parts', form_body([(a => 'b') x 65], 'B')],
+        ['a long name', form_body(['a' x 200 => 'x'], 'B')],
+        ['HTML', form_body([prompt => 'x', image => {
+            type => 'image/png', data => '<html>' }], 'B')],
+        ['an empty picture', form_body([prompt => 'x', image => {
+            type => 'image/png', data => '' }], 'B')],
+        ['a cut picture', form_body([prompt => 'x', image => {
+            type => 'image/png', data => substr $picture->{data}, 0, -20 }],
+            'B')],
+        ['a picture of a million by a million', form_body([prompt => 'x',
+            image => { type => 'image/png', data => do {
+                my $png = png(1, 1);
+                substr $png, 16, 8, pack 'NN', 1_000_000, 1_000_000;
+                $png } }], 'B')])
+    {
+        my ($name, $body) = @$case;
+        my $reply = edit($body, boundary => 'B');
+
+        is(said($reply), '400 INVALID_REQUEST', $name);
+        ok($reply->{json}{error}{message}, 'it says why');
+    }
+
+    is(said(edit($good, content_type => 'multipart/form-data')),
+       '400 INVALID_REQUEST', 'no boundary');
+    is(said(edit($good, content_type => 'multipart/form-data; boundary='
+                                        . 'x' x 71)),
+       '400 INVALID_REQUEST', 'a boundary that is too long');
+    is(said(edit('{}', content_type => 'application/json')),
+       '400 INVALID_REQUEST', 'JSON');
+    is(said(edit($good, content_type => 'text/plain')),
+       '415 UNSUPPORTED_MEDIA_TYPE', 'text');
+    is(said(edit(form_body([prompt => 'x' x 300_000, image => $picture],
+                           'B'), boundary => 'B')),
+       '413 REQUEST_TOO_LARGE', 'a prompt that is too large');
+    is(said(edit([model => 'replicate-sdxl', prompt => 'x',
+                  image => $picture, image => $picture])),
+       '400 INVALID_REQUEST', 'more pictures than the model takes');
+
+    is(account($user), $before, 'nothing is charged');
+    is(scalar(() = $painter->openai->requests(0)), 0, 'and nobody asked');
+
+    my $left = grep { -e } glob $painter->sidecar->files . '/??/*.draft';
+
+    is($left, 0, 'and nothing is left on the disk');
+};
+
+
+subtest 'idempotency keys' => sub {
+    my %once = (headers => { 'Idempotency-Key' => 'edit-1' });
+    my $before = (split / /, account($user))[0];
+
+    $painter->openai->play(painted($pixel), painted($pixel));
+
+    my $first = edit([prompt => 'x', model => 'gpt-image-2',
+                      image => $picture], %once, boundary => 'One');
+    my $second = edit([prompt => 'x', model => 'gpt-image-2',
+                       image => $picture], %once, boundary => 'Two');
+    my $other = edit([prompt => 'y', model => 'gpt-image-2',
+                      image => $picture], %once);
+
+    is(said($first), '200 fine', 'the first');
+    is($second->{json}{data}{images}[0]{id},
+       $first->{json}{data}{images}[0]{id},
+       'the same again, whatever stands between the parts');
+    is(said($other), '409 IDEMPOTENCY_MISMATCH', 'another is not it');
+    is(account($user), $before + 1 . ' 0 100', 'charged once');
+
+    my $reply = http(POST => '/v1/images/generations', port => $painter->port,
+                     bearer => $key, json => { prompt => 'x' }, %once,
+                     headers => { 'Idempotency-Key' => 'made-1' });
+
+    is($reply->{status}, 400, 'not with bytes in the answer');
+    is($reply->{json}{error}{param}, 'response_format', 'which it says');
+};
+
+
+subtest 'the dialect' => sub {
+    $painter->openai->play(painted(png(9, 8)));
+
+    my $reply = http(POST => '/v1/images/generations', port => $painter->port,
+                     bearer => $key, json => { prompt => 'x', n => 2,
+                                               model => 'gpt-image-2' });
+
+    is(decode_base64($reply->{json}{data}[0]{b64_json}), png(9, 8), 'bytes');
+    is($reply->{json}{size}, '9x8', 'their size');
+    is(scalar @{ $reply->{json}{failed} }, 1, 'and what did not come');
+    is($reply->{json}{usage}{total_tokens}, 282, 'usage');
+
+    $reply = http(POST => '/v1/images/generations', port => $painter->port,
+                  bearer => $key, json => { n => 2 });
+
+    is_deeply($reply->{json}{error}, {
+        message => 'prompt: This is required.',
+        type => 'invalid_request_error', param => 'prompt',
+        code => 'INVALID_REQUEST' }, 'an error');
+    is(http(POST => '/v1/images/generations', port => $painter->port,
+            json => {})->{json}{error}{type}, 'invalid_request_error',
+       'and one of nginx');
+};
+
+
+subtest 'the official SDK' => sub {
+    my $missing = Pulse::Sdk->missing('openai');
+
+    plan skip_all => $missing if $missing;
+
+    my $file = Pulse::Env::suite_dir() . '/picture.png';
+
+    open my $out, '>:raw', $file or die "$file: $!\n";
+    print $out png(30, 20);
+    close $out;
+
+    $painter->openai->play(painted(png(4, 4), png(5, 5)), painted($pixel),
+                           painted(png(6, 6)), painted($pixel));
+
+    local $ENV{OPENAI_BASE_URL} = 'http://127.0.0.1:' . $painter->port
+                                  . '/v1';
+    local $ENV{OPENAI_API_KEY} = $key;
+    local $ENV{PULSE_PICTURE} = $file;
+    local $ENV{PULSE_POOR} = make_key(make_user(plan => 'pro', images => 5,
+                                                locale => 'en'));
+    local $ENV{NODE_OPTIONS} = '';
+
+    my $saw = JSON::PP::decode_json(
+        qx(node $Pulse::Env::root/t/sdk/images.mjs) || '{}');
+
+    is_deeply($saw->{generate}{bytes},
+              [length png(4, 4), length png(5, 5)], 'generate');
+    is($saw->{generate}{usage}{output_tokens}, 544, 'its usage');
+    is_deeply([@{ $saw->{generate} }{qw(size format created)}],
+              ['4x4', 'png', JSON::PP::true], 'and the rest');
+    like($saw->{url}, qr{^http://studio\.example/files/}, 'a link');
+    is($saw->{edit}{bytes}, length png(6, 6), 'edit with two and a mask');
+    is($saw->{one}, 1, 'edit with one');
+    is_deeply($saw->{stream}, { name => 'BadRequestError', status => 400,
+        code => 'INVALID_REQUEST', param => 'stream',
+        type => 'invalid_request_error' }, 'no stream');
+    is($saw->{unknown}{param}, 'style', 'what is not known is refused');
+    is($saw->{model}{name}, 'NotFoundError', 'a model that is gone');
+    is_deeply([@{ $saw->{poor} }{qw(status type)}],
+              [402, 'insufficient_quota'], 'nothing left');
+
+    my @requests = $painter->openai->requests(4);
+
+    is($requests[0]{json}{moderation}, 'low', 'what is passed on');
+    ok(!exists $requests[1]{json}{response_format}, 'what is not');
+};
+
+
+is_deeply([$painter->stop], [0, undef, []], 'all end well');
+
+done_testing();
