@@ -417,6 +417,46 @@ subtest 'a provider that says nothing' => sub {
 };
 
 
+subtest 'configuration that is wrong' => sub {
+    my $program = ($ENV{PULSE_BUILD} // "$Pulse::Env::root/build")
+                  . '/pulse-sidecar';
+    my $models = Pulse::Env::suite_dir() . '/models.json';
+
+    open my $out, '>', $models or die "$models: $!\n";
+    print $out '{"models":[{"id":"a","provider":"openai","kind":"image",'
+               . '"capabilities":{"edits":1}}]}';
+    close $out;
+
+    my $said = sub {
+        my ($file, %env) = @_;
+
+        local @ENV{keys %env} = values %env;
+
+        my $command = "$program --listen /nowhere/x --database x"
+                      . " --models $file";
+
+        return scalar qx($command 2>&1; echo "status \$?");
+    };
+
+    my $good = "$Pulse::Env::root/conf/models.json";
+
+    for my $url ('http://openai.example/v1', 'https://openai.example/v1/',
+                 'https://a:b@openai.example', 'https://openai.example/?a',
+                 'ftp://127.0.0.1', 'openai')
+    {
+        my $text = $said->($good, OPENAI_BASE_URL => $url);
+
+        like($text, qr/pulse media: OPENAI_BASE_URL: it is no https: URL/,
+             $url);
+        like($text, qr/status 1/, 'it does not start');
+    }
+
+    like($said->($models), qr{capabilities/edits must be a boolean},
+         'a catalogue with a fault');
+    like($said->('/nowhere/models'), qr/cannot be read/, 'and none');
+};
+
+
 is_deeply([$painter->stop], [0, undef, []], 'all end well');
 
 done_testing();

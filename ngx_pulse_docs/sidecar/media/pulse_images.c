@@ -119,7 +119,6 @@ static enum MHD_Result
 pulse_images_make(pulse_images_t *images)
 {
     ngx_str_t              trace;
-    enum MHD_Result        rc;
     pulse_image_run_t     *run;
     pulse_http_request_t  *r;
 
@@ -136,8 +135,8 @@ pulse_images_make(pulse_images_t *images)
     pulse_image_run(run);
 
     if (run->n == 0) {
-        if (r->store->conn
-            && pulse_hold_release(r->store, images->hold.id) != NGX_OK)
+        if (pulse_worker_store(r) != NGX_OK
+            || pulse_hold_release(r->store, images->hold.id) != NGX_OK)
         {
             pulse_log(PULSE_LOG_ERR, "pulse images: a hold is left to the"
                       " sweep: %s", r->store->error);
@@ -166,9 +165,7 @@ pulse_images_make(pulse_images_t *images)
 
     pulse_image_close(run);
 
-    rc = pulse_reply_error(r, pulse_reply_store, NULL);
-
-    return rc;
+    return pulse_reply_error(r, pulse_reply_store, NULL);
 }
 
 
