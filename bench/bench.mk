@@ -31,6 +31,7 @@ bench: deps
 	@$(MAKE) -s build bench-build $(BUILD)/bench/peer/.installed
 	@PULSE_BENCH_BUILD=$(abspath $(BUILD))/bench bench/run $(BENCH)
 	@$(MAKE) -s bench-documents
+	@$(if $(findstring --report,$(BENCH)),bench/run --parts none --report)
 
 # rows of documents, with those of others that are installed
 

@@ -55,6 +55,7 @@ typedef struct {
     size_t          left;
     uint64_t        started;
     uint64_t        stamp;
+    uint64_t        last;           /* of the chunk before */
     load_state_e    state;
     unsigned        digits;
     int             fd;
@@ -597,6 +598,14 @@ load_text(load_connection_t *c, char *p, char *last)
         }
 
         c->digits = 0;
+
+        /* a chunk that is said again, as Responses does at the end */
+
+        if (c->stamp <= c->last) {
+            continue;
+        }
+
+        c->last = c->stamp;
         load_result.chunks++;
 
         if (load_now > c->stamp) {

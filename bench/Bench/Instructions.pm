@@ -76,7 +76,7 @@ sub count {
     measure($server, %ask, seconds => 3);
     control($server, '-z');
 
-    my $got = measure($server, %ask, seconds => 6);
+    my $got = measure($server, %ask, seconds => 4);
 
     control($server, '-d');
 

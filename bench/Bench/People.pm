@@ -19,9 +19,20 @@ my $made = 0;
 sub people {
     my ($n) = @_;
 
-    return if $n <= $made;
+    # a statement has a minute
 
-    my ($first, $plan) = ($made + 1, 'pro');
+    while ($made < $n) {
+        my $last = $made + 100_000;
+
+        more_people($made + 1, $last < $n ? $last : $n);
+    }
+}
+
+
+sub more_people {
+    my ($first, $n) = @_;
+
+    my $plan = 'pro';
 
     sql(<<"SQL");
         BEGIN;

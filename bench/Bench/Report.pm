@@ -15,6 +15,33 @@ my %tables = (
     paced => \&paced, memory => \&memory, bodies => \&bodies,
     accounts => \&accounts, journal => \&journal,
     instructions => \&instructions, blocks => \&blocks,
+    documents => \&documents,
+);
+
+# what is to be reached: what is measured of it, the most that it may be, and
+# how to find it; what stands in the way is written by hand in the last column
+
+my @targets = (
+    ['CPU of a plain request', '1.35', sub { of_nginx(@_, 'plain', 'studio') }],
+    ['CPU of a saturated chunk that passes', '1.10',
+     sub { of_nginx(@_, 'streams', 'studio') }],
+    ['CPU of a saturated chunk, translated', '1.50',
+     sub { worst(@_, 'streams') }],
+    ['CPU of a paced chunk that passes', '1.10',
+     sub { of_nginx(@_, 'paced', 'studio') }],
+    ['CPU of a paced chunk, translated', '1.50', sub { worst(@_, 'paced') }],
+    ['added p99 at one connection, µs', 40, sub { added(@_, 'plain', 'p99_us') }],
+    ['memory of each of 1000 streams', '1.25',
+     sub { of_nginx(@_, 'memory', 'studio', 'bytes_1000') }],
+    ['memory of each of 5000 streams', '1.25',
+     sub { of_nginx(@_, 'memory', 'studio', 'bytes_5000') }],
+    ['what a body of 2 MB holds', 1, \&held],
+    ['CPU of a request, 10 to 1 000 000 accounts, ± %',
+     5,
+     sub { spread(grep { ($_->{row} // '') ne 'cold' }
+                  @{ $_[0]{accounts} // [] }) }],
+    ['CPU of a request, short to long journal, ± %', 5,
+     sub { spread(@{ $_[0]{journal} // [] }) }],
 );
 
 
@@ -32,6 +59,9 @@ sub report {
         $text =~ s{(<!-- $name -->\n).*?(<!-- end -->)}{$1$table$2}s;
     }
 
+    $text =~ s{(<!-- targets -->\n)(.*?)(<!-- end -->)}
+              {$1 . targets($measured, $2) . $3}se;
+
     open my $out, '>', $file or die "$file: $!\n";
     print $out $text;
     close $out;
@@ -47,6 +77,93 @@ sub slurp {
     local $/;
 
     return scalar <$in>;
+}
+
+
+# The words of the last column stay as they are.
+
+sub targets {
+    my ($measured, $before) = @_;
+
+    my %words = map { /^\| (.+?) \|.*\| (.*?) ?\|$/ ? ($1 => $2) : () }
+                split /\n/, $before;
+
+    my @rows = map {
+        my ($name, $most, $find) = @$_;
+        my ($value, $which) = $find->($measured);
+
+        [$name, "at most $most",
+         defined $value ? rounded($value) . ($which // '') : '-',
+         !defined $value ? 'not measured' : $value <= $most ? 'met' : 'not met',
+         $words{$name} // ''];
+    } @targets;
+
+    return table(['target', ' limit', ' measured', '',
+                  'what stands in the way'], @rows);
+}
+
+
+# Rows of a part beside plain nginx, by a value of them.
+
+sub of_nginx {
+    my ($measured, $part, $row, $value) = @_;
+
+    my %of = map { $_->{row} => $_->{$value // 'cpu_us'} }
+             @{ $measured->{$part} // [] };
+
+    return undef if !$of{nginx} || !defined $of{$row};
+    return $of{$row} / $of{nginx};
+}
+
+
+sub worst {
+    my ($measured, $part) = @_;
+
+    my %ratios = map { $_ => of_nginx($measured, $part, $_) }
+                 grep { / to / }
+                 map { $_->{row} } @{ $measured->{$part} // [] };
+
+    my ($worst) = sort { $ratios{$b} <=> $ratios{$a} }
+                  grep { defined $ratios{$_} } keys %ratios;
+
+    return defined $worst ? ($ratios{$worst}, " ($worst)") : undef;
+}
+
+
+sub added {
+    my ($measured, $part, $value) = @_;
+
+    my %of = map { $_->{row} => $_->{$value} } @{ $measured->{$part} // [] };
+
+    return undef if !defined $of{nginx} || !defined $of{studio};
+    return $of{studio} - $of{nginx};
+}
+
+
+sub held {
+    my ($measured) = @_;
+
+    my $held = ($measured->{bodies} // {})->{held} // {};
+
+    return $held->{nginx} ? $held->{studio} / $held->{nginx} : undef;
+}
+
+
+# How far the CPU of a request is from the middle, in per cent.
+
+sub spread {
+    my (@rows) = @_;
+
+    my @cpu = sort { $a <=> $b } map { $_->{cpu_us} } @rows;
+
+    return @cpu ? ($cpu[-1] - $cpu[0]) / ($cpu[-1] + $cpu[0]) * 100 : undef;
+}
+
+
+sub rounded {
+    my ($value) = @_;
+
+    return sprintf abs($value) >= 10 ? '%.0f' : '%.2f', $value;
 }
 
 
@@ -76,9 +193,9 @@ sub number {
 
     return '-' if !defined $n;
 
-    my $text = $n >= 100 ? sprintf('%.0f', $n) : sprintf('%.3g', $n);
+    my $text = abs($n) >= 100 ? sprintf('%.0f', $n) : sprintf('%.3g', $n);
 
-    1 while $text =~ s/^(\d+)(\d{3})/$1 $2/;
+    1 while $text =~ s/^(-?\d+)(\d{3})/$1 $2/;
 
     return $text;
 }
@@ -97,12 +214,14 @@ sub plain {
     my $nginx = $rows->[0];
 
     return table(['row', ' CPU of a request, µs', ' of nginx',
-                  ' stores, µs', ' p50, µs', ' p99, µs', ' added p99, µs'],
-        map { [$_->{row}, number($_->{cpu_us}),
-               ratio($_->{cpu_us}, $nginx->{cpu_us}),
-               number($_->{stores_us}), number($_->{p50_us}),
-               number($_->{p99_us}),
-               number($_->{p99_us} - $nginx->{p99_us})] } @$rows);
+                  ' stores, µs', ' p50, µs', ' added', ' p99, µs', ' added'],
+        map { my $row = $_;
+              [$row->{row}, number($row->{cpu_us}),
+               ratio($row->{cpu_us}, $nginx->{cpu_us}),
+               number($row->{stores_us}),
+               map { (number($row->{$_}),
+                      number($row->{$_} - $nginx->{$_})) }
+               qw(p50_us p99_us)] } @$rows);
 }
 
 
@@ -204,6 +323,17 @@ sub blocks {
         map { [$_->{block}, number($_->{ns}), $_->{beside} // '',
                defined $_->{beside_ns} ? number($_->{beside_ns}) : ''] }
             @$rows);
+}
+
+
+sub documents {
+    my ($rows) = @_;
+
+    return table(['document', ' drawn, ms', ' CPU of the sidecar, ms',
+                  ' of nginx, ms', 'by'],
+        map { [$_->{document}, number($_->{drawn_ms}),
+               number($_->{sidecar_ms}), number($_->{nginx_ms}),
+               $_->{by} // 'the studio'] } @$rows);
 }
 
 

@@ -105,7 +105,9 @@ ngx_pulse_anthropic_read_event(void *state, ngx_pool_t *pool,
 
     /* only a text has a form, which says of which block it is */
 
-    if (ngx_pulse_form_match(&scan.reader->form, pool, data, values) == NGX_OK) {
+    if (ngx_pulse_form_match(&scan.reader->form, pool, data, values)
+        == NGX_OK)
+    {
         return ngx_pulse_anthropic_say(&scan, NGX_PULSE_ANSWER_TEXT,
                                        &values[NGX_PULSE_FORM_TEXT]);
     }

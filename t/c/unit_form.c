@@ -112,7 +112,12 @@ unit_form_said(void *ctx, ngx_pulse_answer_event_t *ev)
         ngx_pulse_buf_char(b, ' ');
     }
 
-    unit_form_note(b, &ev->id);
+    /* a call that has no id gets one at random */
+
+    if (ev->type != NGX_PULSE_ANSWER_CALL) {
+        unit_form_note(b, &ev->id);
+    }
+
     unit_form_note(b, &ev->model);
     unit_form_note(b, &ev->name);
     unit_form_note(b, &ev->text);
