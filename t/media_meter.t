@@ -126,6 +126,10 @@ subtest 'all or nothing' => sub {
 
     sql("SELECT media_release(id) FROM leases WHERE user_id = '$user'");
 
+    for my $amount (0, -1) {
+        ok(!eval { take($user, $amount); 1 }, "a hold of $amount");
+    }
+
     is(take(make_user(), 1), '402 NO_SUBSCRIPTION');
     is(take(make_user(plan => 'trial', videos => 0), 1, kind => 2),
        '402 QUOTA_EXCEEDED');

@@ -109,6 +109,15 @@ subtest 'Veo, from a picture' => sub {
 
     $twin->tell(set => { state => 'failed' });
     is($video->ended($id), 'failed');
+
+    # deleted before the provider was asked
+
+    $id = uuid();
+    sql("SELECT status FROM video_begin('$id', '$user', 'google-vertex',"
+        . " 'veo-3.1-generate-001', '{\"prompt\": \"x\", \"image\": \""
+        . uuid() . "\", \"image_type\": \"image/png\"}', '1 hour', 9, 't')");
+    is($video->ended($id), 'failed');
+    is(shown($id)->{error}{code}, 'INVALID_REQUEST', 'its picture is gone');
 };
 
 
@@ -207,7 +216,10 @@ subtest 'its time is over' => sub {
     sql("UPDATE tasks SET deadline = now() WHERE id = '$id'");
     is($video->ended($id), 'failed');
     is(shown($id)->{error}{code}, 'GATEWAY_TIMEOUT');
-    ok($twin->tell('jobs')->[-1]{canceled}, 'the provider was told');
+
+    my $told = wait_until { return $twin->tell('jobs')->[-1]{canceled} } 30;
+
+    ok($told, 'the provider is told');
     is($video->account($user), '5+0');
 };
 

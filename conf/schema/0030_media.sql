@@ -82,6 +82,10 @@ DECLARE
     a  accounts;
     r  media_reply;
 BEGIN
+    IF p_amount < 1 OR p_kind NOT IN (1, 2) THEN
+        RAISE EXCEPTION 'a hold of % of kind % is none', p_amount, p_kind;
+    END IF;
+
     IF NOT EXISTS (SELECT FROM users
                     WHERE id = p_user AND status = 'active')
     THEN

@@ -91,11 +91,11 @@ typedef struct {
 
 
 /*
- * "base" and "host" are of the address; "hosts" is where results may be, see
- * pulse_address_listed(), and "trusted" which of these get the credential too;
- * "secret" of webhooks is empty where there are none.  "credential" makes a
- * header field, for which it may ask somebody: NGX_OK, or NGX_ERROR with a
- * line in the log.  Writers return NGX_OK, or NGX_ERROR without memory.
+ * "hosts" is where results may be besides the base's own host, see
+ * pulse_address_listed(), and "trusted" which of these get the credential too.
+ * "credential" makes a header field, for which it may ask somebody: NGX_OK, or
+ * NGX_ERROR with a line in the log.  Writers return NGX_OK, or NGX_ERROR
+ * without memory; "cancel" is NULL where nothing can be canceled.
  * "accept", which may be NULL, is asked once, before the start: NULL, or why
  * it cannot be used.
  */

@@ -29,13 +29,16 @@ static ngx_int_t pulse_video_memory(pulse_video_t *v);
 ngx_int_t
 pulse_video_submit(pulse_video_t *v)
 {
+    ngx_int_t              rc;
     pulse_video_order_t    order;
     pulse_video_request_t  request;
 
     v->call.sent = 0;
 
-    if (pulse_video_order(v, &order) != NGX_OK) {
-        return NGX_ERROR;
+    rc = pulse_video_order(v, &order);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (v->provider->submit(v->pool, &order, &request) != NGX_OK) {
@@ -90,7 +93,6 @@ pulse_video_text(const pulse_video_t *v, const char *name)
     const ngx_pulse_json_value_t  *member;
 
     ngx_str_set(&text, "");
-    text.len = 0;
 
     member = ngx_pulse_json_get(v->task.request, name);
 
@@ -141,6 +143,10 @@ pulse_video_picture(pulse_video_t *v, const ngx_str_t *id, ngx_str_t *text)
     if (rc != NGX_OK) {
         snprintf(v->call.error, PULSE_CALL_ERROR, "its picture: %s",
                  strerror(errno));
+
+        if (errno == ENOENT) {
+            rc = NGX_DECLINED;
+        }
 
     } else {
         text->data = ngx_pnalloc(v->pool, b.len / 3 * 4 + 5);

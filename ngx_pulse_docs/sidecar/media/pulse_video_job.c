@@ -227,6 +227,10 @@ pulse_video_begun(pulse_video_t *v, ngx_int_t rc)
 {
     long  status;
 
+    if (rc == NGX_DECLINED) {
+        return pulse_video_fail(v, "INVALID_REQUEST", v->call.error);
+    }
+
     status = v->call.status;
 
     if (rc == NGX_OK && status >= 200 && status < 300

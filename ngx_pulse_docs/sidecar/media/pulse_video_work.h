@@ -47,7 +47,8 @@ extern const pulse_job_kind_t  pulse_video_kinds[];
  * Each returns NGX_OK with v->said of an answer that can be read, whatever
  * its status (v->call.status); NGX_ABORT: the sidecar ends; NGX_ERROR: there
  * is no such answer, v->call.error says why, and v->call.sent whether it may
- * have arrived.
+ * have arrived.  NGX_DECLINED of a submission: what it is to be made of is
+ * gone.
  */
 ngx_int_t pulse_video_submit(pulse_video_t *v);
 ngx_int_t pulse_video_poll(pulse_video_t *v);
