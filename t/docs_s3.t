@@ -233,6 +233,33 @@ subtest 'slides with a picture of the bucket' => sub {
 };
 
 
+subtest 'a picture of the bucket is edited' => sub {
+    my $said = announce();
+
+    put($said, $png);
+    api(POST => "/$said->{file_id}/complete");
+
+    my $begun = http(POST => '/v1/images/transform', port => $nginx->port,
+                     bearer => $key, json => {
+        file_id => $said->{file_id},
+        operations => [{ resize => { width => 3 } }] });
+
+    is($begun->{status}, 202) or diag $begun->{body};
+
+    my $job;
+
+    wait_until {
+        $job = http(GET => "/v1/jobs/$begun->{json}{data}{job_id}",
+                    port => $nginx->port, bearer => $key)->{json}{data};
+        $job->{status} !~ /^(?:queued|processing)$/;
+    } 60;
+
+    is($job->{status}, 'completed');
+    like((plain($job->{image}{url}))[2], qr/^\x89PNG.{12}\0\0\0\x03/s);
+    like((plain($job->{image}{thumbnail_url}))[2], qr/^\xff\xd8\xff/);
+};
+
+
 subtest 'what is past its time' => sub {
     my $said = announce();
     my $id = $said->{file_id};
