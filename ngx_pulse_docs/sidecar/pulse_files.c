@@ -307,6 +307,13 @@ pulse_files_find(pulse_http_request_t *r, const char *sql,
 enum MHD_Result
 pulse_files_list(pulse_http_request_t *r)
 {
+    return pulse_files_page(r, "SELECT file_page($1, $2)");
+}
+
+
+enum MHD_Result
+pulse_files_page(pulse_http_request_t *r, const char *sql)
+{
     PGresult         *res;
     ngx_str_t         cursor;
     const char       *params[2];
@@ -326,7 +333,7 @@ pulse_files_list(pulse_http_request_t *r)
     params[0] = (char *) r->user.data;
     params[1] = (char *) cursor.data;
 
-    res = pulse_store_query(r->store, "SELECT file_page($1, $2)", 2, params);
+    res = pulse_store_query(r->store, sql, 2, params);
 
     if (res == NULL) {
         return pulse_files_refused(r);

@@ -59,6 +59,10 @@ ngx_int_t pulse_files_full(pulse_http_request_t *r, enum MHD_Result *rc);
 PGresult *pulse_files_find(pulse_http_request_t *r, const char *sql,
     enum MHD_Result *rc);
 
+/* Answers with a page of a list of the caller's, which the statement makes as
+ * JSON of the user and the cursor. */
+enum MHD_Result pulse_files_page(pulse_http_request_t *r, const char *sql);
+
 
 /* handlers */
 

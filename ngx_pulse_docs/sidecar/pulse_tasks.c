@@ -1,12 +1,9 @@
 
-#include "ngx_pulse_id.h"
 #include "pulse_files.h"
 #include "pulse_links.h"
-#include "pulse_log.h"
 #include "pulse_reply.h"
 #include "pulse_tasks.h"
 #include "pulse_watch.h"
-#include "pulse_worker.h"
 
 
 /* more columns of what is shown */
@@ -33,7 +30,6 @@ static void pulse_tasks_error(pulse_http_request_t *r, const char *code,
     ngx_pulse_buf_t *b);
 static void pulse_tasks_text(ngx_pulse_buf_t *b, const char *text);
 static enum MHD_Result pulse_tasks_show(pulse_http_request_t *r);
-static enum MHD_Result pulse_tasks_refused(pulse_http_request_t *r);
 
 
 /* the last one is for what has no row of its own */
@@ -99,40 +95,7 @@ pulse_task_begun(pulse_http_request_t *r, const char *id)
 enum MHD_Result
 pulse_tasks_list(pulse_http_request_t *r)
 {
-    PGresult         *res;
-    ngx_str_t         cursor;
-    const char       *params[2];
-    enum MHD_Result   rc;
-    ngx_pulse_buf_t   b;
-
-    cursor = pulse_http_arg(r, "cursor");
-
-    if (cursor.data && !ngx_pulse_uuid_valid(&cursor)) {
-        return pulse_reply_field(r, "/cursor", "ليس مؤشرًا من هذه القائمة.",
-                                 "is no cursor of this list");
-    }
-
-    if (pulse_worker_store(r) != NGX_OK) {
-        return pulse_reply_error(r, pulse_reply_store, NULL);
-    }
-
-    params[0] = (char *) r->user.data;
-    params[1] = (char *) cursor.data;
-
-    res = pulse_store_query(r->store, "SELECT task_page($1, $2)", 2, params);
-
-    if (res == NULL) {
-        return pulse_tasks_refused(r);
-    }
-
-    ngx_pulse_buf_init(&b, 0);
-    pulse_tasks_text(&b, PQgetvalue(res, 0, 0));
-
-    rc = pulse_reply_data(r, MHD_HTTP_OK, &b);
-
-    PQclear(res);
-
-    return rc;
+    return pulse_files_page(r, "SELECT task_page($1, $2)");
 }
 
 
@@ -306,14 +269,4 @@ static void
 pulse_tasks_text(ngx_pulse_buf_t *b, const char *text)
 {
     ngx_pulse_buf_append(b, (u_char *) text, strlen(text));
-}
-
-
-static enum MHD_Result
-pulse_tasks_refused(pulse_http_request_t *r)
-{
-    pulse_log(PULSE_LOG_ERR, "pulse tasks: the database refused: %s",
-              r->store->error);
-
-    return pulse_reply_error(r, pulse_reply_store, NULL);
 }
