@@ -96,13 +96,14 @@ sub check {
 }
 
 
-my @steps = ([after => 'job_take'], [after => 'task_load'],
-             [after => 'video_load'], [before => 'video_submitting'],
+# before a statement is after the one before it
+
+my @steps = ([after => 'task_load'], [before => 'video_submitting'],
              [after => 'video_submitting', 'lost'],
              [before => 'video_submitted', 'lost'],
              [after => 'video_submitted'], [after => 'task_progress'],
              [after => 'job_retry'], [after => 'job_done'],
-             [before => 'task_complete'], [after => 'task_complete'],
+             [after => 'task_complete'],
              [before => 'COMMIT'], [after => 'COMMIT']);
 
 for my $step (@steps) {
