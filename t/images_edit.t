@@ -14,7 +14,15 @@ use Pulse::Painter qw(account fetched form form_body painted png shown);
 use Pulse::Sdk;
 use Test::More;
 
-my $painter = Pulse::Painter->start;
+my $rules = Pulse::Env::suite_dir() . '/rules.txt';
+
+open my $out, '>', $rules or die "$rules: $!\n";
+print $out "[violence]\nforbiddenword\n";
+close $out;
+
+my $painter = Pulse::Painter->start(
+    options => ['--moderation', $rules],
+    http => "pulse_moderation_rules $rules; pulse_moderation local;");
 my $user = make_user(plan => 'pro', images => 100, locale => 'en');
 my $key = make_key($user);
 my $pixel = png(1, 1);
@@ -182,6 +190,30 @@ subtest 'bad forms' => sub {
     my $left = grep { -e } glob $painter->sidecar->files . '/??/*.draft';
 
     is($left, 0, 'and nothing is left on the disk');
+};
+
+
+subtest 'moderation' => sub {
+    my $before = account($user);
+
+    $painter->openai->play;
+
+    is(said(edit([model => 'gpt-image-2', prompt => 'a forbiddenword',
+                  image => $picture])), '400 CONTENT_FLAGGED', 'a prompt');
+    is(said(edit([model => 'gpt-image-2', prompt => 'x',
+                  negative_prompt => 'forbiddenword', image => $picture])),
+       '400 CONTENT_FLAGGED', 'a negative one');
+
+    my $reply = http(POST => '/v1/images/generations', port => $painter->port,
+                     bearer => $key, json => { model => 'gpt-image-2',
+                                               prompt => 'forbidden-word '
+                                               . 'forbiddenword' });
+
+    is($reply->{status}, 400, 'in the dialect');
+    is($reply->{json}{error}{code}, 'CONTENT_FLAGGED', 'in its words');
+
+    is(account($user), $before, 'nothing is charged');
+    is(scalar(() = $painter->openai->requests(0)), 0, 'and nobody asked');
 };
 
 

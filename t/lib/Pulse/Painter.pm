@@ -26,7 +26,8 @@ use Pulse::Sidecar;
 our @EXPORT_OK = qw(account form form_body fetched painted png shown);
 
 
-# start(options => [...] of the sidecar, database => another way to it)
+# start(options => [...] of the sidecar, database => another way to it,
+# http => more of nginx's)
 
 sub start {
     my ($class, %o) = @_;
@@ -46,6 +47,7 @@ sub start {
         options => ['--models', "$Pulse::Env::root/conf/models.json", @{ $o{options} // [] }]);
 
     my $files = $self->{sidecar}->files;
+    my $more = $o{http} // '';
 
     $self->{nginx} = Pulse::Nginx->new(
         workers => 2,
@@ -56,6 +58,7 @@ sub start {
     pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
     pulse_public_url http://studio.example;
     pulse_upgrade_url http://studio.example/plans;
+    $more
     pulse_file_store $files key=$files.key;
 HTTP
         config => <<"CONFIG",
