@@ -4,12 +4,13 @@
 #include "ngx_pulse_moderation.h"
 #include "pulse_file.h"
 #include "pulse_log.h"
-#include "pulse_moderate.h"
+#include "pulse_moderate_fetch.h"
 #include "pulse_reply.h"
 
 
-#define PULSE_MODERATE_RULES  (1024 * 1024)     /* bytes of a file */
-#define PULSE_MODERATE_KEY    4096
+#define PULSE_MODERATE_RULES     (1024 * 1024)     /* bytes of a file */
+#define PULSE_MODERATE_KEY       4096
+#define PULSE_MODERATE_PATIENCE  60             /* s */
 
 
 /* what nginx says is to be asked, as bits */
@@ -24,8 +25,11 @@ static ngx_uint_t pulse_moderate_mode(pulse_http_request_t *r,
     ngx_uint_t *refuse);
 static pulse_moderate_e pulse_moderate_local(
     const pulse_moderate_input_t *input, ngx_pulse_buf_t *details);
-static void pulse_moderate_log(const char *by, const ngx_pulse_buf_t *names,
-    const ngx_str_t *text);
+static pulse_moderate_e pulse_moderate_provider(pulse_http_request_t *r,
+    const pulse_moderate_input_t *input, ngx_pulse_buf_t *details);
+static void pulse_moderate_flagged(const char *by,
+    const ngx_pulse_buf_t *names, const ngx_str_t *text,
+    ngx_pulse_buf_t *details);
 
 
 /* set before threads start, and never changed */
@@ -37,8 +41,22 @@ static ngx_str_t                      pulse_moderate_key;
 ngx_int_t
 pulse_moderate_init(const pulse_moderate_conf_t *conf)
 {
+    unsigned long  seconds;
+
     if (conf->rules && pulse_moderate_read(conf->rules) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (conf->timeout) {
+        seconds = strtoul(conf->timeout, NULL, 10);
+
+        if (seconds == 0 || seconds > PULSE_MODERATE_PATIENCE) {
+            pulse_log(PULSE_LOG_ERR, "pulse moderation: --moderation-timeout"
+                      " is 1 to %d seconds", PULSE_MODERATE_PATIENCE);
+            return NGX_ERROR;
+        }
+
+        pulse_moderate_fetch_timeout(seconds);
     }
 
     return pulse_moderate_key_read(conf->key);
@@ -184,6 +202,16 @@ pulse_moderate_ask(pulse_http_request_t *r,
         verdict = pulse_moderate_local(input, details);
     }
 
+    if (verdict == PULSE_MODERATE_PASSES
+        && (mode & PULSE_MODERATE_PROVIDER))
+    {
+        verdict = pulse_moderate_provider(r, input, details);
+    }
+
+    if (verdict == PULSE_MODERATE_DOWN && !refuse) {
+        verdict = PULSE_MODERATE_PASSES;
+    }
+
     return verdict;
 }
 
@@ -252,24 +280,65 @@ pulse_moderate_local(const pulse_moderate_input_t *input,
     ngx_pulse_buf_init(&names, 0);
     ngx_pulse_moderation_names(pulse_moderate_rules, m.categories, &names);
 
-    ngx_pulse_buf_literal(details, "{\"categories\":");
-    ngx_pulse_buf_str(details, &names);
-    ngx_pulse_buf_char(details, '}');
+    pulse_moderate_flagged("rules", &names, flagged, details);
 
-    pulse_moderate_log("rules", &names, flagged);
-
-    details->failed |= names.failed;
     ngx_pulse_buf_free(&names);
 
     return details->failed ? PULSE_MODERATE_ERROR : PULSE_MODERATE_FLAGGED;
 }
 
 
+static pulse_moderate_e
+pulse_moderate_provider(pulse_http_request_t *r,
+    const pulse_moderate_input_t *input, ngx_pulse_buf_t *details)
+{
+    ngx_uint_t        i;
+    ngx_str_t         text;
+    ngx_pulse_buf_t   names, all;
+    pulse_moderate_e  verdict;
+
+    ngx_pulse_buf_init(&names, 0);
+
+    verdict = pulse_moderate_fetch(r, input, &names);
+
+    if (verdict == PULSE_MODERATE_FLAGGED) {
+        ngx_pulse_buf_init(&all, 0);
+
+        for (i = 0; i < input->ntexts; i++) {
+            ngx_pulse_buf_str(&all, &input->texts[i]);
+            ngx_pulse_buf_char(&all, '\n');
+        }
+
+        text.data = all.data;
+        text.len = all.len;
+
+        pulse_moderate_flagged("provider", &names, &text, details);
+
+        details->failed |= all.failed;
+        ngx_pulse_buf_free(&all);
+
+        verdict = details->failed ? PULSE_MODERATE_ERROR : verdict;
+    }
+
+    ngx_pulse_buf_free(&names);
+
+    return verdict;
+}
+
+
+/* The log has what was refused as a hash only. */
+
 static void
-pulse_moderate_log(const char *by, const ngx_pulse_buf_t *names,
-    const ngx_str_t *text)
+pulse_moderate_flagged(const char *by, const ngx_pulse_buf_t *names,
+    const ngx_str_t *text, ngx_pulse_buf_t *details)
 {
     u_char  hash[NGX_PULSE_MODERATION_HASH];
+
+    ngx_pulse_buf_literal(details, "{\"categories\":");
+    ngx_pulse_buf_str(details, names);
+    ngx_pulse_buf_char(details, '}');
+
+    details->failed |= names->failed;
 
     ngx_pulse_moderation_hash(&pulse_moderate_key, text->data, text->len,
                               hash);

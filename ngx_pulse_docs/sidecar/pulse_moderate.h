@@ -17,6 +17,7 @@
 typedef struct {
     const char                    *rules;       /* a file, or NULL */
     const char                    *key;         /* of hashes, a file or NULL */
+    const char                    *timeout;     /* seconds, or NULL */
 } pulse_moderate_conf_t;
 
 

@@ -94,6 +94,7 @@ static const struct {
     { "images-timeout", offsetof(pulse_sidecar_conf_t, images_timeout) },
     { "moderation", offsetof(pulse_sidecar_conf_t, moderate.rules) },
     { "moderation-key", offsetof(pulse_sidecar_conf_t, moderate.key) },
+    { "moderation-timeout", offsetof(pulse_sidecar_conf_t, moderate.timeout) },
     { "mail-dir", offsetof(pulse_sidecar_conf_t, outbox.dir) },
     { "mail-templates", offsetof(pulse_sidecar_conf_t, outbox.templates) },
     { "mail-from", offsetof(pulse_sidecar_conf_t, outbox.from) },
@@ -142,6 +143,7 @@ static const char  pulse_sidecar_usage[] =
     "  --moderation      file of rules that prompts are checked by\n"
     "  --moderation-key  key of the hashes that the log has of refused texts,\n"
     "                    made if there is none; random by default\n"
+    "  --moderation-timeout  seconds to wait for OpenAI's, 10 by default\n"
     "  --mail-from       sender of the mail; else $PULSE_MAIL_FROM\n"
     "  --mail-name       the sender's name; else $PULSE_MAIL_NAME\n"
     "  --mail-templates  directory with ar/ and en/, conf/mail by default\n"

@@ -39,8 +39,8 @@ MEDIA = $(basename $(notdir $(wildcard $(SIDECAR)/media/*.c))) \
 
 # what checks prompts, as the gateway does
 
-MODERATION = pulse_moderate $(basename $(notdir $(wildcard \
-    ngx_pulse_gateway/ngx_pulse_moderation*.c)))
+MODERATION = pulse_moderate pulse_moderate_fetch $(basename $(notdir \
+    $(wildcard ngx_pulse_gateway/ngx_pulse_moderation*.c)))
 
 PAYMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/payments/*.c)))
 

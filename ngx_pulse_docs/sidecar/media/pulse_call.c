@@ -22,6 +22,7 @@ static struct curl_slist *pulse_call_headers(const pulse_call_t *call);
 static ngx_int_t pulse_call_set(pulse_call_run_t *run,
     struct curl_slist *headers);
 static void pulse_call_method(pulse_call_run_t *run, CURLcode *code);
+static size_t pulse_call_read(char *data, size_t size, size_t n, void *arg);
 static void pulse_call_ended(pulse_call_run_t *run, CURLcode code);
 static size_t pulse_call_write(char *data, size_t size, size_t n, void *arg);
 static int pulse_call_progress(void *arg, curl_off_t dltotal,
@@ -180,10 +181,31 @@ pulse_call_method(pulse_call_run_t *run, CURLcode *code)
     }
 
     *code |= curl_easy_setopt(run->easy, CURLOPT_POST, 1L);
+
+    if (call->pieces) {
+        *code |= curl_easy_setopt(run->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                  (curl_off_t) call->pieces->length);
+        *code |= curl_easy_setopt(run->easy, CURLOPT_READFUNCTION,
+                                  pulse_call_read);
+        *code |= curl_easy_setopt(run->easy, CURLOPT_READDATA, call->pieces);
+        return;
+    }
+
     *code |= curl_easy_setopt(run->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                               (curl_off_t) call->body.len);
     *code |= curl_easy_setopt(run->easy, CURLOPT_POSTFIELDS,
                               call->body.len ? (char *) call->body.data : "");
+}
+
+
+static size_t
+pulse_call_read(char *data, size_t size, size_t n, void *arg)
+{
+    ssize_t  read;
+
+    read = pulse_pieces_read(arg, (u_char *) data, size * n);
+
+    return (read == NGX_ERROR) ? CURL_READFUNC_ABORT : (size_t) read;
 }
 
 

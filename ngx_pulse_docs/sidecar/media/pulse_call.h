@@ -5,6 +5,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "pulse_pieces.h"
 
 
 #define PULSE_CALL_ERROR     256
@@ -26,6 +27,7 @@ typedef struct {
     const char    *const *fields;       /* more of them, or NULL */
     const char    *type;                /* of the body; NULL: there is none */
     ngx_str_t      body;
+    pulse_pieces_t *pieces;             /* instead of "body", or NULL */
     ngx_uint_t     loopback;            /* the provider is this machine */
     ngx_uint_t     timeout;             /* s, in all */
     ngx_uint_t     max;                 /* bytes of the answer; 0: any */
