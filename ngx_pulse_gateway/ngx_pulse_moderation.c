@@ -49,7 +49,18 @@ static void ngx_pulse_moderation_match(ngx_pulse_moderation_t *m,
     uint32_t state);
 static void ngx_pulse_moderation_spell(ngx_pulse_moderation_t *m,
     u_char symbol);
+static ngx_inline void ngx_pulse_moderation_letter(ngx_pulse_moderation_t *m,
+    u_char symbol);
 static void ngx_pulse_moderation_spelled(ngx_pulse_moderation_t *m);
+
+
+#define ngx_pulse_moderation_particle(symbol)                                 \
+    ((symbol) == NGX_PULSE_MODERATION_ALEF                                    \
+     || (symbol) == NGX_PULSE_MODERATION_BEH                                  \
+     || (symbol) == NGX_PULSE_MODERATION_FEH                                  \
+     || (symbol) == NGX_PULSE_MODERATION_KAF                                  \
+     || (symbol) == NGX_PULSE_MODERATION_LAM                                  \
+     || (symbol) == NGX_PULSE_MODERATION_WAW)
 
 
 /* what letters people write as these, "" if they do not */
@@ -136,13 +147,100 @@ ngx_pulse_moderation_feed(ngx_pulse_moderation_t *m, const u_char *p,
 }
 
 
-/* Letters and spaces, of which most of a text is, while it can be read in one
- * way only; returns where something else is. */
+/*
+ * Most of a text: letters and spaces, while there is one way to read
+ * them.  It is what ngx_pulse_moderation_symbol() would do, a
+ * symbol after the other; returns where something else is.
+ */
 
 static const u_char *
 ngx_pulse_moderation_plain(ngx_pulse_moderation_t *m, const u_char *p,
     const u_char *last)
 {
+    size_t                           size;
+    u_char                           symbol;
+    uint32_t                         next, point;
+    ngx_pulse_moderation_reading_t  *rd;
+
+    rd = &m->readings[0];
+
+    if (m->nreadings != 1) {
+        return p;
+    }
+
+    for ( /* void */ ; p < last; p += size) {
+
+        size = 1;
+        point = *p;
+
+        if (point >= 0xd8 && point <= 0xdb && last - p > 1
+            && (p[1] & 0xc0) == 0x80)
+        {
+            size = 2;
+            point = (point & 0x1f) << 6 | (p[1] & 0x3f);
+
+        } else if ((point | 0x20) - 'a' > 'z' - 'a' && point != ' ') {
+            break;
+        }
+
+        symbol = m->rules->fold[point];
+
+        if (symbol == NGX_PULSE_FOLD_NONE) {
+            continue;
+        }
+
+        if (symbol == NGX_PULSE_FOLD_BOUNDARY) {
+
+            /* a letter that stands alone may spell a word */
+
+            if (point != ' ' || m->word == 1) {
+                break;
+            }
+
+            m->gap++;
+            m->word = 0;
+
+            if (rd->last == NGX_PULSE_FOLD_BOUNDARY) {
+                continue;
+            }
+
+        } else {
+
+            /* so may what is drawn out, or a particle begin another */
+
+            if (symbol == rd->last
+                || symbol >= NGX_PULSE_FOLD_OTHER
+                || (symbol >= NGX_PULSE_FOLD_DIGIT
+                    && symbol < NGX_PULSE_FOLD_ARABIC)
+                || (rd->clitic && ngx_pulse_moderation_particle(symbol)))
+            {
+                break;
+            }
+
+            ngx_pulse_moderation_letter(m, symbol);
+
+            rd->clitic = 0;
+        }
+
+        next = m->rules->next[rd->state + symbol];
+
+        m->position++;
+        rd->state = next >> 1;
+        rd->last = symbol;
+        rd->run = 1;
+        rd->letters += (rd->letters < 0xff);
+
+        if (next & 1) {
+            ngx_pulse_moderation_match(m, rd->state);
+        }
+
+        if (symbol == NGX_PULSE_FOLD_BOUNDARY) {
+            rd->word = rd->state;
+            rd->letters = 0;
+            rd->clitic = NGX_PULSE_MODERATION_WORD;
+        }
+    }
+
     return p;
 }
 
@@ -641,6 +739,22 @@ ngx_pulse_moderation_merge(ngx_pulse_moderation_t *m)
 }
 
 
+static ngx_inline void
+ngx_pulse_moderation_letter(ngx_pulse_moderation_t *m, u_char symbol)
+{
+    if (m->word == 0) {
+        m->before = m->gap;
+        m->gap = 0;
+        m->single = symbol;
+
+    } else if (m->word == 1 && m->nspelled) {
+        ngx_pulse_moderation_spelled(m);
+    }
+
+    m->word++;
+}
+
+
 /* What two readings see at one place is one. */
 
 static void
@@ -683,17 +797,7 @@ ngx_pulse_moderation_spell(ngx_pulse_moderation_t *m, u_char symbol)
     ngx_uint_t  i;
 
     if (symbol != NGX_PULSE_FOLD_BOUNDARY) {
-
-        if (m->word == 0) {
-            m->before = m->gap;
-            m->gap = 0;
-            m->single = symbol;
-
-        } else if (m->word == 1) {
-            ngx_pulse_moderation_spelled(m);
-        }
-
-        m->word++;
+        ngx_pulse_moderation_letter(m, symbol);
         return;
     }
 
