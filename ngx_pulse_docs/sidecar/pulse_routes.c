@@ -13,7 +13,8 @@
 #include "pulse_worker.h"
 
 
-#define PULSE_ROUTES  64                /* and one that ends them */
+#define PULSE_ROUTES      64            /* and one that ends them */
+#define PULSE_ROUTES_OWN  5             /* of these, before any is added */
 
 
 static enum MHD_Result pulse_routes_health(pulse_http_request_t *r);
@@ -118,6 +119,11 @@ const pulse_http_route_t  pulse_routes_payments[] = {
     { NULL, NULL, NULL, 0, 0 }
 };
 
+_Static_assert(PULSE_ROUTES_OWN * sizeof(pulse_http_route_t)
+               + sizeof(pulse_routes_files) + sizeof(pulse_routes_images)
+               + sizeof(pulse_routes_payments) + sizeof(pulse_routes_video)
+               <= sizeof(pulse_routes_all), "more routes than PULSE_ROUTES");
+
 
 pulse_http_route_t *
 pulse_routes(void)
@@ -133,9 +139,7 @@ pulse_routes_add(const pulse_http_route_t *routes)
 
     for (i = 0; pulse_routes_all[i].path; i++) { /* void */ }
 
-    /* the last one stays empty */
-
-    while (routes->path && i + 1 < PULSE_ROUTES) {
+    while (routes->path) {
         pulse_routes_all[i++] = *routes++;
     }
 }
