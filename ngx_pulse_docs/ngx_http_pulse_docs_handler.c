@@ -78,6 +78,7 @@ static ngx_http_pulse_docs_field_t  ngx_http_pulse_docs_fields[] = {
     { ngx_string("Location"), NULL },
     { ngx_string("Allow"), NULL },
     { ngx_string("Retry-After"), NULL },
+    { ngx_string("x-should-retry"), NULL },
     { ngx_string("Idempotent-Replayed"), NULL },
     { ngx_string("X-Usage-Tokens"), NULL },
     { ngx_string("X-Usage-Images"), NULL },

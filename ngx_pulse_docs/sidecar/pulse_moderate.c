@@ -173,6 +173,12 @@ pulse_moderate(pulse_http_request_t *r, const pulse_moderate_input_t *input,
         *rc = pulse_reply_error(r, pulse_reply_flagged, &details);
         break;
 
+    case PULSE_MODERATE_UNFIT:
+        *rc = pulse_reply_field(r, "", "في الطلب صورة لا يستطيع فحص المحتوى"
+                                " قراءتها.",
+                                "has a picture that moderation cannot read");
+        break;
+
     case PULSE_MODERATE_DOWN:
         *rc = pulse_reply_error(r, pulse_reply_moderation, NULL);
         break;

@@ -41,6 +41,8 @@ typedef struct {
 typedef enum {
     PULSE_MODERATE_PASSES = 0,
     PULSE_MODERATE_FLAGGED,                     /* 400 CONTENT_FLAGGED */
+    PULSE_MODERATE_UNFIT,                       /* 400: a picture that it
+                                                 * cannot read */
     PULSE_MODERATE_DOWN,                        /* 503 PROVIDER_UNAVAILABLE */
     PULSE_MODERATE_ERROR                        /* no memory */
 } pulse_moderate_e;

@@ -28,7 +28,7 @@ static pulse_moderate_e pulse_moderate_fetch_file(pulse_http_request_t *r,
 static pulse_moderate_e pulse_moderate_fetch_call(pulse_http_request_t *r,
     const ngx_pulse_buf_t *body, pulse_pieces_t *pieces, ngx_uint_t picture,
     ngx_uint_t inputs, ngx_pulse_buf_t *names);
-static ngx_int_t pulse_moderate_fetch_judge(pulse_http_request_t *r,
+static pulse_moderate_e pulse_moderate_fetch_judge(pulse_http_request_t *r,
     pulse_call_t *call, ngx_uint_t picture, const ngx_pulse_buf_t *answer,
     ngx_uint_t inputs, ngx_pulse_buf_t *names);
 static ngx_int_t pulse_moderate_fetch_write(void *ctx, const u_char *p,
@@ -206,9 +206,9 @@ pulse_moderate_fetch_call(pulse_http_request_t *r,
     const ngx_pulse_buf_t *body, pulse_pieces_t *pieces, ngx_uint_t picture,
     ngx_uint_t inputs, ngx_pulse_buf_t *names)
 {
-    ngx_int_t                      rc;
     pulse_call_t                   call;
     ngx_pulse_buf_t                answer, url, key;
+    pulse_moderate_e               verdict;
     const pulse_media_provider_t  *provider;
 
     provider = pulse_media_provider("openai");
@@ -232,7 +232,7 @@ pulse_moderate_fetch_call(pulse_http_request_t *r,
     ngx_pulse_buf_append(&key, (const u_char *) provider->key,
                          strlen(provider->key) + 1);
 
-    rc = NGX_ABORT;
+    verdict = PULSE_MODERATE_ERROR;
 
     if (!body->failed && !url.failed && !key.failed) {
         memset(&call, 0, sizeof(pulse_call_t));
@@ -250,42 +250,30 @@ pulse_moderate_fetch_call(pulse_http_request_t *r,
         call.write = pulse_moderate_fetch_write;
         call.ctx = &answer;
 
-        rc = pulse_moderate_fetch_judge(r, &call, picture, &answer, inputs,
-                                        names);
+        verdict = pulse_moderate_fetch_judge(r, &call, picture, &answer,
+                                             inputs, names);
     }
 
     ngx_pulse_buf_free(&answer);
     ngx_pulse_buf_free(&url);
     ngx_pulse_buf_free(&key);
 
-    switch (rc) {
-
-    case NGX_OK:
-        return PULSE_MODERATE_PASSES;
-
-    case NGX_DECLINED:
-        return PULSE_MODERATE_FLAGGED;
-
-    case NGX_ERROR:
-        return PULSE_MODERATE_DOWN;
-
-    default: /* NGX_ABORT */
-        return PULSE_MODERATE_ERROR;
-    }
+    return verdict;
 }
 
 
 /* What is no good for the endpoint must not come past it: a picture that it
- * cannot read counts as one that it flags. */
+ * cannot read is refused, whatever "down" says. */
 
-static ngx_int_t
+static pulse_moderate_e
 pulse_moderate_fetch_judge(pulse_http_request_t *r, pulse_call_t *call,
     ngx_uint_t picture, const ngx_pulse_buf_t *answer, ngx_uint_t inputs,
     ngx_pulse_buf_t *names)
 {
-    ngx_int_t  rc;
+    ngx_int_t         rc;
+    pulse_moderate_e  verdict;
 
-    rc = NGX_ERROR;
+    verdict = PULSE_MODERATE_DOWN;
 
     if (pulse_call(call) == NGX_OK) {
 
@@ -293,18 +281,21 @@ pulse_moderate_fetch_judge(pulse_http_request_t *r, pulse_call_t *call,
             rc = ngx_pulse_moderation_answer(r->pool, answer->data,
                                              answer->len, inputs, names);
 
+            verdict = (rc == NGX_OK) ? PULSE_MODERATE_PASSES
+                      : (rc == NGX_DECLINED) ? PULSE_MODERATE_FLAGGED
+                                             : PULSE_MODERATE_DOWN;
+
         } else if (picture
                    && (call->status == 400 || call->status == 413
                        || call->status == 415 || call->status == 422))
         {
-            ngx_pulse_buf_literal(names, "[\"unreadable\"]");
-            rc = NGX_DECLINED;
+            verdict = PULSE_MODERATE_UNFIT;
         }
     }
 
-    pulse_moderate_fetch_told(call, rc != NGX_ERROR);
+    pulse_moderate_fetch_told(call, verdict != PULSE_MODERATE_DOWN);
 
-    return rc;
+    return verdict;
 }
 
 

@@ -22,6 +22,8 @@ static enum MHD_Result pulse_reply_code_queue(pulse_http_request_t *r,
     pulse_reply_e code, ngx_pulse_buf_t *b);
 static enum MHD_Result pulse_reply_openai(pulse_http_request_t *r,
     pulse_reply_e code, const char *message, const char *param);
+static enum MHD_Result pulse_reply_openai_flagged(pulse_http_request_t *r,
+    const char *message, const ngx_pulse_buf_t *details);
 static void pulse_reply_param(ngx_pulse_buf_t *b, const char *pointer);
 static void pulse_reply_meta(pulse_http_request_t *r, ngx_pulse_buf_t *b);
 static void pulse_reply_text(ngx_pulse_buf_t *b, const char *text);
@@ -222,7 +224,9 @@ pulse_reply_refuse(pulse_http_request_t *r, pulse_reply_e code,
     const pulse_reply_code_t  *row;
 
     if (!r->studio) {
-        return pulse_reply_openai(r, code, message, NULL);
+        return (code == pulse_reply_flagged && details)
+               ? pulse_reply_openai_flagged(r, message, details)
+               : pulse_reply_openai(r, code, message, NULL);
     }
 
     row = &pulse_reply_codes[code];
@@ -274,6 +278,12 @@ pulse_reply_code_queue(pulse_http_request_t *r, pulse_reply_e code,
     if (row->after) {
         MHD_add_response_header(response, "Retry-After",
                                 r->after[0] ? r->after : row->after);
+
+    } else if (!r->studio && row->status < MHD_HTTP_INTERNAL_SERVER_ERROR) {
+
+        /* the dialect's SDK tries 409 again unless it is told not to */
+
+        MHD_add_response_header(response, "x-should-retry", "false");
     }
 
     return pulse_http_queue(r, row->status, response);
@@ -319,6 +329,49 @@ pulse_reply_openai(pulse_http_request_t *r, pulse_reply_e code,
     ngx_pulse_buf_literal(&b, "}}");
 
     return pulse_reply_code_queue(r, code, &b);
+}
+
+
+/* The dialect has no details, so that the categories go with the message. */
+
+static enum MHD_Result
+pulse_reply_openai_flagged(pulse_http_request_t *r, const char *message,
+    const ngx_pulse_buf_t *details)
+{
+    enum MHD_Result          rc;
+    ngx_pulse_buf_t          b;
+    ngx_pulse_json_error_t   err;
+    ngx_pulse_json_value_t  *v;
+
+    ngx_pulse_buf_init(&b, 0);
+    ngx_pulse_buf_append(&b, (const u_char *) message, strlen(message));
+
+    v = ngx_pulse_json_tree(r->pool, details->data, details->len, NULL, &err);
+    v = v ? ngx_pulse_json_get(v, "categories") : NULL;
+
+    if (v && v->children) {
+        ngx_pulse_buf_literal(&b, " (");
+
+        for (v = v->children; v; v = v->next) {
+            ngx_pulse_buf_str(&b, &v->string);
+
+            if (v->next) {
+                ngx_pulse_buf_literal(&b, ", ");
+            }
+        }
+
+        ngx_pulse_buf_char(&b, ')');
+    }
+
+    ngx_pulse_buf_char(&b, '\0');
+
+    rc = b.failed ? MHD_NO
+                  : pulse_reply_openai(r, pulse_reply_flagged,
+                                       (char *) b.data, NULL);
+
+    ngx_pulse_buf_free(&b);
+
+    return rc;
 }
 
 

@@ -84,19 +84,27 @@ pulse_images(pulse_http_request_t *r, ngx_uint_t edit)
 static ngx_int_t
 pulse_images_moderate(pulse_images_t *images, enum MHD_Result *rc)
 {
-    char                     paths[PULSE_IMAGE_INPUTS][PULSE_IMAGES_PATH];
-    ngx_uint_t               i;
-    pulse_image_wish_t      *wish;
-    pulse_moderate_input_t   input;
-    pulse_moderate_image_t   pictures[PULSE_IMAGE_INPUTS];
+    char                        paths[PULSE_IMAGE_INPUTS + 1]
+                                     [PULSE_IMAGES_PATH];
+    ngx_uint_t                  i, n;
+    pulse_image_wish_t         *wish;
+    pulse_moderate_input_t      input;
+    pulse_moderate_image_t      pictures[PULSE_IMAGE_INPUTS + 1];
+    const pulse_image_input_t  *picture;
 
     wish = &images->wish;
 
-    for (i = 0; i < wish->ninputs; i++) {
-        snprintf(paths[i], PULSE_IMAGES_PATH, "/proc/self/fd/%d",
-                 wish->inputs[i].fd);
+    /* a mask is a picture too, whatever a provider makes of it */
 
-        pictures[i].type = wish->inputs[i].type;
+    n = wish->ninputs + (wish->mask.fd != -1);
+
+    for (i = 0; i < n; i++) {
+        picture = (i < wish->ninputs) ? &wish->inputs[i] : &wish->mask;
+
+        snprintf(paths[i], PULSE_IMAGES_PATH, "/proc/self/fd/%d",
+                 picture->fd);
+
+        pictures[i].type = picture->type;
         pictures[i].data.len = 0;
         pictures[i].path = paths[i];
     }
@@ -106,7 +114,7 @@ pulse_images_moderate(pulse_images_t *images, enum MHD_Result *rc)
     input.texts = texts;
     input.ntexts = wish->negative.len ? 2 : 1;
     input.images = pictures;
-    input.nimages = wish->ninputs;
+    input.nimages = n;
 
     return pulse_moderate(images->request, &input, rc);
 }
