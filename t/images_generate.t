@@ -403,6 +403,35 @@ subtest 'quota' => sub {
 };
 
 
+subtest 'no room for what would be made' => sub {
+    my ($full, $its) = person();
+    my $asked = $painter->openai->requests;
+    my $taken = 1024 * 1024 * 1024 - 4 * 1024 * 1024;
+
+    sql('INSERT INTO files (id, user_id, kind, status, filename, content_type,'
+        . " size_bytes, expires_at) VALUES ('" . uuid() . "', '$full',"
+        . " 'upload', 'ready', 'a', 'text/plain', $taken, now() + '1 day')");
+
+    for my $path (qw(/v1/images/generate /v1/images/generations)) {
+        my $count = $path =~ /generate$/ ? 'count' : 'n';
+        my $more = $path =~ /generate$/ ? {} : { response_format => 'url' };
+        my $reply = $painter->post($path, $its,
+            { model => 'gpt-image-2', prompt => 'x', $count => 2, %$more });
+
+        is($reply->{status}, 402, "$path: said");
+        like($reply->{body}, qr/There is no room/, 'and why');
+    }
+
+    is(scalar $painter->openai->requests, $asked, 'nobody was asked');
+    is(account($full), '0 0 100', 'and nothing was held');
+
+    $painter->openai->play(painted($pixel));
+    is(said($painter->post('/v1/images/generate', $its,
+                           { model => 'gpt-image-2', prompt => 'x' })),
+       '200 fine', 'for one there is room');
+};
+
+
 subtest 'a provider that says nothing' => sub {
     my $before = account($user);
 

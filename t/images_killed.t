@@ -8,7 +8,7 @@ use lib 't/lib';
 use MIME::Base64 qw(encode_base64);
 use Pulse::Client;
 use Pulse::Env 'stores';
-use Pulse::Painter qw(account form_body png shown);
+use Pulse::Painter qw(account fetched form_body png shown);
 use Pulse::Wire;
 use Test::More;
 
@@ -125,6 +125,25 @@ for my $case (['SELECT image_keep', 'before', 0],
         is(pictures($user), $came, 'is what there is');
 
         $painter->sidecar->run;
+    };
+}
+
+
+for my $when ('before', 'after') {
+    subtest "a connection that breaks $when a picture is kept" => sub {
+        my ($user, $key) = person();
+
+        $painter->google->play(shown($pixel));
+        $wire->cut_at(match => 'SELECT image_keep', when => $when);
+
+        my $reply = begin($key)->response;
+
+        ok($wire->hit, 'it came to that');
+        is($reply->{status}, 200, 'it is kept on another one');
+        is(account($user), '1 0 10', 'and charged');
+        is(pictures($user), 1, 'once');
+        is(fetched($painter, $reply->{json}{data}{images}[0]{url})->{body},
+           $pixel, 'and there');
     };
 }
 

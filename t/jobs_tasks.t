@@ -233,6 +233,29 @@ sub watch {
 }
 
 
+subtest 'a stream where nothing happens' => sub {
+    my $id = begin($user);
+    my $client = watch($id);
+
+    $client->read_until(qr/"queued".*\n\n/s, 20);
+
+    # after 15 looks, of one a second
+
+    ok($client->read_until(qr/^: it goes on\r?\n/m, 60),
+       'a comment says that it goes on');
+
+    load($id);
+    complete($id, 0, '{"duration_s": 3}');
+
+    my $response = $client->response(20);
+
+    is($response->{complete}, 1, 'it ends as others do');
+    like($response->{body}, qr/^event: completed\ndata: /m);
+    is(scalar(() = $response->{body} =~ /^: it goes on\n\n/mg), 1,
+       'after one comment');
+};
+
+
 subtest 'as a stream' => sub {
     my $id = begin($user);
     my $client = watch($id);

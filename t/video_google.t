@@ -80,6 +80,19 @@ subtest 'Veo, in the answer itself' => sub {
 };
 
 
+subtest 'Veo, into a bucket' => sub {
+    my ($id) = made(model => 'veo3');
+
+    $twin->tell(set => { state => 'stored' });
+    completed($id, 'fetched with the token');
+
+    my ($asked) = grep { $_->{path} =~ m{^/storage/} } $twin->requests;
+
+    like($asked->{path}, qr{/b/maker-1/o/made%20of%20it%2Fa\.mp4(?:\?|$)},
+         'by its name in the bucket');
+};
+
+
 subtest 'Veo, from a picture' => sub {
     my $picture = Pulse::Video::slurp("$Pulse::Env::root/t/docs/logo.png")
         if -e "$Pulse::Env::root/t/docs/logo.png";
@@ -139,7 +152,7 @@ subtest 'Veo, refused' => sub {
     is($video->ended($id), 'failed');
     is(shown($id)->{error}{code}, 'INVALID_REQUEST');
     $twin->tell('refuse');
-    like($video->account($user), qr/^2\+0$/);
+    like($video->account($user), qr/^3\+0$/);
 };
 
 
@@ -148,7 +161,7 @@ subtest 'Veo cannot be canceled there' => sub {
 
     is($video->api($key, DELETE => "/v1/jobs/$id")->{json}{data}{status},
        'cancelled');
-    is($video->account($user), '2+0');
+    is($video->account($user), '3+0');
 
     my $ended = wait_until {
         return sql("SELECT 1 FROM videos WHERE task_id = '$id'"
@@ -190,7 +203,7 @@ subtest 'interactions' => sub {
     } 30;
 
     ok($told, 'and it can be canceled');
-    is($video->account($user), '4+0');
+    is($video->account($user), '5+0');
 };
 
 
@@ -220,7 +233,7 @@ subtest 'its time is over' => sub {
     my $told = wait_until { return $twin->tell('jobs')->[-1]{canceled} } 30;
 
     ok($told, 'the provider is told');
-    is($video->account($user), '5+0');
+    is($video->account($user), '6+0');
 };
 
 done_testing();

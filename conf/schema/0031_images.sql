@@ -12,7 +12,8 @@ CREATE INDEX files_thumbnail ON files (thumbnail_of)
 -- A picture, "p_file" {id, filename, content_type, size_bytes, width, height}
 -- and its "thumbnail", the same or null, as the p_came-th of a hold.  False:
 -- the hold has ended, and nothing is kept.  Error 53100 with details as JSON:
--- the owner has no room for it.
+-- the owner has no room for it.  Done again, for whoever has lost the answer,
+-- it changes nothing.
 
 CREATE FUNCTION image_keep(p_hold uuid, p_came bigint, p_lasts interval,
                            p_user uuid, p_file jsonb, p_keep interval,
@@ -24,6 +25,14 @@ DECLARE
 BEGIN
     IF NOT media_came(p_hold, p_came, p_lasts) THEN
         RETURN false;
+    END IF;
+
+    IF EXISTS (SELECT
+                 FROM files
+                WHERE id = (p_file ->> 'id')::uuid
+                  AND user_id = p_user)
+    THEN
+        RETURN true;
     END IF;
 
     FOR f IN

@@ -246,7 +246,7 @@ pulse_edits_begin(pulse_http_request_t *r, const char *kind)
         return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 
-    if (pulse_files_full(r, &rc) != NGX_OK) {
+    if (pulse_files_full(r, 0, &rc) != NGX_OK) {
         return rc;
     }
 

@@ -177,12 +177,12 @@ pulse_files_take(pulse_http_request_t *r, const pulse_files_t *file,
 
 
 ngx_int_t
-pulse_files_full(pulse_http_request_t *r, enum MHD_Result *rc)
+pulse_files_full(pulse_http_request_t *r, size_t likely, enum MHD_Result *rc)
 {
-    char         room[NGX_INT64_LEN + 1];
+    char         room[NGX_INT64_LEN + 1], size[NGX_INT64_LEN + 1];
     PGresult    *res;
     ngx_int_t    full;
-    const char  *params[2];
+    const char  *params[3];
 
     if (pulse_worker_store(r) != NGX_OK) {
         *rc = pulse_reply_error(r, pulse_reply_store, NULL);
@@ -191,10 +191,14 @@ pulse_files_full(pulse_http_request_t *r, enum MHD_Result *rc)
 
     snprintf(room, sizeof(room), "%" PRId64, pulse_files_room);
 
+    snprintf(size, sizeof(size), "%zu", likely);
+
     params[0] = (char *) r->user.data;
     params[1] = room;
+    params[2] = size;
 
-    res = pulse_store_query(r->store, "SELECT file_full($1, $2)", 2, params);
+    res = pulse_store_query(r->store, "SELECT file_full($1, $2, $3)", 3,
+                            params);
 
     if (res == NULL) {
         *rc = pulse_files_refused(r);

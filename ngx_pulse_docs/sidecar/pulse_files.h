@@ -51,8 +51,10 @@ ngx_str_t pulse_files_name(pulse_http_request_t *r, const ngx_str_t *text,
     const char *extension);
 
 /* Asks before something is made whose size is not known yet: NGX_OK while
- * there is any room, else NGX_DECLINED with an error answered in "*rc". */
-ngx_int_t pulse_files_full(pulse_http_request_t *r, enum MHD_Result *rc);
+ * there is any room, and as much as it is likely to take, else NGX_DECLINED
+ * with an error answered in "*rc". */
+ngx_int_t pulse_files_full(pulse_http_request_t *r, size_t likely,
+    enum MHD_Result *rc);
 
 /* One row of the caller's with file_json() and the filename, or NULL with an
  * answer in "*rc": 404 for what is nobody's or somebody else's. */

@@ -19,7 +19,8 @@ PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_docs/sidecar/storage/pulse_sigv4.c \
     ngx_pulse_docs/sidecar/pulse_hex.c \
     $(addprefix ngx_pulse_docs/sidecar/media/pulse_,base64.c \
-        address.c json_stream.c multipart.c pieces.c signature.c \
+        address.c image_replicate.c json_stream.c multipart.c pieces.c \
+        signature.c \
         video_answer.c video_interactions.c video_replicate.c)))
 PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
     ngx_pulse_docs/sidecar/documents/*.h \
@@ -35,7 +36,7 @@ PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
         ngx_pulse_docs/sidecar/storage ngx_pulse_docs/sidecar) \
     -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
-PURE_LIBS = -lyajl -lcrypto -lz -lm $(DOCUMENT_LIBS)
+PURE_LIBS = -lyajl -lcrypto -lcurl -lz -lm $(DOCUMENT_LIBS)
 
 PURE_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
     -fno-omit-frame-pointer

@@ -144,6 +144,7 @@ struct pulse_image_call_s {
     pulse_pieces_t         body;        /* n 0: it is a GET */
     unsigned               get:1;
     unsigned               raw:1;       /* the answer is a picture */
+    unsigned               elsewhere:1; /* not at the provider's own host */
 
     /* its answer */
 

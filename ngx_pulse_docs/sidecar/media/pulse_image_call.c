@@ -1,6 +1,7 @@
 
 #include <unistd.h>
 #include "ngx_pulse_id.h"
+#include "pulse_address.h"
 #include "pulse_image.h"
 #include "pulse_log.h"
 
@@ -13,6 +14,8 @@
 
 
 static ngx_int_t pulse_image_call_prepare(pulse_image_call_t *call);
+static curl_socket_t pulse_image_socket(void *ctx, curlsocktype purpose,
+    struct curl_sockaddr *address);
 static size_t pulse_image_read(char *buf, size_t size, size_t n, void *ctx);
 static int pulse_image_seek(void *ctx, curl_off_t offset, int origin);
 static size_t pulse_image_write(char *data, size_t size, size_t n, void *ctx);
@@ -100,6 +103,7 @@ pulse_image_reset(pulse_image_call_t *call)
     call->got = 0;
     call->get = 0;
     call->raw = 0;
+    call->elsewhere = 0;
     call->uri = 0;
     call->inside = 0;
     call->broken = 0;
@@ -138,6 +142,11 @@ pulse_image_call_prepare(pulse_image_call_t *call)
     code |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     code |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 
+    if (call->elsewhere) {
+        code |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
+                                 pulse_image_socket);
+    }
+
     if (!call->get) {
         code |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
         code |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -153,6 +162,19 @@ pulse_image_call_prepare(pulse_image_call_t *call)
     return (code == CURLE_OK
             && curl_multi_add_handle(call->run->multi, easy) == CURLM_OK)
            ? NGX_OK : NGX_ERROR;
+}
+
+
+/* By the address that is really connected to: a name may stand for any. */
+
+static curl_socket_t
+pulse_image_socket(void *ctx, curlsocktype purpose,
+    struct curl_sockaddr *address)
+{
+    return pulse_address_public(&address->addr)
+           ? socket(address->family, address->socktype|SOCK_CLOEXEC,
+                    address->protocol)
+           : CURL_SOCKET_BAD;
 }
 
 

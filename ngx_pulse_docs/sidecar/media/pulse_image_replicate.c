@@ -35,6 +35,8 @@ static ngx_int_t pulse_image_replicate_answered(pulse_image_call_t *call);
 static ngx_int_t pulse_image_replicate_fetch(pulse_image_call_t *call);
 static ngx_uint_t pulse_image_replicate_ours(pulse_image_call_t *call,
     const char *uri);
+static ngx_uint_t pulse_image_replicate_base(pulse_image_call_t *call,
+    const char *uri);
 
 
 const pulse_image_provider_t  pulse_image_replicate = {
@@ -50,22 +52,33 @@ static ngx_int_t
 pulse_image_replicate_write(pulse_image_call_t *call)
 {
     char                           value[1024];
+    const char                    *uri;
     const pulse_media_provider_t  *provider;
 
     provider = call->run->model->provider;
 
+    uri = NULL;
+
+    if (call->step >= PULSE_IMAGE_FETCH) {
+        uri = call->uris[call->step - PULSE_IMAGE_FETCH];
+
+        call->get = 1;
+        call->raw = 1;
+        call->elsewhere = !pulse_image_replicate_base(call, uri);
+        ngx_pulse_buf_append(&call->url, (u_char *) uri, strlen(uri));
+    }
+
+    /* the credential is for who gave it, and not for whoever has its files */
+
     snprintf(value, sizeof(value), "Bearer %s", provider->key);
 
-    if (pulse_image_header(call, "Authorization", value) != NGX_OK) {
+    if (!call->elsewhere
+        && pulse_image_header(call, "Authorization", value) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    if (call->step >= PULSE_IMAGE_FETCH) {
-        call->get = 1;
-        call->raw = 1;
-        ngx_pulse_buf_append(&call->url,
-                         (u_char *) call->uris[call->step - PULSE_IMAGE_FETCH],
-                         strlen(call->uris[call->step - PULSE_IMAGE_FETCH]));
+    if (uri) {
         return NGX_OK;
     }
 
@@ -304,7 +317,6 @@ pulse_image_replicate_ours(pulse_image_call_t *call, const char *uri)
     size_t       len;
     CURLU       *url;
     ngx_uint_t   ours;
-    const char  *base;
 
     static const char  theirs[] = ".replicate.delivery";
 
@@ -313,7 +325,6 @@ pulse_image_replicate_ours(pulse_image_call_t *call, const char *uri)
     ours = 0;
 
     url = curl_url();
-    base = call->run->model->provider->base;
 
     if (url && curl_url_set(url, CURLUPART_URL, uri, 0) == CURLUE_OK
         && curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK
@@ -327,12 +338,7 @@ pulse_image_replicate_ours(pulse_image_call_t *call, const char *uri)
                         && strcasecmp(host + len - sizeof(theirs) + 1,
                                       theirs) == 0)));
 
-        /* or the same scheme, host and port as all else */
-
-        len = strcspn(strstr(base, "://") + 3, "/") + 3
-              + (strstr(base, "://") - base);
-
-        ours |= (strncmp(uri, base, len) == 0 && uri[len] == '/');
+        ours |= pulse_image_replicate_base(call, uri);
     }
 
     curl_free(host);
@@ -340,4 +346,20 @@ pulse_image_replicate_ours(pulse_image_call_t *call, const char *uri)
     curl_url_cleanup(url);
 
     return ours;
+}
+
+
+/* whether it has the scheme, host and port that are asked for all else */
+
+static ngx_uint_t
+pulse_image_replicate_base(pulse_image_call_t *call, const char *uri)
+{
+    size_t       len;
+    const char  *base, *host;
+
+    base = call->run->model->provider->base;
+    host = strstr(base, "://") + 3;
+    len = host - base + strcspn(host, "/");
+
+    return strncmp(uri, base, len) == 0 && uri[len] == '/';
 }

@@ -10,6 +10,7 @@
 #define PULSE_IMAGES_LASTS  "10 minutes"    /* longer than any run */
 #define PULSE_IMAGES_PATH   32
 #define PULSE_IMAGES_ROOM   "53100"         /* no room, as image_keep() says */
+#define PULSE_IMAGES_LIKELY (3 * 1024 * 1024)   /* 1024 by 1024 in RGB */
 
 
 static enum MHD_Result pulse_images(pulse_http_request_t *r, ngx_uint_t edit);
@@ -29,6 +30,10 @@ static void pulse_images_number(ngx_pulse_buf_t *b, const char *name,
 static ngx_int_t pulse_images_settle(pulse_images_t *images);
 static int64_t pulse_images_price(pulse_images_t *images);
 static void pulse_images_undo(pulse_images_t *images);
+
+
+static const char  pulse_images_kept[] =
+    "SELECT image_keep($1, $2, $3, $4, $5, $6, $7)";
 
 
 enum MHD_Result
@@ -61,6 +66,14 @@ pulse_images(pulse_http_request_t *r, ngx_uint_t edit)
 
     if (pulse_images_read(images, &rc) != NGX_OK
         || pulse_images_moderate(images, &rc) != NGX_OK)
+    {
+        return rc;
+    }
+
+    /* what there is no room for would be made, and paid for, for nobody */
+
+    if (pulse_files_full(r, images->wish.count * PULSE_IMAGES_LIKELY, &rc)
+        != NGX_OK)
     {
         return rc;
     }
@@ -236,9 +249,16 @@ pulse_images_keep(pulse_images_t *images, const pulse_image_t *image,
     params[5] = pulse_files_kept();
     params[6] = room;
 
-    res = pulse_store_query(r->store,
-                            "SELECT image_keep($1, $2, $3, $4, $5, $6, $7)",
-                            7, params);
+    res = pulse_store_query(r->store, pulse_images_kept, 7, params);
+
+    /* a connection that broke may have kept it, which is found out by doing
+     * it again: else its owner would have a file that is not there */
+
+    if (res == NULL && r->store->conn == NULL
+        && pulse_worker_store(r) == NGX_OK)
+    {
+        res = pulse_store_query(r->store, pulse_images_kept, 7, params);
+    }
 
     if (res == NULL) {
         images->no_room = (strcmp(r->store->sqlstate, PULSE_IMAGES_ROOM)

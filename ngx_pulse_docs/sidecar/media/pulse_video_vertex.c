@@ -68,6 +68,7 @@ static void pulse_vertex_read(const pulse_video_answer_t *answer,
 static void pulse_vertex_result(const pulse_video_answer_t *answer,
     ngx_pool_t *pool, pulse_video_said_t *said);
 static ngx_str_t pulse_vertex_stored(ngx_pool_t *pool, const ngx_str_t *uri);
+static size_t pulse_vertex_origin(void);
 
 
 /* Where results are that were asked to be put into a bucket. */
@@ -585,7 +586,8 @@ pulse_vertex_result(const pulse_video_answer_t *answer, ngx_pool_t *pool,
 }
 
 
-/* "gs://BUCKET/OBJECT" as Cloud Storage's JSON API has it. */
+/* "gs://BUCKET/OBJECT" as Cloud Storage's JSON API has it; what stands in for
+ * Google on loopback stands in for that too. */
 
 static ngx_str_t
 pulse_vertex_stored(ngx_pool_t *pool, const ngx_str_t *uri)
@@ -610,8 +612,16 @@ pulse_vertex_stored(ngx_pool_t *pool, const ngx_str_t *uri)
 
     if (bucket && object) {
         ngx_pulse_buf_init(&b, 0);
-        ngx_pulse_buf_literal(&b, "https://storage.googleapis.com/storage/v1"
-                              "/b/");
+
+        if (pulse_vertex.loopback) {
+            ngx_pulse_buf_append(&b, (u_char *) pulse_vertex.base,
+                                 pulse_vertex_origin());
+
+        } else {
+            ngx_pulse_buf_literal(&b, "https://storage.googleapis.com");
+        }
+
+        ngx_pulse_buf_literal(&b, "/storage/v1/b/");
         ngx_pulse_buf_append(&b, (u_char *) bucket, strlen(bucket));
         ngx_pulse_buf_literal(&b, "/o/");
         ngx_pulse_buf_append(&b, (u_char *) object, strlen(object));
@@ -624,4 +634,17 @@ pulse_vertex_stored(ngx_pool_t *pool, const ngx_str_t *uri)
     curl_free(object);
 
     return url;
+}
+
+
+/* how much of the base is its scheme, host and port */
+
+static size_t
+pulse_vertex_origin(void)
+{
+    const char  *host;
+
+    host = strstr(pulse_vertex.base, "://") + 3;
+
+    return host - pulse_vertex.base + strcspn(host, "/");
 }

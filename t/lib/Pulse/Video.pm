@@ -4,7 +4,8 @@ package Pulse::Video;
 # nginx before it.
 #
 #     my $missing = Pulse::Video->missing;
-#     my $video = Pulse::Video->start(options => [...], database => ...);
+#     my $video = Pulse::Video->start(options => [...], database => ...,
+#                                     bucket => its address);
 #     $video->twin; $video->sidecar; $video->port;
 #     my $id = $video->begin($key, model => ..., prompt => ...);
 #     $video->ended($id);                     # its status, waited for
@@ -105,7 +106,10 @@ sub sidecar_start {
     return Pulse::Sidecar->start(
         options => ['--models', "$Pulse::Env::root/conf/models.json",
                     '--moderation', "$Pulse::Env::root/conf/moderation.txt",
-                    '--video-poll', '1', @{ $self->{o}{options} // [] }],
+                    '--video-poll', '1',
+                    $self->{o}{bucket} ? ('--s3', $self->{o}{bucket}) : (),
+                    @{ $self->{o}{options} // [] }],
+        $self->{o}{bucket} ? (files => undef) : (),
         $self->{o}{database} ? (database => $self->{o}{database}) : ());
 }
 
@@ -114,6 +118,11 @@ sub nginx_start {
     my ($self) = @_;
 
     my $files = $self->{sidecar}->files;
+    my $store = $files ? "pulse_file_store $files key=$files.key;" : '';
+    my $served = !$files ? '' : <<"CONFIG";
+    location /stored/ { internal; alias $files/; log_not_found off; }
+    location /files/ { pulse_auth off; pulse_files /stored/; }
+CONFIG
 
     return Pulse::Nginx->new(
         http => <<"HTTP",
@@ -122,7 +131,7 @@ sub nginx_start {
     pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
     pulse_public_url http://studio.example;
     pulse_upgrade_url http://studio.example/plans;
-    pulse_file_store $files key=$files.key;
+    $store
     pulse_moderation_rules $Pulse::Env::root/conf/moderation.txt;
     pulse_moderation local;
 HTTP
@@ -136,8 +145,7 @@ HTTP
         pulse_auth off;
         pulse_docs public;
     }
-    location /stored/ { internal; alias $files/; log_not_found off; }
-    location /files/ { pulse_auth off; pulse_files /stored/; }
+$served
 CONFIG
     )->run;
 }

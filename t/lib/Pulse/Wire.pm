@@ -76,6 +76,15 @@ sub kill_at {
 }
 
 
+# The same, and nobody is killed: the connection alone breaks.
+
+sub cut_at {
+    my ($self, %o) = @_;
+
+    $self->kill_at(0, %o);
+}
+
+
 sub hit { -e "$_[0]{dir}/hit" }
 
 
@@ -157,7 +166,7 @@ sub perhaps {
         return if !defined $step || $step != $arm->{step};
     }
 
-    kill KILL => $arm->{pid};
+    kill KILL => $arm->{pid} if $arm->{pid};
     unlink "$self->{dir}/arm";
     open my $out, '>', "$self->{dir}/hit";
 

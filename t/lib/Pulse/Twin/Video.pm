@@ -30,7 +30,7 @@ sub answer {
 
     # a file is no JSON, and where it is may be elsewhere
 
-    if ($request->{path} =~ m{^/(?:files|google/v1beta/files)/}
+    if ($request->{path} =~ m{^/(?:files|google/v1beta/files|storage)/}
         && !$self->{fault}{times})
     {
         push @{ $self->{log} }, { method => $request->{method},
@@ -54,6 +54,16 @@ sub file {
         return "HTTP/1.1 302 Twin\r\nLocation: http://127.0.0.1:"
                . "$self->{port}/files/moved.mp4\r\nContent-Length: 0\r\n"
                . "Connection: close\r\n\r\n";
+    }
+
+    if ($request->{path} =~ m{^/storage/}) {
+        return Pulse::Twin::reply(401, { error => 'token' })
+            if ($headers->{authorization} // '')
+               ne 'Bearer ' . ($self->{bearer} // '');
+
+        return Pulse::Twin::reply(404, { error => $request->{path} })
+            if $request->{path}
+               !~ m{^/storage/v1/b/maker-1/o/made%20of%20it%2Fa\.mp4};
     }
 
     my ($name) = $request->{path} =~ m{([^/]+)$};
@@ -267,6 +277,11 @@ sub vertex {
     return (200, { name => $job->{id}, done => JSON::PP::true,
                    error => { code => 13, message => 'internal' } })
         if $job->{state} eq 'failed';
+    return (200, { name => $job->{id}, done => JSON::PP::true,
+                   response => { videos => [{
+                       gcsUri => 'gs://maker-1/made of it/a.mp4',
+                       mimeType => 'video/mp4' }] } })
+        if $job->{state} eq 'stored';
     return (200, { name => $job->{id}, done => JSON::PP::true,
                    response => { raiMediaFilteredCount => 1,
                                  raiMediaFilteredReasons => ['x'] } })
