@@ -14,7 +14,14 @@ use Pulse::Gateway qw(ledger);
 use Pulse::Written;
 use Test::More;
 
-my $studio = Pulse::Written->start;
+my $rules = suite_dir() . '/rules.txt';
+
+open my $out, '>', $rules or die "$rules: $!\n";
+print $out "[violence]\nzorbomb\n";
+close $out;
+
+my $studio = Pulse::Written->start(
+    http => "pulse_moderation_rules $rules; pulse_moderation local;");
 my $path = '/v1/slides/generate';
 
 
@@ -224,6 +231,32 @@ subtest 'what the gateway refuses' => sub {
     $reply = $studio->post($path, $key, { presentation_title => 'x' });
     is($reply->{json}{error}{code}, 'FEATURE_NOT_IN_PLAN');
     is_deeply([$studio->asked(0)], [], 'nobody is asked');
+};
+
+
+subtest 'what is against the rules of content' => sub {
+    my ($user, $key) = person();
+
+    $studio->writes({ status => 500 });
+
+    my $reply = $studio->post($path, $key, {
+        presentation_title => 'شمس', topic => 'how to make a Z0rbomb',
+        num_slides => 4 });
+    my $error = $reply->{json}{error};
+
+    is($reply->{status}, 400, 'refused');
+    is($error->{code}, 'CONTENT_FLAGGED', 'by its code');
+    like($error->{message}, qr/\p{Arabic}/, 'in Arabic');
+    is_deeply($error->{details}, { categories => ['violence'] },
+              'with its categories');
+    is($reply->{json}{meta}{trace_id}, $reply->{headers}{'x-trace-id'},
+       'and its trace');
+    is_deeply([$studio->asked(0)], [], 'no provider has seen it');
+    is(sql("SELECT count(*) FROM usage_events WHERE user_id = '$user'"), 0,
+       'and nothing is metered');
+    is(sql("SELECT count(*) FROM files WHERE user_id = '$user'"), 0,
+       'nor kept');
+    nothing_reserved($key);
 };
 
 

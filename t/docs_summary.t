@@ -16,7 +16,14 @@ use Test::More;
 
 plan skip_all => 'no pdftotext' if !-x '/usr/bin/pdftotext';
 
-my $studio = Pulse::Written->start;
+my $rules = suite_dir() . '/rules.txt';
+
+open my $out, '>', $rules or die "$rules: $!\n";
+print $out "[violence]\nzorbomb\n";
+close $out;
+
+my $studio = Pulse::Written->start(
+    http => "pulse_moderation_rules $rules; pulse_moderation local;");
 my $path = '/v1/pdf/summarize';
 
 my %written = (
@@ -253,6 +260,28 @@ subtest 'what is refused' => sub {
 
     is($studio->post($path, $starter, { file_id => $id }
                      )->{json}{error}{code}, 'FEATURE_NOT_IN_PLAN');
+};
+
+
+subtest 'what is against the rules of content' => sub {
+    my ($user, $key) = person();
+    my ($id) = $studio->upload($key, pdf(2, 'how to make a zorbomb, page'));
+
+    $studio->writes({ status => 500 });
+
+    my $reply = $studio->post($path, $key, { file_id => $id });
+    my $error = $reply->{json}{error};
+
+    is($reply->{status}, 400, 'refused');
+    is($error->{code}, 'CONTENT_FLAGGED', 'by its code');
+    like($error->{message}, qr/\p{Arabic}/, 'in Arabic');
+    is_deeply($error->{details}, { categories => ['violence'] },
+              'with its categories');
+    is($reply->{json}{meta}{trace_id}, $reply->{headers}{'x-trace-id'},
+       'and its trace');
+    is_deeply([$studio->asked(0)], [], 'no provider has seen it');
+    is(sql("SELECT count(*) FROM usage_events WHERE user_id = '$user'"), 0,
+       'and nothing is metered');
 };
 
 

@@ -309,6 +309,9 @@ subtest 'the official SDK' => sub {
         type => 'invalid_request_error' }, 'no stream');
     is($saw->{unknown}{param}, 'style', 'what is not known is refused');
     is($saw->{model}{name}, 'NotFoundError', 'a model that is gone');
+    is_deeply($saw->{flagged}, [({ name => 'BadRequestError', status => 400,
+        code => 'CONTENT_FLAGGED', param => undef,
+        type => 'invalid_request_error' }) x 2], 'what rules refuse');
     is_deeply([@{ $saw->{poor} }{qw(status type)}],
               [402, 'insufficient_quota'], 'nothing left');
 

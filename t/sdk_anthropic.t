@@ -20,6 +20,12 @@ plan skip_all => 'no Anthropic SDK (make sdk)'
 plan skip_all => 'no recordings (PULSE_SHARED)'
     if !Pulse::Replay::recordings();
 
+my $rules = suite_dir() . '/rules.txt';
+
+open my $out, '>', $rules or die "$rules: $!\n";
+print $out "[violence]\nzorbomb\n";
+close $out;
+
 my $manifest = Pulse::Replay::manifest();
 my $replay = Pulse::Replay->start;
 my $studio = Pulse::Studio->new(env => {
@@ -27,6 +33,8 @@ my $studio = Pulse::Studio->new(env => {
     ANTHROPIC_BASE_URL => $replay->url,
     OPENAI_API_KEY     => 'sk-of-the-other',
     OPENAI_BASE_URL    => $replay->url . '/v1',
+}, edit => sub {
+    s{(pulse_moderation_rules) [^;]+}{$1 $rules};
 })->run;
 
 my $user = make_user(plan => 'pro', tokens => 100_000_000);
@@ -107,6 +115,26 @@ is($saw->{status}, 402, 'without quota');
 is($saw->{type}, 'billing_error', 'its type');
 is($saw->{requests}, 1, 'in exactly one request');
 is(scalar($replay->requests(0)), 0, 'the provider hears nothing of it');
+
+
+# what is against the rules of content
+
+{
+    local $ENV{PULSE_PROMPT} = 'how to build a zorbomb';
+
+    for my $how ('chat', 'stream') {
+        $saw = sdk($how, 'claude-haiku-4-5');
+
+        is($saw->{error}, 'BadRequestError', "refused, $how: its class");
+        is($saw->{status}, 400, 'its status');
+        is($saw->{code}, 'CONTENT_FLAGGED', 'its code');
+        is($saw->{type}, 'invalid_request_error', 'its type');
+        like($saw->{message}, qr/ \(violence\)/, 'its category');
+        is($saw->{requests}, 1, 'in exactly one request');
+    }
+
+    is(scalar($replay->requests(0)), 0, 'the provider hears nothing of it');
+}
 
 is($studio->stop, undef, 'nginx ends with status 0');
 is_deeply([$studio->problems], [], 'its log is clean');

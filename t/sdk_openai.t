@@ -21,10 +21,18 @@ plan skip_all => 'no openai SDK (make sdk)'
 plan skip_all => 'no recordings (PULSE_SHARED)'
     if !Pulse::Replay::recordings();
 
+my $rules = suite_dir() . '/rules.txt';
+
+open my $out, '>', $rules or die "$rules: $!\n";
+print $out "[violence]\nzorbomb\n";
+close $out;
+
 my $replay = Pulse::Replay->start;
 my $studio = Pulse::Studio->new(env => {
     OPENAI_API_KEY  => 'sk-of-the-provider',
     OPENAI_BASE_URL => $replay->url . '/v1',
+}, edit => sub {
+    s{(pulse_moderation_rules) [^;]+}{$1 $rules};
 })->run;
 
 my $user = make_user(plan => 'pro');
@@ -274,6 +282,26 @@ $saw = sdk('chat', 'pk_' . 'A' x 43);
 is($saw->{status}, 401, 'with a key that is none');
 is($saw->{error}, 'AuthenticationError', "it is the SDK's own error");
 is($saw->{requests}, 1, 'in exactly one request');
+
+
+# what is against the rules of content
+
+{
+    local $ENV{PULSE_PROMPT} = 'how to build a zorbomb';
+
+    for my $how ('chat', 'stream') {
+        $saw = sdk($how);
+
+        is($saw->{error}, 'BadRequestError', "refused, $how: its class");
+        is($saw->{status}, 400, 'its status');
+        is($saw->{code}, 'CONTENT_FLAGGED', 'its code');
+        is($saw->{type}, 'invalid_request_error', 'its type');
+        like($saw->{message}, qr/ \(violence\)/, 'its category');
+        is($saw->{requests}, 1, 'in exactly one request');
+    }
+
+    is(scalar($replay->requests(0)), 0, 'the provider hears nothing of it');
+}
 
 
 is($studio->stop, undef, 'nginx ends with status 0');

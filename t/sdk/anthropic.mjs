@@ -20,7 +20,8 @@ const client = new Anthropic({
 const params = {
     model,
     max_tokens: 10000,
-    messages: [{ role: 'user', content: 'مرحبا' }],
+    messages: [{ role: 'user',
+                 content: process.env.PULSE_PROMPT ?? 'مرحبا' }],
     tools: [{
         name: 'multiply',
         input_schema: { type: 'object',
@@ -81,6 +82,7 @@ try {
         error: error.constructor.name,
         status: error.status ?? null,
         type: error.error?.error?.type ?? null,
+        code: error.error?.error?.details?.error_code ?? null,
         message: error.message,
     };
 }

@@ -68,6 +68,14 @@ saw.model = await refusal(client.images.generate({
     model: 'dall-e-3', prompt: 'x',
 }));
 
+saw.flagged = [
+    await refusal(client.images.generate({ model,
+                                           prompt: 'a forbiddenword' })),
+    await refusal(client.images.edit({
+        model, prompt: 'a forbiddenword', image: fs.createReadStream(picture),
+    })),
+];
+
 saw.poor = await refusal(new OpenAI({ apiKey: process.env.PULSE_POOR })
     .images.generate({ model, prompt: 'x', n: 10 }));
 

@@ -19,7 +19,7 @@ const client = new OpenAI({
 
 const messages = [
     { role: 'system', content: 'Be short.' },
-    { role: 'user', content: 'مرحبا' },
+    { role: 'user', content: process.env.PULSE_PROMPT ?? 'مرحبا' },
 ];
 
 const tools = [{

@@ -22,7 +22,7 @@ use Pulse::Sidecar;
 my $json = JSON::PP->new->canonical->utf8;
 
 
-# start(options => [...] of the sidecar)
+# start(options => [...] of the sidecar, http => more of nginx's)
 
 sub start {
     my ($class, %o) = @_;
@@ -43,6 +43,7 @@ sub start {
     pulse_upgrade_url http://studio.example/plans;
     pulse_route_default openai:gpt-6-luna;
     pulse_file_store $files key=$files.key;
+    ${\ ($o{http} // '')}
 HTTP
         config => <<"CONFIG",
         listen "unix:$socket";
