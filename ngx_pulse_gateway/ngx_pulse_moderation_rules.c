@@ -174,6 +174,8 @@ ngx_pulse_moderation_lines(ngx_pulse_moderation_reader_t *reader,
     }
 
     if (reader->rules->nrules == 0) {
+        reader->fault->line -= (text->len != 0);
+
         return ngx_pulse_moderation_fault(reader, "is the last, and there is"
                                                   " no rule");
     }

@@ -203,7 +203,9 @@ static void
 test_files(void)
 {
     test_file("x y\n", 1, "is before any [category]");
-    test_file("\n# a\n", 3, "is the last, and there is no rule");
+    test_file("", 1, "is the last, and there is no rule");
+    test_file("# a", 1, "is the last, and there is no rule");
+    test_file("\n# a\n", 2, "is the last, and there is no rule");
     test_file("[a\n", 1, "is no [category] of at most 32 characters");
     test_file("[A]\n", 1, "has a [category] of other characters than a-z, -,"
                           " / and _");
