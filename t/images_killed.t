@@ -148,6 +148,29 @@ for my $when ('before', 'after') {
 }
 
 
+for my $when ('before', 'after') {
+    subtest "a connection that breaks $when an answer is kept" => sub {
+        my ($user, $key) = person();
+        my @ask = ('/v1/images/generate', $key,
+                   { model => 'nano-banana', prompt => 'x' },
+                   headers => { 'Idempotency-Key' => 'key-of-mine' });
+
+        $painter->google->play(shown($pixel));
+        $wire->cut_at(match => 'idempotency_keep', when => $when);
+
+        my $id = $painter->post(@ask)->{json}{data}{images}[0]{id};
+
+        ok($wire->hit, 'it came to that');
+
+        my $again = $painter->post(@ask);
+
+        is($again->{headers}{'idempotent-replayed'}, 'true', 'asked again');
+        is($again->{json}{data}{images}[0]{id}, $id, 'it is the same');
+        is(account($user), '1 0 10', 'and charged once');
+    };
+}
+
+
 subtest 'stopped while a provider is waited for' => sub {
     my ($user, $key) = person();
 

@@ -267,6 +267,13 @@ subtest 'as a stream' => sub {
 
     $client = watch(uuid());
     is($client->response(20)->{status}, 404);
+    $client->leave;
+
+    $id = begin($user);
+    $client = watch($id);
+    $client->read_until(qr/"queued".*\n\n/s, 20);
+    sql("DELETE FROM tasks WHERE id = '$id'");
+    is($client->response(20)->{complete}, 1, 'one that is no more');
 };
 
 

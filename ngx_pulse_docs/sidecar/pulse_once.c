@@ -27,6 +27,11 @@ static enum MHD_Result pulse_once_known(pulse_http_request_t *r,
     PGresult *res);
 
 
+static const char  pulse_once_answered[] =
+    "SELECT idempotency_keep($1, $2, 'application/json', NULL,"
+    "                        convert_to($3, 'UTF8'))";
+
+
 ngx_int_t
 pulse_once_begin(pulse_http_request_t *r, enum MHD_Result *rc)
 {
@@ -195,10 +200,16 @@ pulse_once_keep(pulse_http_request_t *r, unsigned status,
     params[1] = number;
     params[2] = (char *) text;
 
-    res = pulse_store_query(r->store,
-                            "SELECT idempotency_keep($1, $2,"
-                            " 'application/json', NULL,"
-                            " convert_to($3, 'UTF8'))", 3, params);
+    res = pulse_store_query(r->store, pulse_once_answered, 3, params);
+
+    /* a key that is free again would have the same made, and charged, once
+     * more: where a connection broke it is done again on another one */
+
+    if (res == NULL && r->store->conn == NULL
+        && pulse_worker_store(r) == NGX_OK)
+    {
+        res = pulse_store_query(r->store, pulse_once_answered, 3, params);
+    }
 
     if (res == NULL) {
         pulse_log(PULSE_LOG_ERR, "pulse once: an answer cannot be kept: %s",

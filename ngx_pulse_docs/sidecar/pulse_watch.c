@@ -357,7 +357,7 @@ pulse_watch_look(pulse_watch_t *list)
 
         pulse_watch_say(w, states);
 
-        if (w->out.len || w->out.failed) {
+        if (w->out.len || w->out.failed || w->ended) {
             w->silent = 0;
             MHD_resume_connection(w->request->connection);
             continue;
@@ -471,6 +471,13 @@ pulse_watch_say(pulse_watch_t *w, PGresult *states)
 
             PQclear(res);
         }
+
+    } else if (states) {
+
+        /* it is no more, and neither is perhaps its owner */
+
+        w->ended = 1;
+        return;
     }
 
     /* it shows that it is there, and finds out whether they are */
