@@ -5,6 +5,7 @@
 #include "ngx_pulse_anthropic.h"
 #include "ngx_pulse_jwt.h"
 #include "ngx_pulse_meter.h"
+#include "ngx_pulse_moderation.h"
 #include "ngx_pulse_openai.h"
 
 
@@ -17,6 +18,7 @@
 #define BLOCKS_NS      300000000
 #define BLOCKS_METER   (1024 * 1024)
 #define BLOCKS_LARGE   (64 * 1024)
+#define BLOCKS_KB      1024
 
 #define BLOCKS_CLAIMS  "{\"iss\":\"pulse\",\"aud\":\"pulse\",\"sub\":\"u\","  \
                        "\"exp\":2000000000}"
@@ -52,6 +54,15 @@ typedef struct {
 } blocks_translation_t;
 
 
+/* a kilobyte of prose, by the rules that a studio begins with */
+
+typedef struct {
+    ngx_pulse_moderation_t          moderation;
+    ngx_pulse_moderation_rules_t   *rules;
+    u_char                          text[BLOCKS_KB];
+} blocks_prose_t;
+
+
 typedef struct {
     ngx_pulse_meter_t            meter;
     ngx_pulse_meter_account_t   *account;
@@ -74,6 +85,10 @@ static void blocks_event(void *data);
 static void blocks_translations(void);
 static void blocks_translate(void *data);
 static ngx_int_t blocks_write(void *data, ngx_pulse_answer_event_t *ev);
+static void blocks_moderation(void);
+static void blocks_prose(blocks_prose_t *prose, const char *name,
+    const char *words);
+static void blocks_moderate(void *data);
 static void blocks_meter(void);
 static void blocks_reserve(void *data);
 
@@ -85,6 +100,7 @@ main(void)
     blocks_bodies();
     blocks_events();
     blocks_translations();
+    blocks_moderation();
     blocks_meter();
 
     return 0;
@@ -370,6 +386,63 @@ blocks_write(void *data, ngx_pulse_answer_event_t *ev)
     ngx_pulse_dialect_openai.write_event(t->writer, &t->cv, ev, &t->out);
 
     return t->out.failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+blocks_moderation(void)
+{
+    ngx_str_t                      text;
+    ngx_pool_t                    *pool;
+    blocks_prose_t                 prose;
+    ngx_pulse_moderation_fault_t   fault;
+
+    pool = unit_pool();
+    text = unit_file("conf/moderation.txt");
+
+    prose.rules = text.data ? ngx_pulse_moderation_read(pool, &text, &fault)
+                            : NULL;
+
+    if (prose.rules == NULL) {
+        blocks_fail("conf/moderation.txt cannot be read");
+    }
+
+    blocks_prose(&prose, "moderation, 1 kB of English",
+                 "What is asked here is long, and nothing of it is about"
+                 " harm. ");
+    blocks_prose(&prose, "moderation, 1 kB of Arabic",
+                 "ما يُسأل عنه هنا طويل، وليس فيه شيء من الأذى، فاكتب لي"
+                 " خطة للعمل. ");
+
+    free(text.data);
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+blocks_prose(blocks_prose_t *prose, const char *name, const char *words)
+{
+    size_t  i;
+
+    for (i = 0; i < BLOCKS_KB; i++) {
+        prose->text[i] = words[i % strlen(words)];
+    }
+
+    blocks_measure(name, blocks_moderate, prose);
+}
+
+
+static void
+blocks_moderate(void *data)
+{
+    blocks_prose_t *prose = data;
+
+    ngx_pulse_moderation_start(&prose->moderation, prose->rules);
+    ngx_pulse_moderation_feed(&prose->moderation, prose->text, BLOCKS_KB);
+
+    if (ngx_pulse_moderation_end(&prose->moderation) != 0) {
+        blocks_fail("prose was flagged");
+    }
 }
 
 

@@ -21,6 +21,7 @@ my @parts = (
     ['rate'              => 'ngx_http_pulse_rate_handler'],
     ['read the question' => 'ngx_pulse_openai_read',
                             'ngx_http_pulse_gateway_dialect_read'],
+    ['moderation'        => 'ngx_pulse_moderation_json'],
     ['route'             => 'ngx_http_pulse_gateway_route'],
     ['reserve'           => 'ngx_http_pulse_usage_reserve'],
     ['write the question' => 'ngx_http_pulse_gateway_build'],

@@ -195,6 +195,10 @@ sub frame_studio {
     my $rate = $row eq 'auth' ? ''
              : 'pulse_rate 1000000r/m 1000000r/s;';
 
+    my $moderation = $row ne 'moderated' ? 'pulse_moderation off;'
+        : "pulse_moderation_rules $ENV{TEST_NGINX_PULSE_ROOT}/conf/"
+          . 'moderation.txt; pulse_moderation local;';
+
     my $handler = $parts ? $proxy : <<'CONF';
             client_max_body_size 4m;
             pulse_gateway;
@@ -225,6 +229,8 @@ CONF
             'tokens_in":"$pulse_tokens_in', 'tokens_out":"$pulse_tokens_out',
             'estimated":"$pulse_estimated',
             'first_token_ms":"$pulse_first_token') . stores() . <<"CONF",
+    $moderation
+
     pulse_provider openai {
         base_url http://127.0.0.1:$port/v1;
         models o-*;
