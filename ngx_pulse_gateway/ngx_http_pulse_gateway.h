@@ -120,7 +120,7 @@ typedef struct {
     ngx_pulse_buf_t                 headers;     /* lines */
     ngx_pulse_buf_t                 body;
     unsigned                        taken:1;     /* the key is ours */
-    unsigned                        refused:1;   /* by the meter */
+    unsigned                        refused:3;   /* by the meter: looks */
 } ngx_http_pulse_claim_t;
 
 

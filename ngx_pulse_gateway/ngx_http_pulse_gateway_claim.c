@@ -17,6 +17,7 @@
 #define NGX_HTTP_PULSE_CLAIM_PATIENCE  10000
 #define NGX_HTTP_PULSE_CLAIM_PAUSE     50
 #define NGX_HTTP_PULSE_CLAIM_PAUSES    800      /* the longest */
+#define NGX_HTTP_PULSE_CLAIM_LOOKS     4        /* of who is refused */
 
 
 static ngx_int_t ngx_http_pulse_gateway_claim_hash(ngx_http_request_t *r,
@@ -376,8 +377,19 @@ ngx_http_pulse_gateway_claim_known(ngx_http_request_t *r,
 
     if (state.len == 0) {
 
-        if (ctx->claim->refused) {
+        /*
+         * Whoever has all there was may be this key's first request whose
+         * claim is under way: it reserves before it claims.
+         */
+
+        if (ctx->claim->refused == NGX_HTTP_PULSE_CLAIM_LOOKS) {
             ngx_http_finalize_request(r, ngx_http_pulse_usage_refuse(r));
+            return;
+        }
+
+        if (ctx->claim->refused) {
+            ctx->claim->refused++;
+            ngx_http_pulse_gateway_claim_wait(r, ctx);
             return;
         }
 

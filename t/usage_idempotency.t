@@ -69,7 +69,8 @@ sub start {
     my ($path, $body) = question($dialect, max => 500, model => "openai-1",
                                  %o);
 
-    $client->request(POST => $path, bearer => $key, json => $body, close => 1,
+    $client->request(POST => $path, bearer => $o{bearer} // $key,
+                     json => $body, close => 1,
                      headers => { 'Idempotency-Key' => $idempotency });
 
     return $client;
@@ -263,6 +264,28 @@ subtest 'the first has all there is left' => sub {
 };
 
 
+# It has reserved all, and nobody sees yet that the key is its own.
+
+subtest 'the first has all there is left, and its claim waits' => sub {
+    my $bearer = make_key(make_user(plan => 'pro', tokens => 1000));
+    my $id = fresh();
+
+    $replay->play(answer('openai', { text => 'x' }));
+
+    my @all = (bearer => $bearer, max => 5000);
+    my ($first, $locker) = claim_waits($id, @all);
+    my $second = start('openai', $id, @all);
+
+    select undef, undef, undef, 0.1;
+    sql("SELECT pg_terminate_backend(pid) FROM pg_locks
+         WHERE relation = 'idempotency'::regclass AND mode = 'ShareLock'");
+    waitpid $locker, 0;
+
+    is_deeply([map { $_->response(30)->{status} } $first, $second],
+              [200, 200], 'the second is not refused');
+};
+
+
 subtest 'the first takes too long' => sub {
     my $id = fresh();
 
@@ -449,7 +472,7 @@ subtest 'a node never returns' => sub {
 # The claim waits in the store, and who made it is gone or has given it up.
 
 sub claim_waits {
-    my ($id) = @_;
+    my ($id, %o) = @_;
 
     my $locker = fork // die "fork: $!\n";
 
@@ -464,7 +487,7 @@ sub claim_waits {
              WHERE relation = 'idempotency'::regclass AND mode = 'ShareLock'")
     } 10;
 
-    my $client = start('openai', $id);
+    my $client = start('openai', $id, %o);
 
     wait_until {
         sql("SELECT count(*) FROM pg_stat_activity
