@@ -119,7 +119,10 @@ subtest 'without payments' => sub {
 subtest 'more than providers send' => sub {
     open my $in, '<', "$root/conf/nginx.conf" or die "nginx.conf: $!\n";
 
-    my @lines = grep { /limit_req\w* .*payments|limit_req_status/ } <$in>;
+    my @lines = join('', <$in>) =~ m{^\ +(limit_req_zone\ [^;]*payments[^;]*;)
+                                     .* /payments/\(webhook .*?
+                                     (limit_req\ [^;]*;) \s*
+                                     (limit_req_status\ [^;]*;)}msx;
     my $nginx = Pulse::Nginx->new(http => $lines[0], config => <<"CONFIG")->run;
     location = /x {
         $lines[1] $lines[2]

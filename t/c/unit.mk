@@ -126,7 +126,7 @@ $(BUILD)/fuzz/harness.a: fuzz/harness.c fuzz/harness.h $(PURE_HEADERS) \
 	@rm -f $@ && ar crs $@ $(@:.a=.o)
 
 $(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(BUILD)/fuzz/harness.a \
-                      $(BUILD)/fuzz/unit.o $(BUILD)/fuzz/pure.a
+                      $(UNIT_OBJECTS:%=$(BUILD)/fuzz/%) $(BUILD)/fuzz/pure.a
 	@$(FUZZ_CC) $(PURE_CFLAGS) -O1 -fsanitize=fuzzer $(PURE_SANITIZE) \
 	    -o $@ $^ $(PURE_LIBS)
 
