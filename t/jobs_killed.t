@@ -54,8 +54,7 @@ sub killed {
         return 0;
     }
 
-    wait_until { !is_alive($sidecar->pid) } 10;
-    delete $sidecar->{pid};
+    $sidecar->wait_gone;
 
     my ($state, $early) = split /\|/, sql("SELECT state, due_at > now()"
                                           . " FROM jobs WHERE id = $job");

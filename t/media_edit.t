@@ -11,7 +11,7 @@ use Encode qw(encode_utf8);
 use Pulse::Client qw(http);
 use Pulse::Env 'stores';
 use Pulse::Nginx;
-use Pulse::Process qw(is_alive wait_until);
+use Pulse::Process qw(wait_until);
 use Pulse::Sidecar;
 use Pulse::Wire;
 use Test::More;
@@ -549,8 +549,7 @@ subtest 'killed at each step, done once' => sub {
 
         last if !$hit;
 
-        wait_until { !is_alive($sidecar->pid) } 10;
-        delete $sidecar->{pid};
+        $sidecar->wait_gone;
 
         sql("UPDATE jobs SET due_at = now() WHERE state = 'running'");
         $sidecar = sidecar();

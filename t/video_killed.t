@@ -7,7 +7,6 @@ use warnings;
 use lib 't/lib';
 use Pulse::Client qw(http);
 use Pulse::Env 'own';
-use Pulse::Process qw(is_alive);
 use Pulse::Wire;
 use Test::More;
 
@@ -47,9 +46,7 @@ sub begin {
 sub gone {
     my ($sidecar) = @_;
 
-    if (defined(my $pid = delete $sidecar->{pid})) {
-        wait_until { !is_alive($pid) } 20;
-    }
+    $sidecar->wait_gone;
 
     # nobody waits for its lease here
 

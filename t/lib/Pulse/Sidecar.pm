@@ -6,8 +6,7 @@ use v5.30;
 use warnings;
 
 use IO::Socket::UNIX;
-use Pulse::Process qw(is_alive pause_process spawn stop_process
-                      wait_until);
+use Pulse::Process qw(is_alive pause_process spawn stop_process wait_until);
 
 
 # start(options => ['--lease-ttl', '2 seconds']); its socket is
@@ -81,6 +80,24 @@ sub stop {
     my $pid = delete $self->{pid} // return 0;
 
     return stop_process($pid, $signal // 'TERM', 10);
+}
+
+
+# Somebody has killed it: until it is dead, and the store has nothing more of
+# it to do.  What another of its threads had sent may take a job that is made
+# due too soon.
+
+sub wait_gone {
+    my ($self) = @_;
+
+    my $pid = delete $self->{pid} // return;
+
+    wait_until { !is_alive($pid) } 20;
+    wait_until {
+        !Pulse::Env::sql("SELECT count(*) FROM pg_stat_activity"
+                         . " WHERE application_name LIKE 'pulse-jobs%'"
+                         . " AND datname = current_database()")
+    } 20;
 }
 
 
