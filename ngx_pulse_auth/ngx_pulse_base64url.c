@@ -84,25 +84,19 @@ ngx_pulse_base64url_decode(u_char *dst, size_t *len, const ngx_str_t *src)
 static ngx_uint_t
 ngx_pulse_base64url_value(u_char ch)
 {
-    if (ch >= 'A' && ch <= 'Z') {
-        return ch - 'A';
-    }
+    switch (ch) {
 
-    if (ch >= 'a' && ch <= 'z') {
-        return ch - 'a' + 26;
-    }
-
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0' + 52;
-    }
-
-    if (ch == '-') {
+    case '-':
         return 62;
-    }
 
-    if (ch == '_') {
+    case '_':
         return 63;
-    }
 
-    return 64;
+    case '+':
+    case '/':
+        return 64;
+
+    default:
+        return ngx_pulse_base64_value(ch);
+    }
 }

@@ -13,6 +13,31 @@
 #define ngx_pulse_base64url_decoded(n)  ((n) * 6 / 8)
 
 
+/* The bits of a character of plain base64 (RFC 4648, 4), 64 if it is none. */
+
+static ngx_inline ngx_uint_t
+ngx_pulse_base64_value(u_char ch)
+{
+    if (ch >= 'A' && ch <= 'Z') {
+        return ch - 'A';
+    }
+
+    if (ch >= 'a' && ch <= 'z') {
+        return ch - 'a' + 26;
+    }
+
+    if (ch >= '0' && ch <= '9') {
+        return ch - '0' + 52;
+    }
+
+    if (ch == '+') {
+        return 62;
+    }
+
+    return (ch == '/') ? 63 : 64;
+}
+
+
 /* Encodes without padding (RFC 7515, 2); returns the end of what it wrote. */
 u_char *ngx_pulse_base64url_encode(u_char *dst, const u_char *src,
     size_t len);

@@ -1,4 +1,5 @@
 
+#include "ngx_pulse_base64url.h"
 #include "ngx_pulse_embedding.h"
 
 #include <math.h>
@@ -13,7 +14,6 @@
 
 static void ngx_pulse_embedding_byte(ngx_pulse_embedding_base64_t *state,
     u_char byte, ngx_pulse_buf_t *b);
-static ngx_uint_t ngx_pulse_embedding_sextet(u_char ch);
 static ngx_int_t ngx_pulse_embedding_number(uint32_t bits,
     ngx_pulse_buf_t *b);
 
@@ -129,7 +129,7 @@ ngx_pulse_embedding_decode(const ngx_str_t *text, ngx_pulse_buf_t *b)
     bytes = 0;
 
     for (i = 0; i < len; i++) {
-        sextet = ngx_pulse_embedding_sextet(text->data[i]);
+        sextet = ngx_pulse_base64_value(text->data[i]);
 
         if (sextet > 63) {
             return NGX_ERROR;
@@ -163,29 +163,6 @@ ngx_pulse_embedding_decode(const ngx_str_t *text, ngx_pulse_buf_t *b)
     ngx_pulse_buf_char(b, ']');
 
     return (bytes % 4 || bytes == 0) ? NGX_ERROR : NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_pulse_embedding_sextet(u_char ch)
-{
-    if (ch >= 'A' && ch <= 'Z') {
-        return ch - 'A';
-    }
-
-    if (ch >= 'a' && ch <= 'z') {
-        return ch - 'a' + 26;
-    }
-
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0' + 52;
-    }
-
-    if (ch == '+') {
-        return 62;
-    }
-
-    return (ch == '/') ? 63 : 64;
 }
 
 

@@ -1,10 +1,8 @@
 
+#include "ngx_pulse_base64url.h"
 #include "pulse_base64.h"
 
 #include <string.h>
-
-
-static ngx_int_t pulse_base64_value(u_char ch);
 
 
 void
@@ -19,7 +17,7 @@ pulse_base64_decode(pulse_base64_t *b, const u_char *p, size_t len,
     u_char *out)
 {
     u_char        *start;
-    ngx_int_t      value;
+    ngx_uint_t     value;
     const u_char  *last;
 
     start = out;
@@ -42,9 +40,9 @@ pulse_base64_decode(pulse_base64_t *b, const u_char *p, size_t len,
             continue;
         }
 
-        value = pulse_base64_value(*p);
+        value = ngx_pulse_base64_value(*p);
 
-        if (value == NGX_ERROR || b->padded) {
+        if (value > 63 || b->padded) {
             return NGX_ERROR;
         }
 
@@ -91,27 +89,4 @@ pulse_base64_end(pulse_base64_t *b, u_char *out)
     default:
         return NGX_ERROR;
     }
-}
-
-
-static ngx_int_t
-pulse_base64_value(u_char ch)
-{
-    if (ch >= 'A' && ch <= 'Z') {
-        return ch - 'A';
-    }
-
-    if (ch >= 'a' && ch <= 'z') {
-        return ch - 'a' + 26;
-    }
-
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0' + 52;
-    }
-
-    if (ch == '+') {
-        return 62;
-    }
-
-    return (ch == '/') ? 63 : NGX_ERROR;
 }
