@@ -166,9 +166,10 @@ sub perhaps {
         return if !defined $step || $step != $arm->{step};
     }
 
+    # first of all connections, and told before anybody can see it
+
+    rename "$self->{dir}/arm", "$self->{dir}/hit" or return;
     kill KILL => $arm->{pid} if $arm->{pid};
-    unlink "$self->{dir}/arm";
-    open my $out, '>', "$self->{dir}/hit";
 
     # what the server has begun for it ends as for any client that is gone
 
