@@ -9,13 +9,18 @@ $(BUILD)/bench/%.o: bench/%.c bench/bench.h
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench.o
 	@$(CC) -o $@ $^
 
-# blocks of the studio without nginx, linked as the unit tests are
+# blocks of the studio without nginx, linked as the unit tests are, and those
+# of the libraries to stand beside them that are installed
 
-$(BUILD)/bench/blocks: bench/blocks.c \
+BESIDE_LIBS = $(shell for lib in libjwt libpcre2-8; do \
+    pkg-config --libs $$lib 2> /dev/null; done) -lhiredis
+
+$(BUILD)/bench/blocks: bench/blocks.c bench/beside.c bench/blocks.h \
                        $(UNIT_OBJECTS:%=$(BUILD)/unit/plain/%) \
                        $(BUILD)/unit/plain/pure.a
 	@mkdir -p $(@D)
-	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $^ $(PURE_LIBS)
+	@$(CC) $(PURE_CFLAGS) -O2 -o $@ $(filter-out %.h,$^) $(PURE_LIBS) \
+	    $(BESIDE_LIBS)
 
 bench-build: $(BUILD)/bench/mock $(BUILD)/bench/load $(BUILD)/bench/blocks
 

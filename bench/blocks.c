@@ -1,5 +1,5 @@
 
-#include "unit.h"
+#include "blocks.h"
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 #include "ngx_pulse_anthropic.h"
@@ -12,6 +12,8 @@
 /*
  * Blocks of a request by themselves: a line of JSON for each, with the
  * nanoseconds of CPU that one takes.  Nothing of nginx is in it.
+ *
+ *     blocks [unix:PATH]      with a Redis to reserve in, for comparison
  */
 
 
@@ -22,9 +24,6 @@
 
 #define BLOCKS_CLAIMS  "{\"iss\":\"pulse\",\"aud\":\"pulse\",\"sub\":\"u\","  \
                        "\"exp\":2000000000}"
-
-
-typedef void (*blocks_pt)(void *data);
 
 
 typedef struct {
@@ -72,7 +71,6 @@ typedef struct {
 
 static void blocks_measure(const char *name, blocks_pt block, void *data);
 static uint64_t blocks_now(void);
-static void blocks_fail(const char *what);
 
 static void blocks_tokens(void);
 static void blocks_token(const char *name, ngx_uint_t alg, EVP_PKEY *pkey);
@@ -86,22 +84,22 @@ static void blocks_translations(void);
 static void blocks_translate(void *data);
 static ngx_int_t blocks_write(void *data, ngx_pulse_answer_event_t *ev);
 static void blocks_moderation(void);
-static void blocks_prose(blocks_prose_t *prose, const char *name,
-    const char *words);
+static void blocks_prose(blocks_prose_t *prose, ngx_str_t *rules,
+    const char *name, const char *words);
 static void blocks_moderate(void *data);
-static void blocks_meter(void);
+static void blocks_meter(const char *redis);
 static void blocks_reserve(void *data);
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
     blocks_tokens();
     blocks_bodies();
     blocks_events();
     blocks_translations();
     blocks_moderation();
-    blocks_meter();
+    blocks_meter(argv[1]);
 
     return 0;
 }
@@ -109,6 +107,14 @@ main(void)
 
 static void
 blocks_measure(const char *name, blocks_pt block, void *data)
+{
+    printf("{\"block\":\"%s\",\"ns\":%.1f}\n", name,
+           blocks_time(block, data));
+}
+
+
+double
+blocks_time(blocks_pt block, void *data)
 {
     uint64_t  n, i, start, spent;
 
@@ -126,7 +132,7 @@ blocks_measure(const char *name, blocks_pt block, void *data)
         }
     }
 
-    printf("{\"block\":\"%s\",\"ns\":%.1f}\n", name, (double) spent / n);
+    return (double) spent / n;
 }
 
 
@@ -141,7 +147,7 @@ blocks_now(void)
 }
 
 
-static void
+void
 blocks_fail(const char *what)
 {
     fprintf(stderr, "blocks: %s\n", what);
@@ -188,6 +194,10 @@ blocks_token(const char *name, ngx_uint_t alg, EVP_PKEY *pkey)
     t.token.len = b.len;
 
     blocks_measure(name, blocks_verify, &t);
+
+    if (pkey == NULL) {
+        beside_token(name, &t.token, &t.key.secret);
+    }
 
     ngx_pulse_buf_free(&b);
     EVP_PKEY_free(pkey);
@@ -245,12 +255,13 @@ blocks_body(const char *name, size_t size)
         ngx_pulse_buf_char(&b, words[i % (sizeof(words) - 1)]);
     }
 
-    ngx_pulse_buf_literal(&b, "\"}]}");
+    ngx_pulse_buf_literal(&b, "\"}]}\0");
 
     body.data = b.data;
-    body.len = b.len;
+    body.len = b.len - 1;
 
     blocks_measure(name, blocks_read, &body);
+    beside_read(name, &body);
 
     ngx_pulse_buf_free(&b);
 }
@@ -290,9 +301,11 @@ blocks_events(void)
 
     e.read = 1;
     blocks_measure("chunk that is read", blocks_event, &e);
+    beside_read("chunk that is read", &e.text);
 
     e.read = 0;
     blocks_measure("chunk like the last", blocks_event, &e);
+    beside_read("chunk like the last", &e.text);
 }
 
 
@@ -342,9 +355,11 @@ blocks_translations(void)
 
     t.read = 1;
     blocks_measure("event translated", blocks_translate, &t);
+    beside_translate("event translated", &t.text);
 
     t.read = 0;
     blocks_measure("event translated, like the last", blocks_translate, &t);
+    beside_translate("event translated, like the last", &t.text);
 
     ngx_pulse_buf_free(&t.out);
     free(t.writer);
@@ -407,10 +422,10 @@ blocks_moderation(void)
         blocks_fail("conf/moderation.txt cannot be read");
     }
 
-    blocks_prose(&prose, "moderation, 1 kB of English",
+    blocks_prose(&prose, &text, "moderation, 1 kB of English",
                  "What is asked here is long, and nothing of it is about"
                  " harm. ");
-    blocks_prose(&prose, "moderation, 1 kB of Arabic",
+    blocks_prose(&prose, &text, "moderation, 1 kB of Arabic",
                  "ما يُسأل عنه هنا طويل، وليس فيه شيء من الأذى، فاكتب لي"
                  " خطة للعمل. ");
 
@@ -420,15 +435,21 @@ blocks_moderation(void)
 
 
 static void
-blocks_prose(blocks_prose_t *prose, const char *name, const char *words)
+blocks_prose(blocks_prose_t *prose, ngx_str_t *rules, const char *name,
+    const char *words)
 {
-    size_t  i;
+    size_t     i;
+    ngx_str_t  text;
 
     for (i = 0; i < BLOCKS_KB; i++) {
         prose->text[i] = words[i % strlen(words)];
     }
 
+    text.data = prose->text;
+    text.len = BLOCKS_KB;
+
     blocks_measure(name, blocks_moderate, prose);
+    beside_words(name, rules, &text);
 }
 
 
@@ -447,7 +468,7 @@ blocks_moderate(void *data)
 
 
 static void
-blocks_meter(void)
+blocks_meter(const char *redis)
 {
     blocks_meter_t  m;
 
@@ -472,6 +493,10 @@ blocks_meter(void)
     m.account->lease.granted = (uint64_t) 1 << 60;
 
     blocks_measure("reserve and settle", blocks_reserve, &m);
+
+    if (redis) {
+        beside_reserve("reserve and settle", redis);
+    }
 
     free(m.tables);
 }

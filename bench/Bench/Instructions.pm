@@ -8,35 +8,12 @@ use warnings;
 
 use Exporter qw(import);
 use Bench::Measure qw(measure);
+use Bench::Parts qw(@parts);
 use Bench::Server;
 use Pulse::Env ();
 use Pulse::Process qw(wait_until);
 
 our @EXPORT_OK = qw(instructions);
-
-# parts of a request by the functions that begin them, with all they call
-
-my @parts = (
-    ['auth'              => 'ngx_http_pulse_auth_handler'],
-    ['rate'              => 'ngx_http_pulse_rate_handler'],
-    ['read the question' => 'ngx_pulse_openai_read',
-                            'ngx_http_pulse_gateway_dialect_read'],
-    ['moderation'        => 'ngx_pulse_moderation_json'],
-    ['route'             => 'ngx_http_pulse_gateway_route'],
-    ['reserve'           => 'ngx_http_pulse_usage_reserve'],
-    ['write the question' => 'ngx_http_pulse_gateway_build'],
-    ['read the answer'   => 'ngx_http_pulse_gateway_collect',
-                            'ngx_http_pulse_gateway_filter'],
-    ['settle'            => 'ngx_http_pulse_gateway_settle'],
-    ['of these: tokens'  => 'ngx_pulse_tokens_add'],
-    ['of these: JSON'    => 'ngx_pulse_json_read'],
-    ['of these: journal' => 'ngx_http_pulse_journal_append'],
-    ['headers of usage'  => 'ngx_http_pulse_gateway_headers'],
-    ['keeper: journal'   => 'ngx_http_pulse_drain_read'],
-    ['keeper: Postgres'  => 'ngx_pulse_pg_event_handler',
-                            'ngx_http_pulse_drain_send'],
-    ['keeper: rate'      => 'ngx_http_pulse_rate_share'],
-);
 
 
 # instructions(rows => [[name, server, question, unit]], provider => port,

@@ -14,8 +14,8 @@ my %tables = (
     machine => \&machine, plain => \&plain, streams => \&streams,
     paced => \&paced, memory => \&memory, bodies => \&bodies,
     accounts => \&accounts, journal => \&journal,
-    instructions => \&instructions, blocks => \&blocks,
-    documents => \&documents,
+    profile => \&profile, instructions => \&instructions,
+    blocks => \&blocks, documents => \&documents,
 );
 
 # what is to be reached: what is measured of it, the most that it may be, and
@@ -298,6 +298,25 @@ sub journal {
                   ' CPU of a request, µs'],
         map { [number($_->{requests}), number($_->{bytes} / 1e6),
                number($_->{cpu_us})] } @$rows);
+}
+
+
+# What adds up to the whole first, and the samples that it is from last.
+
+sub profile {
+    my ($rows) = @_;
+
+    my %names = map { $_ => 1 } map { keys %{ $_->{parts} } } @$rows;
+    my @names = sort { ($a =~ /^of these/) <=> ($b =~ /^of these/)
+                       || $a cmp $b } grep { $_ ne 'whole' } keys %names;
+
+    return table(['µs', map { " $_->{row}" } @$rows],
+        (map { my $name = $_;
+               [$name, map { defined $_->{parts}{$name}
+                             ? sprintf('%.2f', $_->{parts}{$name}) : '' }
+                       @$rows] } 'whole', @names),
+        ['whole, while sampled', map { sprintf '%.2f', $_->{sampled} } @$rows],
+        ['samples', map { number($_->{samples}) } @$rows]);
 }
 
 
