@@ -282,12 +282,13 @@ sub accounts {
     my ($rows) = @_;
 
     return table(['accounts', ' CPU of a request, µs', ' of the first',
-                  ' stores, µs'],
+                  ' stores, µs', ' commands to Redis'],
         map { [defined $_->{row} && $_->{row} eq 'cold'
                ? 'the first request of each of 100 000'
                : number($_->{accounts}), number($_->{cpu_us}),
                ratio($_->{cpu_us}, $rows->[0]{cpu_us}),
-               number($_->{stores_us})] } @$rows);
+               number($_->{stores_us}),
+               defined $_->{redis} ? number($_->{redis}) : ''] } @$rows);
 }
 
 
