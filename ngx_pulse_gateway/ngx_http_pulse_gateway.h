@@ -125,9 +125,41 @@ typedef struct {
 
 
 typedef struct {
+
+    /*
+     * What each event of a stream is looked at with.  It is together, since
+     * with some hundred streams nothing of one is in a cache when the next
+     * event comes, and what lies elsewhere is waited for by itself.
+     */
+
     ngx_http_request_t             *request;
     ngx_http_pulse_record_t        *record;
+    ngx_http_pulse_reservation_t   *reservation; /* of the record */
     ngx_http_pulse_claim_t         *claim;       /* NULL: it has no key */
+    ngx_uint_t                      mode;        /* NGX_HTTP_..._SPLICE */
+    uint64_t                        prompt;      /* bound, tokens */
+    uint64_t                        likely;      /* of the prompt */
+    uint64_t                        granted;     /* for it and the answer */
+    uint64_t                        max_tokens;  /* of each choice */
+    uint64_t                        most;        /* of all choices */
+    ngx_chain_t                   **last_out;
+    ngx_buf_t                      *out;
+    ngx_http_chunked_t              chunked;
+    off_t                           length;      /* of its body, or -1 */
+    unsigned                        chunks:1;    /* transfer coding */
+    unsigned                        begun:1;     /* a stream, not sent yet */
+    unsigned                        committed:1; /* events go out */
+    unsigned                        broken:1;    /* it cannot be used */
+    unsigned                        bore:1;      /* the event had output */
+    unsigned                        ended:1;     /* last event is out */
+    unsigned                        cut:1;       /* by us, at the grant */
+    unsigned                        draining:1;  /* the client is gone */
+    ngx_pulse_buf_t                 edited;
+    ngx_pulse_sse_t                 splitter;
+    ngx_pulse_openai_answer_t       answer;      /* what came of it */
+
+    /* the question */
+
     ngx_str_t                       text;        /* the body as it came */
     ngx_uint_t                      dialect;     /* NGX_PULSE_DIALECT_* */
     ngx_pulse_openai_request_t      chat;        /* of other dialects: what
@@ -135,11 +167,6 @@ typedef struct {
     ngx_pulse_conversation_t       *conversation;    /* or not needed yet */
     ngx_pulse_embedding_request_t  *embedding;   /* instead of a chat */
     ngx_http_pulse_route_list_t     route;
-
-    uint64_t                        prompt;      /* bound, tokens */
-    uint64_t                        likely;      /* of the prompt */
-    uint64_t                        granted;     /* for it and the answer */
-    uint64_t                        max_tokens;  /* of each choice */
 
     /* balancer */
 
@@ -163,7 +190,6 @@ typedef struct {
 
     /* request to the candidate */
 
-    ngx_uint_t                      mode;        /* NGX_HTTP_..._SPLICE */
     ngx_uint_t                      spoken;      /* NGX_PULSE_DIALECT_* */
     ngx_pulse_buf_t                *question;    /* what we wrote of it */
     ngx_pulse_dropped_t            *dropped;     /* NULL: nothing ever */
@@ -175,8 +201,6 @@ typedef struct {
     /* answer of the provider being asked */
 
     ngx_http_status_t               status;
-    ngx_http_chunked_t              chunked;
-    off_t                           length;      /* of its body, or -1 */
     ngx_str_t                       content_type;
     ngx_msec_t                      retry_after; /* ms; 0: not said */
     ngx_pulse_buf_t                 body;
@@ -184,11 +208,9 @@ typedef struct {
     ngx_http_pulse_code_e           code;        /* our verdict on it */
     unsigned                        started:1;   /* balancer of candidate */
     unsigned                        answered:1;  /* its first byte came */
-    unsigned                        chunks:1;    /* transfer coding */
     unsigned                        encoded:1;   /* content coding */
     unsigned                        sse:1;
     unsigned                        complete:1;  /* body is whole */
-    unsigned                        broken:1;    /* it cannot be used */
     unsigned                        pass:1;      /* error goes on as it is */
 
     /* answer to the client */
@@ -200,30 +222,19 @@ typedef struct {
     ngx_int_t                       first;       /* result of their last */
     unsigned                        early:1;     /* header went out before */
     unsigned                        passing:1;   /* ... as it does now */
-    unsigned                        begun:1;     /* a stream, not sent yet */
-    unsigned                        committed:1; /* events go out */
 
-    ngx_pulse_openai_answer_t       answer;      /* what came of it */
-    ngx_pulse_sse_t                 splitter;
-    ngx_pulse_buf_t                 edited;
     void                           *reader;      /* states of dialects */
     void                           *writer;
     ngx_pulse_collector_t          *collector;   /* of what is no stream */
     ngx_pulse_relay_t              *relay;
     ngx_pulse_sse_t                 framer;      /* events into an array */
-    ngx_chain_t                   **last_out;
-    ngx_buf_t                      *out;
     unsigned                        refused:1;   /* no candidate takes it */
     unsigned                        array:1;     /* a stream, but no SSE */
     unsigned                        elements:1;  /* it has some */
-    unsigned                        bore:1;      /* the event had output */
     unsigned                        closing:1;   /* no events follow */
     unsigned                        hold:1;      /* header is not sent yet */
-    unsigned                        ended:1;     /* last event is out */
-    unsigned                        cut:1;       /* by us, at the grant */
     unsigned                        extended:1;  /* by a dear prompt */
     unsigned                        gone:1;      /* the client is */
-    unsigned                        draining:1;  /* ... and we read on */
     unsigned                        finalized:1;
     unsigned                        settled:1;
 } ngx_http_pulse_gateway_ctx_t;

@@ -86,7 +86,7 @@ ngx_http_pulse_gateway_body_handler(ngx_http_request_t *r)
     /* a block of its own: most of a block of the pool would be left empty */
 
     ctx = ngx_pmemalign(r->pool, sizeof(ngx_http_pulse_gateway_ctx_t),
-                        NGX_ALIGNMENT);
+                        NGX_CPU_CACHE_LINE);
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
     if (ctx == NULL || cln == NULL) {
@@ -408,6 +408,7 @@ ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
         return;
     }
 
+    ctx->reservation = ctx->record->reservation;
     ctx->granted = ngx_http_pulse_usage_granted(r);
     granted = (ctx->granted - ctx->prompt) / ctx->chat.n;
 
@@ -415,6 +416,8 @@ ngx_http_pulse_gateway_reserved(ngx_http_request_t *r, void *data,
         ctx->max_tokens = granted;
         ctx->record->clamped = granted;
     }
+
+    ctx->most = ctx->max_tokens * ctx->chat.n;
 
     if (ctx->claim) {
         ngx_http_pulse_gateway_claim_take(r, ctx);

@@ -645,7 +645,8 @@ ngx_http_pulse_gateway_filter(void *data, ssize_t bytes)
         u->error = 1;
 
     } else if (rc == NGX_DONE || ctx->cut
-               || (ctx->drained > ngx_http_pulse_gateway_drain_max(ctx)
+               || (ctx->draining
+                   && ctx->drained > ngx_http_pulse_gateway_drain_max(ctx)
                    && !ngx_http_pulse_gateway_lasts(ctx)))
     {
         u->length = 0;

@@ -457,7 +457,7 @@ ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx)
         return NGX_DONE;
     }
 
-    ngx_http_pulse_usage_progress(ctx->request, ctx->likely
+    ngx_http_pulse_usage_progress(ctx->reservation, ctx->likely
                               + ngx_pulse_tokens_likely(&ctx->answer.output));
 
     return NGX_OK;
@@ -476,8 +476,7 @@ ngx_http_pulse_gateway_extend(ngx_http_pulse_gateway_ctx_t *ctx)
     uint64_t  lacking;
 
     if (ctx->extended || ctx->answer.usage.input <= ctx->prompt
-        || ngx_http_pulse_gateway_counted(ctx)
-           > ctx->max_tokens * ctx->chat.n)
+        || ngx_http_pulse_gateway_counted(ctx) > ctx->most)
     {
         return NGX_DECLINED;
     }
@@ -515,18 +514,17 @@ ngx_http_pulse_gateway_counted(ngx_http_pulse_gateway_ctx_t *ctx)
 uint64_t
 ngx_http_pulse_gateway_most(ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    uint64_t  most, left, prompt;
+    uint64_t  left, prompt;
 
-    most = ctx->max_tokens * ctx->chat.n;
     prompt = ctx->answer.usage.input;
 
     if (prompt <= ctx->prompt) {
-        return most;
+        return ctx->most;
     }
 
     left = (ctx->granted > prompt) ? ctx->granted - prompt : 0;
 
-    return ngx_min(most, left);
+    return ngx_min(ctx->most, left);
 }
 
 

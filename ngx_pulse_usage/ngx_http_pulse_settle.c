@@ -200,14 +200,11 @@ ngx_http_pulse_usage_event(ngx_http_request_t *r, u_char *text)
 
 
 void
-ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount)
+ngx_http_pulse_usage_progress(ngx_http_pulse_reservation_t *rv,
+    uint64_t amount)
 {
-    ngx_http_pulse_record_t  *record;
-
-    record = ngx_http_pulse_record_find(r);
-
-    if (record && record->reservation && record->reservation->slot) {
-        record->reservation->slot->progress = amount;
+    if (rv->slot) {
+        rv->slot->progress = amount;
     }
 }
 

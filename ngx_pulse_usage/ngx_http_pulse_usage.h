@@ -61,9 +61,11 @@ ngx_str_t ngx_http_pulse_usage_incarnation(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_pulse_usage_claimed(ngx_http_request_t *r);
 
-/* Notes what was counted so far (input + output), so that a worker killed
- * now is settled at it.  One store, no lock: call it for each event. */
-void ngx_http_pulse_usage_progress(ngx_http_request_t *r, uint64_t amount);
+/* Notes what was counted so far (input + output) under the reservation of a
+ * record, so that a worker killed now is settled at it.  One store, no lock:
+ * call it for each event. */
+void ngx_http_pulse_usage_progress(ngx_http_pulse_reservation_t *rv,
+    uint64_t amount);
 
 /*
  * Ends the reservation at "amount" of its kind: appends the "close" record

@@ -31,11 +31,11 @@ typedef struct {
 
 
 typedef struct {
-    u_char                  bytes[NGX_PULSE_FORM_LEN];
-    ngx_pulse_form_slot_t   slots[NGX_PULSE_FORM_SLOTS];    /* in order */
     ngx_uint_t              n;
     size_t                  len;        /* of "bytes" */
     unsigned                kept:1;
+    ngx_pulse_form_slot_t   slots[NGX_PULSE_FORM_SLOTS];    /* in order */
+    u_char                  bytes[NGX_PULSE_FORM_LEN];
 } ngx_pulse_form_t;
 
 

@@ -180,6 +180,17 @@ typedef struct {
     unsigned                   finished:1;  /* a finish reason was given */
     unsigned                   failed:1;    /* an error was */
     unsigned                   done:1;      /* [DONE] */
+    unsigned                   bore:1;      /* the last one did */
+
+    /* of the object last read; spans point into it */
+
+    ngx_uint_t                 choices;
+    ngx_pulse_openai_span_t    usage_at;
+    ngx_pulse_openai_span_t    id_at;
+    ngx_pulse_openai_span_t    model_at;
+    ngx_pulse_openai_span_t    choices_at;
+
+    ngx_pulse_form_t           form;        /* of the last event */
 
     /* of the first event, to end a stream in its name */
 
@@ -189,17 +200,6 @@ typedef struct {
     size_t                     model_len;
     u_char                     created[24];
     size_t                     created_len;
-
-    /* of the object last read; spans point into it */
-
-    ngx_uint_t                 choices;
-    unsigned                   bore:1;      /* output, that is */
-    ngx_pulse_openai_span_t    usage_at;
-    ngx_pulse_openai_span_t    id_at;
-    ngx_pulse_openai_span_t    model_at;
-    ngx_pulse_openai_span_t    choices_at;
-
-    ngx_pulse_form_t           form;        /* of the last event */
 } ngx_pulse_openai_answer_t;
 
 

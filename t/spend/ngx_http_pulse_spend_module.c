@@ -138,7 +138,8 @@ ngx_http_pulse_spend_decided(ngx_http_request_t *r, void *data, ngx_int_t rc)
     }
 
     if (ctx->progress) {
-        ngx_http_pulse_usage_progress(r, ctx->progress);
+        ngx_http_pulse_usage_progress(ngx_http_pulse_record(r)->reservation,
+                                      ctx->progress);
     }
 
     if (ctx->hold == 0) {
