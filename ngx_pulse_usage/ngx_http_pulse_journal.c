@@ -1,7 +1,9 @@
 
 #include "ngx_http_pulse_usage_module.h"
+#include <linux/aio_abi.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 
 
 #define NGX_HTTP_PULSE_JOURNAL_PUNCH  (1024 * 1024)
@@ -12,7 +14,9 @@ typedef struct {
     ngx_fd_t          fd;
     uint64_t          written;
     ngx_err_t         err;
-    ngx_atomic_t      busy;             /* a thread has it */
+    ngx_atomic_t      busy;             /* the kernel or a thread has it */
+    aio_context_t     queue;            /* of the kernel; 0: none yet */
+    unsigned          queued:1;         /* the kernel has it */
 } ngx_http_pulse_journal_sync_t;
 
 
@@ -21,6 +25,12 @@ static ngx_int_t ngx_http_pulse_journal_directory(ngx_cycle_t *cycle,
 static ngx_int_t ngx_http_pulse_journal_keep(
     ngx_http_pulse_usage_main_conf_t *umcf);
 static void ngx_http_pulse_journal_failed(ngx_uint_t failed, ngx_err_t err);
+static ngx_int_t ngx_http_pulse_journal_sync_queue(
+    ngx_http_pulse_journal_sync_t *sync);
+static void ngx_http_pulse_journal_sync_look(
+    ngx_http_pulse_journal_sync_t *sync);
+static void ngx_http_pulse_journal_sync_start(
+    ngx_http_pulse_journal_sync_t *sync);
 static void *ngx_http_pulse_journal_sync_thread(void *data);
 static void ngx_http_pulse_journal_punch(
     ngx_http_pulse_usage_main_conf_t *umcf);
@@ -273,20 +283,21 @@ ngx_http_pulse_journal_close(ngx_http_pulse_usage_main_conf_t *umcf,
 
 
 /*
- * fdatasync() waits for the disk, so it has a thread to itself; a pool of
- * nginx's would keep 32 for one call in 100 ms.
+ * fdatasync() waits for the disk, and the event loop may not.  The result is
+ * looked for when it is next called.
  */
 
 void
 ngx_http_pulse_journal_sync(ngx_http_pulse_usage_main_conf_t *umcf)
 {
-    sigset_t                              set, old;
-    pthread_t                             tid;
-    ngx_int_t                             rc;
     ngx_http_pulse_usage_shared_t        *shared;
     static ngx_http_pulse_journal_sync_t  sync;
 
     shared = umcf->shared;
+
+    if (sync.queued) {
+        ngx_http_pulse_journal_sync_look(&sync);
+    }
 
     if (sync.busy) {
         return;
@@ -311,17 +322,85 @@ ngx_http_pulse_journal_sync(ngx_http_pulse_usage_main_conf_t *umcf)
     sync.written = shared->written;
     sync.busy = 1;
 
+    if (ngx_http_pulse_journal_sync_queue(&sync) != NGX_OK) {
+        ngx_http_pulse_journal_sync_start(&sync);
+    }
+}
+
+
+/*
+ * The kernel has workers for it (io_submit(2), since Linux 4.18).  Once a
+ * process has had a thread of its own, libc takes locks in malloc() and is
+ * ready to be canceled in each system call, which requests would pay for.
+ */
+
+static ngx_int_t
+ngx_http_pulse_journal_sync_queue(ngx_http_pulse_journal_sync_t *sync)
+{
+    struct iocb  cb, *list;
+
+    if (sync->queue == 0
+        && syscall(SYS_io_setup, 1, &sync->queue) == -1)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&cb, sizeof(struct iocb));
+
+    cb.aio_lio_opcode = IOCB_CMD_FDSYNC;
+    cb.aio_fildes = sync->fd;
+
+    list = &cb;
+
+    if (syscall(SYS_io_submit, sync->queue, 1, &list) != 1) {
+        return NGX_DECLINED;
+    }
+
+    sync->queued = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_pulse_journal_sync_look(ngx_http_pulse_journal_sync_t *sync)
+{
+    struct timespec  now;
+    struct io_event  event;
+
+    ngx_memzero(&now, sizeof(struct timespec));
+
+    if (syscall(SYS_io_getevents, sync->queue, 0, 1, &event, &now) != 1) {
+        return;
+    }
+
+    sync->err = (event.res < 0) ? (ngx_err_t) -event.res : 0;
+    sync->queued = 0;
+    sync->busy = 0;
+}
+
+
+/* Where the kernel cannot, or may not: sandboxes refuse these calls.  A pool
+ * of nginx's would keep 32 threads for one call in 100 ms. */
+
+static void
+ngx_http_pulse_journal_sync_start(ngx_http_pulse_journal_sync_t *sync)
+{
+    int        rc;
+    sigset_t   set, old;
+    pthread_t  tid;
+
     /* signals are the event loop's */
 
     (void) sigfillset(&set);
     (void) pthread_sigmask(SIG_BLOCK, &set, &old);
 
-    rc = pthread_create(&tid, NULL, ngx_http_pulse_journal_sync_thread, &sync);
+    rc = pthread_create(&tid, NULL, ngx_http_pulse_journal_sync_thread, sync);
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
 
     if (rc != 0) {
-        (void) ngx_http_pulse_journal_sync_thread(&sync);
+        (void) ngx_http_pulse_journal_sync_thread(sync);
         return;
     }
 
