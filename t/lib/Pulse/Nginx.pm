@@ -249,7 +249,7 @@ sub stop {
     $self->{status} = $status;
 
     if ($signal eq 'KILL') {
-        $self->kill_orphans;
+        kill_orphans($pid);
         return;
     }
 
@@ -282,20 +282,29 @@ sub workers {
 }
 
 
-# A master that was killed leaves workers, which are in its session.
+# A master that was killed leaves workers, which are in its session, and have
+# its port and its journal until they are gone too.
 
 sub kill_orphans {
-    my ($self) = @_;
+    my ($session) = @_;
 
-    my $prefix = $self->{prefix};
+    wait_until {
+        my @left;
 
-    for my $dir (glob '/proc/[0-9]*') {
-        my $exe = readlink "$dir/fd/2" // next;
+        for my $stat (glob '/proc/[0-9]*/stat') {
+            open my $in, '<', $stat or next;
+            my $line = <$in> // next;
 
-        if ($exe eq "$prefix/logs/error.log" && $dir =~ /(\d+)$/) {
-            kill KILL => $1;
+            if ($line =~ /^(\d+) \(.*\) ([^ZX]) \d+ \d+ (\d+) /
+                && $3 == $session)
+            {
+                push @left, $1;
+            }
         }
-    }
+
+        kill KILL => @left;
+        !@left;
+    };
 }
 
 

@@ -12,6 +12,7 @@ package Pulse::Replay;
 #     chunk => n                    bytes in a chunk
 #     step => n, delay => s         bytes in a write, pause between writes
 #     first => s                    pause before the first byte
+#     held => 1                     ... which lasts until release()
 #     cut => n                      ends after n bytes of the body's wire form
 #     reset => 1                    ... with a reset
 #     hang => 1                     says nothing more after that (or at all)
@@ -129,6 +130,7 @@ sub write_control {
 
     open my $out, '>', "$file.new" or die "$file: $!\n";
     print $out $json->encode({ turn => $self->{turn},
+                               released => $self->{released} // -1,
                                queue => $self->{queue} // [],
                                answers => $self->{answers} // {} });
     close $out;
@@ -137,9 +139,20 @@ sub write_control {
 }
 
 
+# Those that are held begin.
+
+sub release {
+    my ($self) = @_;
+
+    $self->{released} = $self->{turn};
+    $self->write_control;
+}
+
+
 # What happened since play(): {event => 'request', method, path, headers,
 # body, connection}, {event => 'done'}, {event => 'aborted', sent => bytes}
-# (the other side left before the end).
+# (the other side left before the end); not of what was played before, of
+# which the end may be written down later than its reader has it.
 
 sub events {
     my ($self) = @_;
@@ -147,7 +160,8 @@ sub events {
     open my $in, '<', $self->{journal} or return;
     seek $in, $self->{seen} // 0, 0;
 
-    return map { $json->decode($_) } grep { /\n\z/ } <$in>;
+    return grep { $_->{turn} == $self->{turn} }
+           map { $json->decode($_) } grep { /\n\z/ } <$in>;
 }
 
 
@@ -307,8 +321,9 @@ sub new {
 
 
 sub note {
-    my ($self, %event) = @_;
+    my ($self, $connection, %event) = @_;
 
+    @event{qw(connection turn)} = @$connection{qw(number turn)};
     syswrite $self->{out}, $json->encode({ at => time, %event }) . "\n";
 }
 
@@ -322,13 +337,16 @@ sub run {
         my $now = time;
         my @connections = values %{ $self->{connections} };
 
+        $self->let_go(grep { $_->{held} } @connections);
+
         my $read = IO::Select->new($self->{listener},
                                    map { $_->{socket} } @connections);
         my $write = IO::Select->new(map { $_->{socket} } grep {
-            $_->{out} ne '' && !$_->{hung} && $_->{next} <= $now
+            $_->{out} ne '' && !$_->{hung} && !$_->{held}
+                && $_->{next} <= $now
         } @connections);
 
-        my $wait = 1;
+        my $wait = (grep { $_->{held} } @connections) ? 0.02 : 1;
 
         for my $connection (@connections) {
             next if $connection->{out} eq '' && !$connection->{end}
@@ -362,6 +380,19 @@ sub run {
 }
 
 
+sub let_go {
+    my ($self, @held) = @_;
+
+    return if !@held;
+
+    my $released = Pulse::Replay::slurp_json($self->{control})->{released};
+
+    for my $connection (@held) {
+        $connection->{held} = 0 if $connection->{turn} <= $released;
+    }
+}
+
+
 sub accept {
     my ($self) = @_;
 
@@ -380,7 +411,7 @@ sub accept {
     my $connection = {
         socket => $socket, fd => fileno $socket, number => ++$self->{number},
         shaking => $self->{tls} ? 1 : 0, in => '', out => '', next => 0,
-        sent => 0,
+        sent => 0, turn => -1,
     };
 
     $self->{connections}{ $connection->{fd} } = $connection;
@@ -397,7 +428,7 @@ sub receive {
             $connection->{shaking} = 0;
 
         } elsif (!$!{EAGAIN} && !$!{EWOULDBLOCK}) {
-            $self->note(event => 'handshake',
+            $self->note($connection, event => 'handshake',
                         error => "$IO::Socket::SSL::SSL_ERROR");
             $self->drop($connection);
             return;
@@ -414,8 +445,8 @@ sub receive {
 
         if (!$got) {
             if ($connection->{busy}) {
-                $self->note(event => 'aborted', sent => $connection->{sent},
-                            connection => $connection->{number});
+                $self->note($connection, event => 'aborted',
+                            sent => $connection->{sent});
             }
 
             $self->drop($connection);
@@ -475,11 +506,14 @@ sub parse {
 
     $connection->{in} = $rest;
 
-    $self->note(event => 'request', method => $method, path => $path,
-                headers => \%headers, body => substr($body, 0, $logged),
-                connection => $connection->{number});
+    my $answer = $self->choose($path);
 
-    $self->serve($connection, $path);
+    $connection->{turn} = $self->{read_turn};
+    $self->note($connection, event => 'request', method => $method,
+                path => $path, headers => \%headers,
+                body => substr($body, 0, $logged));
+
+    $self->serve($connection, $answer);
 }
 
 
@@ -509,9 +543,8 @@ sub choose {
 # The bytes of an answer, and how to send them.
 
 sub serve {
-    my ($self, $connection, $path) = @_;
+    my ($self, $connection, $answer) = @_;
 
-    my $answer = $self->choose($path);
     my $status = $answer->{status} // 200;
     my $body = $answer->{body} // '';
     my %headers = ('content-type' => 'application/json');
@@ -586,6 +619,7 @@ sub serve {
     $connection->{step} = $answer->{step};
     $connection->{delay} = $answer->{delay} // 0;
     $connection->{next} = time + ($answer->{first} // 0);
+    $connection->{held} = $answer->{held};
 
     $connection->{hung} = $connection->{out} eq ''
                           && $connection->{end} eq 'hang';
@@ -617,8 +651,8 @@ sub transmit {
     if (!defined $sent) {
         return if $!{EAGAIN} || $!{EWOULDBLOCK};
 
-        $self->note(event => 'aborted', sent => $connection->{sent},
-                    connection => $connection->{number});
+        $self->note($connection, event => 'aborted',
+                    sent => $connection->{sent});
         $self->drop($connection);
         return;
     }
@@ -641,8 +675,7 @@ sub finish {
         return;
     }
 
-    $self->note(event => 'done', sent => $connection->{sent},
-                connection => $connection->{number});
+    $self->note($connection, event => 'done', sent => $connection->{sent});
 
     $connection->{busy} = 0;
 
