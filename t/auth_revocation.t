@@ -4,7 +4,6 @@ use v5.30;
 use warnings;
 
 use lib 't/lib';
-use POSIX ();
 use Pulse::Client qw(http);
 use Pulse::Env 'own';
 use Pulse::Nginx;
@@ -67,22 +66,6 @@ sub sid {
 
     return MIME::Base64::decode_base64($claims =~ tr{-_}{+/}r)
         =~ /"sid":"([^"]+)"/ ? $1 : undef;
-}
-
-
-# A statement in a transaction that stays open for a while.
-
-sub later {
-    my ($statement, $seconds) = @_;
-
-    my $pid = fork // die "fork: $!\n";
-
-    if (!$pid) {
-        eval { sql("BEGIN; $statement; SELECT pg_sleep($seconds); COMMIT") };
-        POSIX::_exit($@ ? 1 : 0);
-    }
-
-    return $pid;
 }
 
 
@@ -169,19 +152,15 @@ is(in($_, $token), 200, 'a new one may') for $a, $b;
 my @tokens = map { session($user) } 1 .. 3;
 becomes($b, $_, 200, 'let in') for @tokens;
 
-my $writer = later("SELECT revoke('session', '" . sid($tokens[0]) . "')", 2);
-
-wait_until { sql("SELECT count(*) FROM pg_stat_activity
-                  WHERE query LIKE '%pg_sleep%' AND state = 'active'
-                        AND pid <> pg_backend_pid()") > 0 } 5;
+my $writer = transaction("SELECT revoke('session', '" . sid($tokens[0])
+                         . "')");
 
 sql("SELECT revoke('session', '" . sid($tokens[1]) . "')");
 
 becomes($b, $tokens[1], 401, 'a later row is seen');
 is(in($b, $tokens[0]), 200, 'while the earlier one is not there yet');
 
-waitpid $writer, 0;
-is($?, 0, 'it is committed');
+ok($writer->end('COMMIT'), 'it is committed');
 
 becomes($_, $tokens[0], 401, 'and seen behind the other') for $a, $b;
 is(in($b, $tokens[2]), 200, 'nothing else is');

@@ -189,19 +189,8 @@ told_once('postgres', 'Postgres hangs');
 
 # a statement that waits for a lock
 
-sub lock_plans {
-    my $pid = spawn(output => suite_dir() . '/lock.log', command => [
-        'psql', '-XAtq', '-d', $ENV{TEST_NGINX_PULSE_PG}, '-c',
-        'BEGIN; LOCK TABLE plans; SELECT pg_sleep(600)']);
-
-    wait_until { sql("SELECT count(*) FROM pg_locks WHERE granted AND relation
-                      = 'plans'::regclass AND mode LIKE 'AccessExcl%'") } 5;
-
-    return $pid;
-}
-
 my $waits = "$mine AND wait_event_type = 'Lock'";
-my $lock = lock_plans();
+my $lock = transaction('LOCK TABLE plans');
 
 is(http(GET => '/v1/plans', port => $nginx->port)->{json}{error}{code},
    'STORE_UNAVAILABLE', 'no answer in time');
@@ -213,9 +202,7 @@ becomes(200, \%up, 'the connection serves on');
 is(lines(qr/pulse postgres: (?:unavailable|connection lost)/), 0,
    'as the one it was');
 
-stop_process($lock, 'TERM', 5);
-sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()");
+$lock->end('ROLLBACK');
 
 is(http(GET => '/v1/plans', port => $nginx->port)->{status}, 200,
    'no lock, no wait');
@@ -243,7 +230,13 @@ comes { sql("SELECT count(*) FROM pg_stat_activity WHERE $mine")
 $nginx->mark;
 
 
-# clients that leave while their requests are suspended
+# clients that leave while their requests are suspended, for as long as it takes
+
+my $http = $nginx->{http};
+
+$nginx->{http} =~ s/timeout=\w+/timeout=60s/g;
+$nginx->reload;
+becomes(200, \%up, 'with more patience');
 
 postgres->pause;
 
@@ -262,6 +255,9 @@ is(scalar(grep { $_->response->{status} == 200 } @clients[16 .. 23]), 8,
    'the late answers are for those that stayed');
 
 becomes(200, \%up, 'and nobody was hurt');
+
+$nginx->{http} = $http;
+$nginx->reload;
 
 
 # reload under load
@@ -311,7 +307,7 @@ postgres->pause;
 my $left = Pulse::Client->connect(port => $nginx->port);
 
 $left->request(GET => '/ready');
-wait_until { 0 } 0.2;
+$left->heard;
 
 is($nginx->stop('QUIT'), undef, 'a graceful end waits for the answer');
 is($left->response->{status}, 503, 'which is that there is none');
@@ -328,7 +324,7 @@ postgres->pause;
 my @late = map { Pulse::Client->connect(port => $nginx->port) } 1 .. 8;
 
 $_->request(GET => '/ready') for @late;
-wait_until { 0 } 0.2;
+$_->heard for @late;
 
 is($nginx->stop('TERM'), undef, 'a fast end with requests under way');
 

@@ -356,41 +356,19 @@ subtest 'another amount' => sub {
 };
 
 
-# Somebody else has a lock, until the code that this returns lets it go.
-
-sub locked {
-    my ($statement) = @_;
-
-    my $sleeps = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    my $pid = fork // die "fork: $!\n";
-
-    if (!$pid) {
-        eval { sql("BEGIN; $statement; SELECT pg_sleep(600)") };
-        POSIX::_exit(0);
-    }
-
-    ok(wait_until { sql("SELECT count(*) $sleeps") });
-
-    return sub {
-        sql("SELECT pg_cancel_backend(pid) $sleeps");
-        waitpid $pid, 0;
-    };
-}
-
-
 subtest 'what is stored and cannot be applied yet' => sub {
     my ($user, $key) = person();
     my $reply = $shop->checkout($key, plan_id => 'pro');
     my $id = $reply->{json}{data}{payment_id};
     my $told = $shop->pay($reply);
 
-    my $free = locked("SELECT id FROM users WHERE id = '$user' FOR UPDATE");
+    my $other = transaction("SELECT id FROM users WHERE id = '$user'"
+                            . ' FOR UPDATE');
 
     is($shop->deliver($told->{webhook})->{status}, 200, 'it is answered');
     is(status($id), 'pending', 'before it can be applied');
 
-    $free->();
-
+    ok($other->end('ROLLBACK'));
     ok(wait_until { status($id) eq 'paid' } 30);
     is(plan_of($user), 'pro', 'and a job applies it');
 
@@ -412,7 +390,7 @@ subtest 'more at a time than can wait' => sub {
     my ($user, $key) = person();
     my $reply = $shop->checkout($key, plan_id => 'pro');
     my $told = $shop->pay($reply)->{webhook};
-    my $free = locked('LOCK TABLE payment_inbox IN SHARE MODE');
+    my $other = transaction('LOCK TABLE payment_inbox IN SHARE MODE');
 
     my @clients = map {
         my $client = Pulse::Client->connect(port => $shop->port);
@@ -433,8 +411,7 @@ subtest 'more at a time than can wait' => sub {
                     map { $_->{status} } @clients], [],
               'to come again');
 
-    $free->();
-
+    ok($other->end('ROLLBACK'));
     $_->{status} //= $_->response->{status} for @clients;
 
     my %said;

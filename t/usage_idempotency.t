@@ -11,7 +11,6 @@ use Pulse::Client qw(http);
 use Pulse::Dialect qw(question understood);
 use Pulse::Gateway qw(gateway_nginx ledger provider);
 use Pulse::Replay;
-use POSIX ();
 use Test::More;
 
 my $replay = Pulse::Replay->start;
@@ -273,13 +272,11 @@ subtest 'the first has all there is left, and its claim waits' => sub {
     $replay->play(answer('openai', { text => 'x' }));
 
     my @all = (bearer => $bearer, max => 5000);
-    my ($first, $locker) = claim_waits($id, @all);
+    my ($first, $lock) = claim_waits($id, @all);
     my $second = start('openai', $id, @all);
 
-    select undef, undef, undef, 0.1;
-    sql("SELECT pg_terminate_backend(pid) FROM pg_locks
-         WHERE relation = 'idempotency'::regclass AND mode = 'ShareLock'");
-    waitpid $locker, 0;
+    $second->heard;
+    $lock->end('ROLLBACK');
 
     is_deeply([map { $_->response(30)->{status} } $first, $second],
               [200, 200], 'the second is not refused');
@@ -289,7 +286,7 @@ subtest 'the first has all there is left, and its claim waits' => sub {
 subtest 'the first takes too long' => sub {
     my $id = fresh();
 
-    $replay->play(answer('openai', { text => 'x' }, first => 13));
+    $replay->play(answer('openai', { text => 'x' }, held => 1));
 
     my $first = start('openai', $id);
     $replay->requests(1);
@@ -300,6 +297,7 @@ subtest 'the first takes too long' => sub {
     is($reply->{headers}{'retry-after'}, 1, 'when to come again');
     is($reply->{headers}{'x-should-retry'}, undef, 'SDKs do');
 
+    $replay->release;
     $reply = $first->response(30);
 
     is($reply->{status}, 200, 'the first is answered');
@@ -327,11 +325,12 @@ subtest 'an error that cost nothing frees the key' => sub {
 subtest 'a client that leaves' => sub {
     my $id = fresh();
 
-    $replay->play(answer('openai', { text => 'x' }, first => 1));
+    $replay->play(answer('openai', { text => 'x' }, held => 1));
 
     my $client = start('openai', $id);
     $replay->requests(1);
     $client->reset;
+    $replay->release;
 
     my $reply = ask('openai', $id, node => $other);
 
@@ -345,7 +344,7 @@ subtest 'a client that leaves' => sub {
 
     $id = fresh();
     $replay->play(answer('openai', { text => 'one two three' }, stream => 1,
-                         step => 200, delay => 1));
+                         cut => 400, hang => 1));
 
     $client = start('openai', $id, stream => 1);
     $client->read_until(qr/chat.completion.chunk/);
@@ -380,7 +379,7 @@ subtest 'workers are killed in mid-answer' => sub {
     for my $stream (0, 1) {
         my $id = fresh();
 
-        $replay->play(answer('openai', { text => 'one two' }, first => 1,
+        $replay->play(answer('openai', { text => 'one two' },
                              stream => $stream, hang => 1,
                              $stream ? (cut => 400) : ()));
 
@@ -405,7 +404,7 @@ subtest 'workers are killed in mid-answer' => sub {
 subtest 'a node is killed in mid-answer' => sub {
     my $id = fresh();
 
-    $replay->play(answer('openai', { text => 'x' }, first => 1, hang => 1));
+    $replay->play(answer('openai', { text => 'x' }, hang => 1));
 
     my $client = start('openai', $id);
     $replay->requests(1);
@@ -429,7 +428,7 @@ subtest 'a node never returns' => sub {
     my $id = fresh();
     my $journal = suite_dir() . '/journal-a';
 
-    $replay->play(answer('openai', { text => 'x' }, first => 1, hang => 1),
+    $replay->play(answer('openai', { text => 'x' }, hang => 1),
                   answer('openai', { text => 'anew' }));
 
     my $client = start('openai', $id);
@@ -474,19 +473,7 @@ subtest 'a node never returns' => sub {
 sub claim_waits {
     my ($id, %o) = @_;
 
-    my $locker = fork // die "fork: $!\n";
-
-    if (!$locker) {
-        eval { sql('BEGIN; LOCK TABLE idempotency IN SHARE MODE;
-                    SELECT pg_sleep(6); COMMIT') };
-        POSIX::_exit(0);
-    }
-
-    wait_until {
-        sql("SELECT count(*) FROM pg_locks
-             WHERE relation = 'idempotency'::regclass AND mode = 'ShareLock'")
-    } 10;
-
+    my $lock = transaction('LOCK TABLE idempotency IN SHARE MODE');
     my $client = start('openai', $id, %o);
 
     wait_until {
@@ -495,14 +482,14 @@ sub claim_waits {
              AND wait_event_type = 'Lock'")
     } 10;
 
-    return ($client, $locker);
+    return ($client, $lock);
 }
 
 
 for my $what ('a worker is killed', 'a node is killed', 'the answer is lost') {
     subtest "$what between reservation and claim" => sub {
         my $id = fresh();
-        my ($client, $locker) = claim_waits($id);
+        my ($client, $lock) = claim_waits($id);
 
         $replay->play(answer('openai', { text => 'x' }));
 
@@ -518,7 +505,7 @@ for my $what ('a worker is killed', 'a node is killed', 'the answer is lost') {
             is($client->response(20)->{status}, 503, 'it is not waited for');
         }
 
-        waitpid $locker, 0;
+        $lock->end('ROLLBACK');
         $client->leave;
 
         my $reply = ask('openai', $id, node => $other);
@@ -557,11 +544,12 @@ subtest 'a client leaves the stream of a provider that is drained' => sub {
 subtest 'the store goes as the answer is kept' => sub {
     my $id = fresh();
 
-    $replay->play(answer('openai', { text => 'x' }, first => 1));
+    $replay->play(answer('openai', { text => 'x' }, held => 1));
 
     my $client = start('openai', $id);
     $replay->requests(1);
     postgres->stop('QUIT');
+    $replay->release;
 
     is($client->response(20)->{status}, 200, 'the client has it');
     postgres->start;

@@ -11,7 +11,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Pulse::Process qw(patience);
+use Pulse::Process qw(patience wait_until);
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER SO_RCVBUF TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -119,6 +119,31 @@ sub request_text {
     } sort keys %headers;
 
     return "$method $path HTTP/1.1\r\n$head\r\n" . ($body // '');
+}
+
+
+# Returns when the server has the connection and has read all that was sent:
+# there is nothing else to see of a request that is suspended.
+
+sub heard {
+    my ($self) = @_;
+
+    my ($here, $there) = map { sprintf '0100007F:%04X', $_ }
+                         $self->{socket}->sockport, $self->{socket}->peerport;
+
+    return wait_until {
+        open my $in, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!\n";
+
+        for my $line (<$in>) {
+            my (undef, $local, $remote, undef, $queues, @more) =
+                split ' ', $line;
+
+            return $more[4] && $queues =~ /:0+\z/
+                if $local eq $there && $remote eq $here;
+        }
+
+        return 0;
+    };
 }
 
 

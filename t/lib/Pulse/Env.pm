@@ -21,8 +21,8 @@ use Pulse::Process ();
 use Test::More ();
 
 our @ISA = ('Exporter');
-our @EXPORT = qw(jwt make_key make_user postgres redis sql suite_dir uuid
-                 wait_until);
+our @EXPORT = qw(jwt make_key make_user postgres redis sql suite_dir
+                 transaction uuid wait_until);
 
 our $root = abs_path(__FILE__) =~ s{/t/lib/Pulse/Env\.pm$}{}r;
 our $shared = $ENV{PULSE_SHARED} // "$root/../shared";
@@ -121,6 +121,17 @@ sub sql {
     my ($statement) = @_;
 
     return $postgres->sql_kept($database, $statement);
+}
+
+
+# What somebody else has begun, and ends when the suite says so: locks that are
+# held, rows that nobody sees.
+
+sub transaction {
+    my ($statement) = @_;
+
+    return Pulse::Postgres::Session->start($ENV{TEST_NGINX_PULSE_PG})
+        ->begin($statement);
 }
 
 

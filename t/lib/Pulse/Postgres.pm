@@ -260,6 +260,32 @@ sub run {
 }
 
 
+# A transaction that this begins, and that lasts until end('COMMIT') or
+# end('ROLLBACK').  Nothing is run() here any more.
+
+sub begin {
+    my ($self, $statement) = @_;
+
+    return $self->within("BEGIN;\n$statement");
+}
+
+
+sub end { $_[0]->within($_[1]) }
+
+
+sub within {
+    my ($self, $statement) = @_;
+
+    print { $self->{in} } "$statement\n;\n\\echo '$ends'\n";
+
+    my $said = $self->said_before($ends);
+
+    die "psql:\n$said" if $self->{over};
+
+    return $self;
+}
+
+
 # What psql says before this line, or at all when it ends or time is up.
 
 sub said_before {
