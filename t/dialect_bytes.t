@@ -9,7 +9,7 @@ use warnings;
 use Pulse::Env 'stores';
 use Pulse::Client qw(http);
 use Pulse::Dialect qw(group_of question);
-use Pulse::Gateway qw(gateway_nginx provider);
+use Pulse::Gateway qw(gateway_nginx provider reserved);
 use Pulse::Replay;
 use Test::More;
 
@@ -360,9 +360,7 @@ is($reply->{json}{error}{code}, 'PROVIDER_ERROR', 'before the stream begins');
 is(scalar(grep { /pulse gateway: .* sent / } @{ $nginx->error_log }), 1,
    'and logged once');
 
-is(http(GET => '/metrics', port => $nginx->port)->{body}
-   =~ /^pulse_reservations_open (\d+)$/m ? $1 : undef, 0,
-   'nothing stays reserved');
+is(reserved($nginx), 0, 'nothing stays reserved');
 
 is($nginx->stop, undef, 'nginx ends');
 is_deeply([$nginx->problems], [], 'and its log is clean');

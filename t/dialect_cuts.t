@@ -9,9 +9,9 @@ use v5.30;
 use warnings;
 
 use Pulse::Env 'stores';
-use Pulse::Client qw(http sse_events);
+use Pulse::Client qw(sse_events);
 use Pulse::Dialect qw(ask group_of played understood);
-use Pulse::Gateway qw(gateway_nginx provider);
+use Pulse::Gateway qw(gateway_nginx provider reserved);
 use Pulse::Matrix;
 use Pulse::Replay;
 use Test::More;
@@ -128,9 +128,7 @@ for my $trace (sort { $cut{$a}[0] cmp $cut{$b}[0] } keys %cut) {
          "$name: its row");
 }
 
-is(http(GET => '/metrics', port => $nginx->port)->{body}
-   =~ /^pulse_reservations_open (\d+)$/m ? $1 : undef, 0,
-   'nothing stays reserved');
+is(reserved($nginx), 0, 'nothing stays reserved');
 
 is($nginx->stop, undef, 'nginx ends');
 

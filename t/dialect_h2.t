@@ -6,9 +6,9 @@ use v5.30;
 use warnings;
 
 use Pulse::Env 'stores';
-use Pulse::Client qw(http sse_events);
+use Pulse::Client qw(sse_events);
 use Pulse::Dialect qw(ask played question understood wanted);
-use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Gateway qw(gateway_nginx ledger provider reserved);
 use Pulse::Http2;
 use Pulse::Process qw(free_port);
 use Pulse::Replay;
@@ -226,10 +226,7 @@ for my $to (@dialects) {
     }
 }
 
-ok(wait_until {
-    http(GET => '/metrics', port => $port)->{body}
-        =~ /^pulse_reservations_open 0$/m
-}, 'nothing stays reserved');
+is(reserved($nginx), 0, 'nothing stays reserved');
 
 is($nginx->stop, undef, 'nginx ends');
 is_deeply([$nginx->problems], [], 'and its log is clean');

@@ -9,7 +9,7 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 use Pulse::Env 'stores';
 use Pulse::Client qw(http);
-use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Gateway qw(gateway_nginx ledger provider reserved);
 use Pulse::Replay;
 use Test::More;
 
@@ -347,9 +347,7 @@ is(embed({ model => $small, input => 'four words are here' })->{status}, 200,
 is($last->{estimated}, 't', 'is estimated');
 cmp_ok($last->{amount}, '>', 0, 'at something');
 
-is(http(GET => '/metrics', port => $nginx->port)->{body}
-   =~ /^pulse_reservations_open (\d+)$/m ? $1 : undef, 0,
-   'nothing stays reserved');
+is(reserved($nginx), 0, 'nothing stays reserved');
 
 $nginx->excuse('refuses us');
 is($nginx->stop, undef, 'nginx ends');

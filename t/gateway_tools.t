@@ -6,9 +6,8 @@ use v5.30;
 use warnings;
 
 use Pulse::Env 'stores';
-use Pulse::Client qw(http);
 use Pulse::Dialect qw(ask understood);
-use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Gateway qw(gateway_nginx ledger provider reserved);
 use Pulse::Replay;
 use Test::More;
 
@@ -182,9 +181,7 @@ my ($path) = asked('responses', 'gpt-6-astra', 1);
 is($path, '/o/v1/responses', 'a client of Responses without tools');
 ledger($user, ++$rows);
 
-is(http(GET => '/metrics', port => $nginx->port)->{body}
-   =~ /^pulse_reservations_open (\d+)$/m ? $1 : undef, 0,
-   'nothing stays reserved');
+is(reserved($nginx), 0, 'nothing stays reserved');
 
 is($nginx->stop, undef, 'nginx ends');
 is_deeply([$nginx->problems], [], 'and its log is clean');

@@ -7,10 +7,12 @@ use v5.30;
 use warnings;
 
 use Exporter 'import';
+use Pulse::Client qw(http);
 use Pulse::Env;
 use Pulse::Nginx;
 
-our @EXPORT_OK = qw(gateway_nginx gateway_http provider ledger usage_row);
+our @EXPORT_OK = qw(gateway_nginx gateway_http provider ledger reserved
+                    usage_row);
 
 
 # provider(name, url, more lines): a pulse_provider block.  Without a breaker,
@@ -26,7 +28,7 @@ sub provider {
     pulse_provider $name {
         base_url $url;
         dialect openai;
-        connect_timeout 1s;
+        connect_timeout 30s;
         $more
     }
 CONF
@@ -159,6 +161,24 @@ SQL
     } 10;
 
     return @rows;
+}
+
+
+# How many reservations are open, once there is none: an answer may be there
+# before its reservation has ended.
+
+sub reserved {
+    my ($nginx) = @_;
+
+    my $open;
+
+    wait_until {
+        ($open) = http(GET => '/metrics', port => $nginx->port)->{body}
+            =~ /^pulse_reservations_open (\d+)$/m;
+        defined $open && $open == 0;
+    };
+
+    return $open;
 }
 
 
