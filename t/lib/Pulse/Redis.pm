@@ -72,7 +72,7 @@ sub command {
 
     local $SIG{PIPE} = 'IGNORE';
 
-    setsockopt $link, SOL_SOCKET, SO_RCVTIMEO, pack 'l!l!', 5, 0;
+    setsockopt $link, SOL_SOCKET, SO_RCVTIMEO, pack 'l!l!', 30, 0;
 
     print $link '*' . @args . "\r\n",
                 map { '$' . length($_) . "\r\n$_\r\n" } @args;
