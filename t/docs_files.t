@@ -317,14 +317,15 @@ subtest 'what a crash leaves' => sub {
 
     sql("SELECT admin_jobs_run('files')");
 
+    my $row = "SELECT count(*) FROM files WHERE id = '$old'";
     my $gone = wait_until {
-        !grep { -e } @left, glob "$files/*/$old"
+        !sql($row) && !grep { -e } @left, glob "$files/*/$old"
     } 10;
 
     ok($gone, 'is removed');
     ok(-e $young, 'but not what may still be wanted');
     ok(scalar(() = glob "$files/*/$kept"), 'nor what has a row');
-    is(sql("SELECT count(*) FROM files WHERE id = '$old'"), 0);
+    is(sql($row), 0);
 };
 
 

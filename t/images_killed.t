@@ -75,7 +75,7 @@ subtest 'while a provider is waited for' => sub {
     $painter->google->requests(2);
     is(account($user), '0 2 10', 'held');
 
-    $painter->sidecar->stop('KILL');
+    $painter->sidecar->killed;
     like($client->response->{status}, qr{^50[23]}, 'said');
     is(swept($user), '0 0 10', 'given back');
 
@@ -91,7 +91,7 @@ subtest 'when one of two has come' => sub {
     my $client = begin($key, count => 2);
 
     ok((wait_until { pictures($user) == 1 } 20), 'it is kept');
-    $painter->sidecar->stop('KILL');
+    $painter->sidecar->killed;
     $client->response;
 
     is(swept($user), '1 0 10', 'and charged');
@@ -119,7 +119,7 @@ for my $case (['SELECT image_keep', 'before', 0],
 
         ok((wait_until { $wire->hit } 20), 'it came to that');
         $client->response;
-        $painter->sidecar->stop('KILL');
+        $painter->sidecar->wait_gone;
 
         is(swept($user), "$came 0 10", 'what is charged');
         is(pictures($user), $came, 'is what there is');

@@ -8,7 +8,6 @@ use warnings;
 use lib 't/lib';
 use Pulse::Client qw(http);
 use Pulse::Env 'own', 'no_audit';
-use Pulse::Process qw(is_alive);
 use Pulse::Shop;
 use Pulse::Sidecar;
 use Pulse::Smtp;
@@ -183,7 +182,7 @@ SKIP: {
             my $job = queue('noor@studio.example');
 
             ok($smtp->held($stage), "held at $stage");
-            $sidecar->stop('KILL');
+            $sidecar->killed;
             $smtp->release;
 
             is(sql("SELECT state FROM jobs WHERE id = $job"), 'running');
@@ -492,8 +491,7 @@ subtest 'a schedule' => sub {
             . " WHERE kind = 'retention'");
 
         ok(wait_until { $wire->hit } 20);
-        wait_until { !is_alive($sidecar->pid) } 10;
-        delete $sidecar->{pid};
+        $sidecar->wait_gone;
         $wire->disarm;
 
         # another thread of it may have taken the job by then
@@ -532,8 +530,7 @@ subtest 'leases of a node that is gone' => sub {
         $wire->kill_at($sidecar->pid, when => $when, match => 'lease_sweep');
 
         ok(wait_until { $wire->hit } 20);
-        wait_until { !is_alive($sidecar->pid) } 10;
-        delete $sidecar->{pid};
+        $sidecar->wait_gone;
         $wire->disarm;
         $sidecar = sidecar();
 

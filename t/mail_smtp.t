@@ -21,6 +21,9 @@ my $smtp = Pulse::Smtp->start;
 my $sidecar;
 
 
+Pulse::Sidecar::retry_later();
+
+
 # A server of its own, and a sidecar that sends there.
 
 sub serve {
@@ -74,7 +77,7 @@ sub tried {
 }
 
 
-# Again, without the pause.
+# Again, which nothing else does here.
 
 sub again {
     my ($id) = @_;
@@ -327,7 +330,7 @@ subtest 'a server that is slow holds up nothing else' => sub {
 
 
 subtest 'a server that takes the mail and never says so' => sub {
-    serve({}, '--smtp-timeout', 2);
+    serve({}, '--smtp-timeout', 4);
     $smtp->act(data => 'hold');
 
     # nor answers QUIT, which is not waited for

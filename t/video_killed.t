@@ -43,13 +43,9 @@ sub begin {
 }
 
 
-sub gone {
-    my ($sidecar) = @_;
+# Nobody waits for the lease of one that is gone.
 
-    $sidecar->wait_gone;
-
-    # nobody waits for its lease here
-
+sub due {
     sql("UPDATE jobs SET due_at = now() WHERE state IN ('running', 'waiting')");
 }
 
@@ -119,7 +115,8 @@ for my $step (@steps) {
         my $hit = wait_until { $wire->hit } 30;
 
         ok($hit, 'killed');
-        gone($sidecar);
+        $sidecar->wait_gone;
+        due();
 
         $sidecar = $video->sidecar_start;
 
@@ -147,8 +144,8 @@ subtest 'while the provider is asked' => sub {
     my $id = begin();
 
     $video->asked(1);
-    $sidecar->stop('KILL');
-    gone($sidecar);
+    $sidecar->killed;
+    due();
     $sidecar = $video->sidecar_start;
 
     is(ended($id), 'failed');
@@ -173,9 +170,9 @@ subtest 'canceled while nobody is there' => sub {
     } 30;
 
     ok($running);
-    $sidecar->stop('KILL');
+    $sidecar->killed;
     sql("SELECT task_cancel('$user', '$id')");
-    gone($sidecar);
+    due();
     $sidecar = $video->sidecar_start;
 
     my $told = wait_until { return $twin->tell('jobs')->[0]{canceled} } 30;
@@ -198,7 +195,7 @@ subtest 'Postgres and the sidecar, both' => sub {
     $sidecar->stop('KILL');
     postgres->stop('QUIT');
     postgres->start;
-    gone($sidecar);
+    due();
     $twin->tell(set => { state => 'done' });
     $sidecar = $video->sidecar_start;
 
@@ -228,7 +225,8 @@ subtest 'while it begins' => sub {
         $wire->kill_at($sidecar->pid, when => $when, match => $match);
         isnt($video->ask($key, headers => \%headers)->{status}, 202);
         ok($wire->hit, "$when $match");
-        gone($sidecar);
+        $sidecar->wait_gone;
+        due();
         $wire->disarm;
 
         $sidecar = $video->sidecar_start;

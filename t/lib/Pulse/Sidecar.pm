@@ -83,6 +83,14 @@ sub stop {
 }
 
 
+sub killed {
+    my ($self) = @_;
+
+    kill KILL => $self->{pid};
+    $self->wait_gone;
+}
+
+
 # Somebody has killed it: until it is dead, and the store has nothing more of
 # it to do.  What another of its threads had sent may take a job that is made
 # due too soon.
@@ -95,9 +103,26 @@ sub wait_gone {
     wait_until { !is_alive($pid) } 20;
     wait_until {
         !Pulse::Env::sql("SELECT count(*) FROM pg_stat_activity"
-                         . " WHERE application_name LIKE 'pulse-jobs%'"
+                         . " WHERE application_name LIKE 'pulse-%'"
                          . " AND datname = current_database()")
     } 20;
+}
+
+
+# What fails is tried again when a suite says so, and not in two seconds, which
+# a busy machine may take to look at it.
+
+sub retry_later {
+    Pulse::Env::sql("CREATE OR REPLACE FUNCTION retry_later() RETURNS trigger
+                     LANGUAGE plpgsql AS 'BEGIN
+                         NEW.due_at := now() + interval ''1 hour'';
+                         RETURN NEW;
+                     END';
+                     CREATE OR REPLACE TRIGGER retry_later
+                     BEFORE UPDATE ON jobs FOR EACH ROW
+                     WHEN (OLD.state = 'running' AND NEW.state = 'waiting'
+                           AND NEW.attempt > 0)
+                     EXECUTE FUNCTION retry_later()");
 }
 
 
