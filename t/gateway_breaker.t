@@ -14,7 +14,7 @@ use POSIX qw(strftime);
 use Test::More;
 
 my %replay = map { $_ => Pulse::Replay->start(as => uc $_) }
-             qw(late limited poor weak spare);
+             qw(late limited poor weak firm spare);
 
 sub named {
     my ($name, $more) = @_;
@@ -27,7 +27,8 @@ my $nginx = gateway_nginx(
     workers => 2,
     http => named('late', 'breaker off;') . named('limited', 'breaker off;')
             . named('poor', 'breaker 3 pause=60s;')
-            . named('weak', 'breaker 3 window=60s pause=500ms probe=2s;')
+            . named('weak', 'breaker 3 window=60s pause=500ms probe=5s;')
+            . named('firm', 'breaker 3 window=60s pause=60s;')
             . named('spare', ''),
 )->run;
 
@@ -134,7 +135,7 @@ is(scalar $replay{late}->requests(1), 1, 'asked once');
 
 $replay{limited}->play(failure(429, headers => { 'retry-after' => 90 }),
                        failure(429, headers => { 'retry-after' => 1000,
-                                                 'retry-after-ms' => 40500 }),
+                                                 'retry-after-ms' => 40990 }),
                        failure(429, headers => { 'retry-after' => 'soon' }),
                        answer());
 $reply = ask('limited-1', 'limited-2');
@@ -161,20 +162,23 @@ is(scalar $replay{poor}->requests(1), 1, 'nor for any');
 unlike($reply->{body}, qr/quota/i, 'it is not the client\'s quota');
 
 
-# --- the breaker
+# --- the breaker: open for longer than anybody looks, then as it closes
 
-$replay{weak}->play((failure(500)) x 3, answer());
-unavailable(ask('weak-1'), "failure $_") for 1 .. 3;
-is(metric('pulse_gateway_breakers{provider="weak",state="open"}'), 1,
+$replay{firm}->play((failure(500)) x 3, answer());
+unavailable(ask('firm-1'), "failure $_") for 1 .. 3;
+is(metric('pulse_gateway_breakers{provider="firm",state="open"}'), 1,
    'it is open');
 is(metric('pulse_gateway_breakers{provider="poor",state="open"}'), 1,
    'as another one is');
-$reply = ask('weak-1');
+$reply = ask('firm-1');
 is($reply->{headers}{'x-pulse-attempts'}, 0, 'the breaker is open');
-is($reply->{headers}{'retry-after'}, 1, 'for half a second');
-is(served(ask('weak-1', 'spare'), 'spare', 'others are asked'),
-   'weak 0 open 0', 'it is passed over');
-is(scalar $replay{weak}->requests(3), 3, 'it is not');
+ok($reply->{headers}{'retry-after'} <= 60, 'for the pause');
+is(served(ask('firm-1', 'spare'), 'spare', 'others are asked'),
+   'firm 0 open 0', 'it is passed over');
+is(scalar $replay{firm}->requests(3), 3, 'it is not');
+
+$replay{weak}->play((failure(500)) x 3, answer());
+ask('weak-1') for 1 .. 3;
 
 ok(wait_until(sub { ask('weak-1')->{status} == 200 && ++$rows }),
    'a probe closes it');
@@ -192,7 +196,8 @@ $replay{weak}->play((failure(500)) x 4, { hang => 1 }, answer());
 unavailable(ask('weak-1'), "again $_") for 1 .. 3;
 
 wait_until { ask('weak-1'); scalar $replay{weak}->requests(1) >= 4 };
-is(ask('weak-1')->{headers}{'x-pulse-attempts'}, 0, 'a probe that fails');
+is(metric('pulse_gateway_breaker_opened_total{provider="weak"}'), 3,
+   'a probe that fails');
 
 my @clients = map { Pulse::Client->connect(port => $nginx->port) } 1 .. 20;
 

@@ -18,14 +18,18 @@ my $replay = Pulse::Replay->start;
 my $second = Pulse::Replay->start(as => 'SECOND');
 my $nobody = 'http://127.0.0.1:' . free_port();
 
-my $times = 'first_byte_timeout 1s; read_timeout 1s;';
+# for what is to be given up; all else may take its time
+
+my $hasty = 'first_byte_timeout 1s; read_timeout 1s;';
 
 my $nginx = gateway_nginx(
     env_names => ['PULSE_TEST_KEY'],
     http => provider('one', $replay->url . '/v1',
-                     "key env:PULSE_TEST_KEY; models m* w*; $times")
-            . provider('two', $second->url . '/', "models n*; $times")
-            . provider('gone', $nobody, "models g*; $times")
+                     'key env:PULSE_TEST_KEY; models m* w*;')
+            . provider('hasty', $replay->url . '/v1',
+                       "key env:PULSE_TEST_KEY; models h*; $hasty")
+            . provider('two', $second->url . '/', 'models n*;')
+            . provider('gone', $nobody, 'models g*;')
             . provider('keyless', 'https://nowhere.invalid/v1',
                        'key env:PULSE_TEST_NO_SUCH_KEY; models k*;')
             . 'pulse_route_default keyless:k two:n;',
@@ -121,10 +125,10 @@ refused(ask({ model => 'gone:g' }), 503, 'PROVIDER_UNAVAILABLE', 'nobody');
 ok(ask({ model => 'gone:g' })->{headers}{'retry-after'}, 'nobody: when again');
 
 $replay->play({ hang => 1 });
-refused(ask({}), 504, 'GATEWAY_TIMEOUT', 'silence');
+refused(ask({ model => 'h' }), 504, 'GATEWAY_TIMEOUT', 'silence');
 
 $replay->play(answer('x', cut => 40, hang => 1));
-refused(ask({}), 504, 'GATEWAY_TIMEOUT', 'silence within JSON');
+refused(ask({ model => 'h' }), 504, 'GATEWAY_TIMEOUT', 'silence within JSON');
 
 $replay->play(answer('x', cut => 40));
 refused(ask({}), 503, 'PROVIDER_UNAVAILABLE', 'JSON that is cut');
@@ -246,7 +250,10 @@ for my $failure ({ status => 500 }, { status => 429, json => {} },
     $replay->play($failure);
     $second->play(answer('from the second'));
 
-    $reply = ask({ fallbacks => ['two:n-9'] }, path => '/v1/chat/complete');
+    my $model = $failure->{hang} ? 'h' : 'm';
+
+    $reply = ask({ model => $model, fallbacks => ['two:n-9'] },
+                 path => '/v1/chat/complete');
 
     is($reply->{json}{data}{choices}[0]{message}{content},
        'from the second', $name);
@@ -257,7 +264,7 @@ for my $failure ({ status => 500 }, { status => 429, json => {} },
     my ($first) = $replay->requests(1);
     my ($then) = $second->requests(1);
 
-    is($first->{json}{model}, 'm', "$name: its model");
+    is($first->{json}{model}, $model, "$name: its model");
     is($then->{json}{model}, 'n-9', "$name: the other's");
     ok(!exists $then->{json}{fallbacks}, "$name: ours is not sent");
     is($first->{headers}{authorization}, "Bearer $ENV{PULSE_TEST_KEY}",
@@ -366,7 +373,7 @@ sub broken_stream {
 
     $replay->play($play);
 
-    my $reply = ask({ stream => \1 }, %o);
+    my $reply = ask({ model => $o{model} // 'm', stream => \1 }, %o);
     my @events = sse_events($reply->{body});
 
     is($reply->{status}, 200, "$name: began");
@@ -390,7 +397,7 @@ broken_stream(stream($begin . delta('never'), cut => length($begin) + 20),
 broken_stream(stream($begin, cut => length($begin), reset => 1,
                      framing => 'length'), 'PROVIDER_ERROR', 'reset');
 broken_stream(stream($begin, hang => 1, cut => length($begin) + 6),
-              'GATEWAY_TIMEOUT', 'hang');
+              'GATEWAY_TIMEOUT', 'hang', model => 'h');
 broken_stream(stream($begin . "data: {oops\n\n" . delta('never')),
               'PROVIDER_ERROR', 'an event that is no JSON');
 broken_stream(stream($begin), 'PROVIDER_ERROR', 'no end');

@@ -59,7 +59,7 @@ sub stream {
 my %slow = (step => length($first) + 6, delay => 0.15);
 my $calm = stream($first . text('two') x 4 . $end, %slow);
 
-my $json = { first => 0.7, json => {
+my $json = { json => {
     id => 'c', object => 'chat.completion', created => 7, model => 'm',
     choices => [{ index => 0, finish_reason => 'stop',
                   message => { role => 'assistant', content => 'x' } }],
@@ -128,16 +128,19 @@ leave('k', 1);
 row('within a stream', 'f');
 is(aborted(), 0, 'it was read to its end');
 
-$replay->play($json);
+$replay->play({ %$json, held => 1 });
 leave('k', 0, sub { $replay->requests(1) });
+$replay->release;
 row('before an answer', 'f');
 
-$replay->play({ %$json, framing => 'close' });
+$replay->play({ %$json, held => 1, framing => 'close' });
 leave('k', 0, sub { $replay->requests(1) });
+$replay->release;
 row('before an answer that ends with its connection', 'f');
 
-$replay->play(stream($first . $end, first => 0.7));
+$replay->play(stream($first . $end, held => 1));
 leave('k', 1, sub { $replay->requests(1) });
+$replay->release;
 row('before a stream', 'f');
 
 $replay->play($calm);
@@ -176,11 +179,12 @@ is($two[0]{connection}, $two[1]{connection}, 'on the same connection');
 for my $failure ({ status => 500 }, { status => 400 }, { cut => 0 }) {
     my $name = join ' ', %$failure;
 
-    $replay->play({ json => { error => { message => 'no' } }, first => 0.7,
+    $replay->play({ json => { error => { message => 'no' } }, held => 1,
                     %$failure }, $json);
     my $before = gone();
 
     leave('k', 0, sub { $replay->requests(1) }, 'k2');
+    $replay->release;
     ok(wait_until(sub { gone() == $before + 1 }), "$name: it is over");
     is(scalar $replay->requests(1), 1, "$name: one was asked");
 }
@@ -196,13 +200,14 @@ leave('b', 1);
 ok(wait_until(\&aborted), 'by time');
 row('by time', 't');
 
-$replay->play(stream($first . text('two') x 100 . $end, step => 1000,
-                     delay => 0.05));
+$replay->play(stream($first . text('two') x 100, step => 1000, delay => 0.05,
+                     cut => 100 * length $first, hang => 1));
 leave('b', 1);
 ok(wait_until(\&aborted), 'by bytes');
 row('by bytes', 't');
 
-$replay->play($calm);
+$replay->play(stream($first . text('two'), hang => 1,
+                     cut => 2 * length($first) + 12));
 leave('l', 1);
 ok(wait_until(\&aborted), 'canceled');
 row('canceled', 't');

@@ -187,9 +187,10 @@ subtest 'bad forms' => sub {
     is(account($user), $before, 'nothing is charged');
     is(scalar(() = $painter->openai->requests(0)), 0, 'and nobody asked');
 
-    my $left = grep { -e } glob $painter->sidecar->files . '/??/*.draft';
+    my $drafts = $painter->sidecar->files . '/??/*.draft';
+    my $gone = wait_until { !(() = glob $drafts) };
 
-    is($left, 0, 'and nothing is left on the disk');
+    ok($gone, 'and nothing is left on the disk');
 };
 
 

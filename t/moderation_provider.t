@@ -40,7 +40,7 @@ my $nginx = gateway_nginx(
                      'dialect openai responses anthropic; models m-*;')
             . provider('openai', $judge->url . '/v1',
                        'prefix_only on; breaker 4 window=1m pause=1h;')
-            . 'pulse_moderation_provider openai timeout=2s;'
+            . 'pulse_moderation_provider openai timeout=5s;'
             . "pulse_moderation_rules $rules; pulse_moderation both;",
     config => location('provider', 'provider')
               . location('pass', 'provider down=pass'),
