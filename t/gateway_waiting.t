@@ -6,7 +6,7 @@ use v5.30;
 use warnings;
 
 use Pulse::Env 'stores';
-use Pulse::Client qw(http http2 sse_events);
+use Pulse::Client qw(http sse_events);
 use Pulse::Gateway qw(gateway_nginx ledger provider);
 use Pulse::Http2;
 use Pulse::Process qw(free_port);
@@ -20,12 +20,15 @@ my $other = Pulse::Replay->start(as => 'OTHER');
 my $nginx = gateway_nginx(
     port => $port,
     listen => "listen $port; listen $h2 http2;",
-    http => provider('slow', $slow->url . '/v1',
-                     'models s*; first_byte_timeout 1s; read_timeout 1s;')
+    http => provider('slow', $slow->url . '/v1', 'models s*;')
+            . provider('hasty', $slow->url . '/v1',
+                       'models h*; first_byte_timeout 1s; read_timeout 1s;')
             . provider('other', $other->url . '/v1', 'models o*;')
             . provider('brief', $slow->url . '/v1',
                        'models b*; total_timeout 700ms;')
-            . 'pulse_route both slow:s other:o backup;',
+            . provider('endless', $slow->url . '/v1',
+                       'models e*; total_timeout 3s;')
+            . 'pulse_route both hasty:h other:o backup;',
     location => 'pulse_keepalive_comment 100ms;',
 )->run;
 
@@ -52,17 +55,15 @@ $ping{anthropic} = qr/\Aevent: ping\ndata: \{"type": "ping"\}\n\n/;
 
 
 sub ask {
-    my ($dialect, $model, %o) = @_;
+    my ($dialect, $model) = @_;
 
     my ($path, $json) = @{ $asked{$dialect} };
 
     $path //= "/v1beta/models/$model:streamGenerateContent?alt=sse";
 
-    my $by = $o{by} // \&http;
-
-    return $by->(POST => $path, port => $o{port} // $port, bearer => $key,
-                 limit => 10, json => { $dialect eq 'gemini' ? ()
-                                        : (model => $model), %$json });
+    return $slow->patiently->(
+        POST => $path, port => $port, bearer => $key,
+        json => { $dialect eq 'gemini' ? () : (model => $model), %$json });
 }
 
 
@@ -107,12 +108,12 @@ sub row {
 # an array of JSON may begin with space, and with nothing else
 
 for my $fails (0, 1) {
-    $slow->play($fails ? { status => 500, json => {}, first => 0.5 }
-                : stream($body, first => 0.5));
+    $slow->play($fails ? { status => 500, json => {}, held => 1 }
+                : stream($body, held => 1));
 
-    my $reply = http(POST => '/v1beta/models/s:streamGenerateContent',
-                     port => $port, bearer => $key, limit => 10,
-                     json => $asked{gemini}[1]);
+    my $reply = $slow->patiently->(
+        POST => '/v1beta/models/s:streamGenerateContent', port => $port,
+        bearer => $key, json => $asked{gemini}[1]);
 
     is($reply->{status}, 200, 'an array: status');
     like($reply->{headers}{'content-type'}, qr{^application/json},
@@ -134,7 +135,7 @@ for my $fails (0, 1) {
 
 
 for my $dialect (sort keys %asked) {
-    $slow->play(stream($body, first => 0.5));
+    $slow->play(stream($body, held => 1));
 
     my $reply = ask($dialect, 's');
 
@@ -149,18 +150,25 @@ for my $dialect (sort keys %asked) {
     is(row($dialect)->{amount}, 11, "$dialect: its figures");
 }
 
-$slow->play(stream($body, first => 0.5));
-my $reply = ask('openai', 's', by => \&http2, port => $h2);
-like($reply->{body}, $ping{openai}, 'over HTTP/2');
-like($reply->{body}, qr/token.*\[DONE\]/s, 'over HTTP/2: the answer');
+my @question = ('/v1/chat/completions',
+                { model => 's', %{ $asked{openai}[1] } }, $key);
+my $wide = Pulse::Http2->connect(port => $h2);
+
+$slow->play(stream($body, held => 1));
+my $stream = $wide->post(@question);
+$wide->wait_for($stream, sub { length $_[0]{body} });
+$slow->release;
+my $state = $wide->whole($stream);
+like($state->{body}, $ping{openai}, 'over HTTP/2');
+like($state->{body}, qr/token.*\[DONE\]/s, 'over HTTP/2: the answer');
+$wide->leave;
 row('over HTTP/2');
 
 # a client that could not take one sign of life gets others all the same
 
 my $narrow = Pulse::Http2->connect(port => $h2, window => 5);
 $slow->play({ hang => 1 });
-my $stream = $narrow->post('/v1/chat/completions',
-                           { model => 's', %{ $asked{openai}[1] } }, $key);
+$stream = $narrow->post(@question);
 $narrow->wait_for($stream, sub { length $_[0]{body} == 5 });
 $narrow->grant($stream, 1_000_000);
 ok($narrow->wait_for($stream, sub { $_[0]{body} =~ /keep-alive.*keep-alive/s }),
@@ -168,20 +176,27 @@ ok($narrow->wait_for($stream, sub { $_[0]{body} =~ /keep-alive.*keep-alive/s }),
 $narrow->leave;
 row('narrow');
 
+# 100 ms are not always enough for one that is
+
+my $reply;
+
 $slow->play(stream($body));
-$reply = ask('openai', 's');
+wait_until {
+    $reply = ask('openai', 's');
+    row('quick');
+    $reply->{body} !~ /^:/m;
+};
 unlike($reply->{body}, qr/^:/m, 'none if it is quick');
 is($reply->{headers}{'x-pulse-provider'}, 'slow', 'and headers as always');
-row('quick');
 
 
 # --- the next candidate, after the header
 
-for my $failure ({ hang => 1 }, { status => 500, first => 0.3 },
+for my $failure ({ hang => 1 }, { status => 500, held => 1 },
                  stream(": thinking\n\n", cut => 13, framing => 'close',
-                        first => 0.3),
+                        held => 1),
                  stream(chunk({ delta => { role => 'assistant' } }),
-                        first => 0.3, cut => 400, hang => 1))
+                        held => 1, cut => 400, hang => 1))
 {
     my $name = 'another: ' . join ' ', map { "$_ $failure->{$_}" }
                              grep { !ref $failure->{$_} && $_ ne 'body' }
@@ -203,14 +218,14 @@ for my $failure ({ hang => 1 }, { status => 500, first => 0.3 },
 # --- nobody, after the header
 
 for my $dialect (sort keys %asked) {
-    for my $failure ({ hang => 1 }, { status => 500, first => 0.3 },
-                     { status => 400, first => 0.3,
+    for my $failure ({ hang => 1 }, { status => 500, held => 1 },
+                     { status => 400, held => 1,
                        json => { error => { message => 'bad' } } })
     {
         my $name = "$dialect: " . ($failure->{status} // 'silence');
 
         $slow->play($failure);
-        $reply = ask($dialect, 's');
+        $reply = ask($dialect, $failure->{hang} ? 'h' : 's');
 
         my @events = grep { ($_->{event} // '') ne 'ping' }
                      sse_events($reply->{body});
@@ -254,7 +269,7 @@ is($reply->{status}, 504, 'before the answer');
 
 $slow->play(stream($first x 200, step => length($first) + 6,
                    chunk => length $first, delay => 0.05));
-$reply = ask('openai', 'b');
+$reply = ask('openai', 'e');
 is((sse_events($reply->{body}))[-1]{json}{error}{code}, 'GATEWAY_TIMEOUT',
    'within a stream that never ends');
 ok($reply->{complete}, 'a clean end');

@@ -516,7 +516,7 @@ subtest '20 MB in little memory' => sub {
     my $most = high_water($sidecar->pid);
 
     note "VmHWM of the sidecar: $most kB";
-    cmp_ok($most, '<', 64 * 1024) 
+    cmp_ok($most, '<', 64 * 1024)
         if ($ENV{PULSE_BUILD} // '') !~ /asan/;
 };
 

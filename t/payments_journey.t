@@ -152,8 +152,12 @@ subtest 'is warned at 80 %' => sub {
     } 15;
 
     is(mails('usage_warning'), 1, 'by a mail');
-    like(chat($nodes[1])->{headers}{'x-usage-warning'} // '', qr/tokens/,
-         'and by a header');
+
+    my $warning = wait_until {
+        chat($nodes[1])->{headers}{'x-usage-warning'}
+    };
+
+    like($warning // '', qr/tokens/, 'and by a header');
 };
 
 

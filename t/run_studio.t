@@ -22,6 +22,16 @@ sub chat {
 }
 
 
+# What is used, once it is that: an answer is there before its end is told.
+
+sub used_is {
+    my ($amount, $name) = @_;
+
+    wait_until { used() == $amount };
+    is(used(), $amount, $name);
+}
+
+
 sub used {
     return http(GET => '/v1/usage/me', port => $studio->port,
                 bearer => $studio->key)->{json}{data}{usage}{tokens}{used};
@@ -82,12 +92,12 @@ subtest 'a chat moves the meter by what the provider says' => sub {
 
     my $spent = $reply->{json}{usage}{total_tokens};
 
-    is(used(), $before + $spent, 'at once');
+    used_is($before + $spent, 'at once');
 
     my @events = sse_events(chat($key, stream => JSON::PP::true)->{body});
 
     is($events[-1]{data}, '[DONE]');
-    is(used(), $before + 2 * $spent, 'streamed too');
+    used_is($before + 2 * $spent, 'streamed too');
 };
 
 
@@ -143,7 +153,7 @@ subtest 'the access log' => sub {
     my $text = wait_until {
         my $log = Pulse::Home::slurp($studio->home . '/logs/access.log');
 
-        $log =~ /\n\z/ && $log =~ /"demo"/ ? $log : undef
+        $log =~ /\n\z/ && $log =~ /"path":\s*"-".*"demo"/s ? $log : undef
     } 10;
 
     my @lines = map { JSON::PP::decode_json($_) } split /\n/, $text;

@@ -48,11 +48,12 @@ my $said = { text => $text,
 # signs of life
 
 for my $from (@dialects) {
-    $replay->play(answer($from, $said, stream => 1, first => 0.35));
-
     for my $as (@dialects) {
+        $replay->play(answer($from, $said, stream => 1, held => 1),
+                      answer($from, $said, stream => 1, first => 0.35));
+
         my $reply = ask($as, $nginx->port, $key, stream => 1,
-                        model => "$from-1");
+                        model => "$from-1", by => $replay->patiently);
 
         like($reply->{body}, qr/\A(?:: keep-alive|event: ping)\n/,
              "$from to $as: a sign of life");

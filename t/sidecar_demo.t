@@ -323,7 +323,7 @@ my $program = ($ENV{PULSE_BUILD} // "$Pulse::Env::root/build")
 open my $out, '>', $file or die;
 close $out;
 
-open my $in, '-|', "timeout 5 '$program' --listen '$file' --database x 2>&1"
+open my $in, '-|', "timeout 30 '$program' --listen '$file' --database x 2>&1"
     or die;
 like(join('', <$in>), qr/cannot listen on/, 'is refused as a socket');
 close $in;

@@ -20,29 +20,39 @@ sub leased {
                 WHERE user_id = '$user'");
 }
 
-# A store that grants, and answers when the connection is gone: its backend
-# is at it for a second, and does not read meanwhile.
+# A store that is at a grant of this person until the transaction that this
+# returns has ended, and does not read meanwhile.
+
+sub slow {
+    my ($user) = @_;
+
+    sql("CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+         AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
+         CREATE TRIGGER slow BEFORE INSERT ON leases FOR EACH ROW
+             WHEN (NEW.user_id = '$user') EXECUTE FUNCTION slow()");
+
+    return transaction('SELECT pg_advisory_xact_lock(1)');
+}
+
+# It grants, and answers when the connection is gone.
 
 sub lose {
     my ($node, $user, $key) = @_;
 
-    sql("CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
-         AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
-         CREATE TRIGGER slow BEFORE INSERT ON leases FOR EACH ROW
-             WHEN (NEW.user_id = '$user') EXECUTE FUNCTION slow()");
-
+    my $slow = slow($user);
     my $client = Pulse::Client->connect(port => $node->port);
     $client->request(GET => '/spend?want=100', bearer => $key);
 
     wait_until {
-        sql("SELECT count(*) FROM pg_stat_activity
-             WHERE wait_event = 'PgSleep'");
+        sql("SELECT count(*) FROM pg_locks
+             WHERE locktype = 'advisory' AND NOT granted");
     } 10;
 
     # as where the network goes: the worker's end breaks, not Postgres'
 
     kill KILL => $node->workers;
     $client->leave;
+    $slow->end('COMMIT');
 
     wait_until { leased($user) > 0 } 10;
     sql('DROP TRIGGER slow ON leases');
@@ -83,18 +93,16 @@ subtest 'the answer is lost and the node goes on' => sub {
 subtest 'a grant comes after the time of the question' => sub {
     my $user = make_user(plan => 'pro', tokens => 1000);
     my $key = make_key($user);
-    my $node = node(name => 'slow');
+    my $node = node(name => 'slow', timeout => '3s');
 
     is(spend($node, make_key(make_user(plan => 'pro')), 'want=1')->[0], 200,
        'it is up');
 
-    sql("CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
-         AS 'BEGIN PERFORM pg_sleep(4); RETURN NEW; END';
-         CREATE TRIGGER slow BEFORE INSERT ON leases FOR EACH ROW
-             WHEN (NEW.user_id = '$user') EXECUTE FUNCTION slow()");
+    my $slow = slow($user);
 
     is(spend($node, $key, 'want=100')->[2]{json}{error}{code},
        'STORE_UNAVAILABLE', 'it is not waited for');
+    $slow->end('COMMIT');
 
     wait_until { leased($user) > 0 } 10;
     sql('DROP TRIGGER slow ON leases');

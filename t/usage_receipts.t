@@ -52,6 +52,22 @@ sub receipt {
 }
 
 
+# One that has ended: its answer may be there before it is in the ledger.
+
+sub settled {
+    my ($id, $by) = @_;
+
+    my $got;
+
+    wait_until {
+        $got = receipt($id, $by);
+        ($got->{json}{data}{status} // '') eq 'settled';
+    };
+
+    return $got;
+}
+
+
 sub openai {
     my ($usage, %o) = @_;
 
@@ -81,7 +97,7 @@ subtest 'an answer and its parts' => sub {
     is($reply->{status}, 200);
     like($id, qr/^[0-9a-f-]{36}$/, 'it names its event');
 
-    my $got = receipt($id);
+    my $got = settled($id);
 
     is($got->{status}, 200);
 
@@ -112,7 +128,7 @@ subtest 'a long prompt has rates of its own' => sub {
 
     my @prices = map {
         my $reply = ask('/v1/chat/completions', 'gpt-5.5');
-        receipt($reply->{headers}{'x-usage-event'})->{json}{data}
+        settled($reply->{headers}{'x-usage-event'})->{json}{data}
             {price}{amount};
     } 1 .. 2;
 
@@ -127,7 +143,7 @@ subtest 'what has no price' => sub {
 
     for (1 .. 3) {
         my $reply = ask('/v1/chat/completions', 'gpt-5.5-tuned');
-        my $event = receipt($reply->{headers}{'x-usage-event'});
+        my $event = settled($reply->{headers}{'x-usage-event'});
 
         ok(exists $event->{json}{data}{price});
         is($event->{json}{data}{price}, undef, 'is null, not zero');
@@ -141,7 +157,7 @@ subtest 'what has no price' => sub {
 
     my $reply = ask('/v1/chat/completions', 'gpt-5.5-2026-02-03');
 
-    is(receipt($reply->{headers}{'x-usage-event'})->{json}{data}
+    is(settled($reply->{headers}{'x-usage-event'})->{json}{data}
            {price}{amount}, 9 * 5000 + 4 * 30000, 'a dated version has it');
 };
 
@@ -178,11 +194,7 @@ subtest 'an answer that has not ended' => sub {
 
     $client->leave;
 
-    wait_until {
-        (receipt($id)->{json}{data}{status} // '') eq 'settled'
-    } 10;
-
-    $got = receipt($id);
+    $got = settled($id);
 
     is($got->{json}{data}{status}, 'settled', 'and is settled at its end');
     ok($got->{json}{data}{estimated}, 'with our own figures');
@@ -203,7 +215,7 @@ subtest 'what the reservation did not cover' => sub {
 
     is($reply->{status}, 200, 'a provider that charges more');
 
-    my $event = receipt($reply->{headers}{'x-usage-event'}, $mine)
+    my $event = settled($reply->{headers}{'x-usage-event'}, $mine)
                 ->{json}{data};
 
     is($event->{amount}, 500, 'is recorded as it charged');

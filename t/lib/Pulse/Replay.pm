@@ -149,6 +149,27 @@ sub release {
 }
 
 
+# As http() of Pulse::Client, of an answer that is held until its client has
+# seen a sign of life: code to be called like that.
+
+sub patiently {
+    my ($self) = @_;
+
+    require Pulse::Client;
+
+    return sub {
+        my ($method, $path, %o) = @_;
+        my $client = Pulse::Client->connect(port => $o{port});
+
+        $client->request($method, $path, close => 1, %o);
+        $client->read_until(qr/\r\n\r\n[0-9a-f]+\r\n.*\n/s);
+        $self->release;
+
+        return $client->response;
+    };
+}
+
+
 # What happened since play(): {event => 'request', method, path, headers,
 # body, connection}, {event => 'done'}, {event => 'aborted', sent => bytes}
 # (the other side left before the end); not of what was played before, of

@@ -19,7 +19,8 @@ our @EXPORT_OK = qw(ends events);
 
 
 # node(name => text, journal => dir, zone => size, rate => text,
-#      directives => text, ...): the rest goes to Pulse::Nginx
+#      directives => text, timeout => '3s' of Postgres, ...): the rest goes to
+# Pulse::Nginx
 
 sub node {
     my (%o) = @_;
@@ -32,12 +33,14 @@ sub node {
     my $rate = delete $o{rate} // '';
     my $directives = delete $o{directives} // '';
     my $options = delete $o{journal_options} // '';
+    my $timeout = delete $o{timeout} // '10s';
 
     return Pulse::Nginx->new(
         workers => 2,
         connections => 512,
         http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}" connections=2 timeout=3s;
+    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}" connections=2
+                   timeout=$timeout;
     pulse_redis $ENV{TEST_NGINX_PULSE_REDIS};
     pulse_node $name;
     pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
