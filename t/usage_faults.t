@@ -11,6 +11,23 @@ use Pulse::Client qw(http);
 use Pulse::Spend qw(:DEFAULT ends events);
 use Test::More;
 
+# The name of a file that does not exist, and that ends what is held until it
+# does.
+
+sub sign {
+    state $n = 0;
+
+    return suite_dir() . '/sign-' . ++$n;
+}
+
+sub give {
+    my ($sign) = @_;
+
+    open my $out, '>', $sign or die "$sign: $!\n";
+    close $out;
+}
+
+
 # ten requests that hold 1000 each; the odd ones have counted their number
 
 sub ten {
@@ -204,8 +221,9 @@ subtest 'the disk is full' => sub {
 
     is(spend($node, $key, 'want=10')->[0], 200, 'there is room');
 
+    my $sign = sign();
     my $client = Pulse::Client->connect(port => $node->port);
-    $client->request(GET => '/spend?want=50&hold=3000', bearer => $key);
+    $client->request(GET => "/spend?want=50&until=$sign", bearer => $key);
     wait_until {
         http(GET => '/metrics', port => $node->port)->{body}
             =~ /^pulse_reservations_open 1$/m;
@@ -218,6 +236,7 @@ subtest 'the disk is full' => sub {
     my $reply = spend($node, $key, 'want=10')->[2];
     is($reply->{status}, 503, 'nothing is admitted');
     is($reply->{json}{error}{code}, 'STORE_UNAVAILABLE', 'with its code');
+    give($sign);
     is($client->response->{status}, 200, 'what is admitted ends');
     is(events($user, 1), 1, 'and waits to be written');
 
@@ -242,9 +261,10 @@ for my $signal (qw(QUIT TERM)) {
         is(spend($node, $key, 'want=10')->[0], 200, 'there is room');
         is(events($user, 1), 1, 'and it is recorded');
 
+        my $sign = sign();
         my @clients = map {
             my $client = Pulse::Client->connect(port => $node->port);
-            $client->request(GET => "/spend?want=50&min=50&hold=1500&$_",
+            $client->request(GET => "/spend?want=50&min=50&until=$sign&$_",
                              bearer => $key, close => 1);
             $client;
         } 'amount=11', 'amount=12&progress=5', 'end=cancel';
@@ -256,6 +276,7 @@ for my $signal (qw(QUIT TERM)) {
 
         my ($file) = glob(journal("ends-$signal") . '/*.journal');
         limit(1, $node->workers);
+        give($sign);
 
         is_deeply([map { $_->response->{status} } @clients], [200, 200, 200],
                   'what is admitted ends');
@@ -307,8 +328,9 @@ subtest 'the disk is full, a real one' => sub {
     is(spend($node, $key, 'want=1000&amount=10')->[0], 200, 'there is room');
     is(events($user, 1), 1, 'and it is recorded');
 
+    my $sign = sign();
     my $client = Pulse::Client->connect(port => $node->port);
-    $client->request(GET => '/spend?want=50&hold=4000', bearer => $key);
+    $client->request(GET => "/spend?want=50&until=$sign", bearer => $key);
     wait_until {
         http(GET => '/metrics', port => $node->port)->{body}
             =~ /^pulse_reservations_open 1$/m;
@@ -328,6 +350,7 @@ subtest 'the disk is full, a real one' => sub {
     }
 
     is($reply->{status}, 503, 'then nothing is admitted');
+    give($sign);
     is($client->response->{status}, 200, 'what is admitted ends');
 
     unlink "$journal/filler";
@@ -337,9 +360,11 @@ subtest 'the disk is full, a real one' => sub {
     # the disk is full, the store is away, and the node dies: the ends of what
     # it had admitted are in the journal, for whose room it cares beforehand
 
+    $sign = sign();
+
     my @clients = map {
         my $client = Pulse::Client->connect(port => $node->port);
-        $client->request(GET => "/spend?want=50&amount=$_&hold=4000",
+        $client->request(GET => "/spend?want=50&amount=$_&until=$sign",
                          bearer => $key, close => 1);
         $client;
     } 31 .. 70;
@@ -351,6 +376,7 @@ subtest 'the disk is full, a real one' => sub {
 
     system("dd if=/dev/zero of=$journal/filler bs=4k 2> /dev/null");
     postgres->pause;
+    give($sign);
 
     is_deeply([map { $_->response->{status} } @clients], [(200) x 40],
               'what is admitted ends, on a disk that is full');

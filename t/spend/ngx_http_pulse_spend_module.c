@@ -4,18 +4,20 @@
 
 
 /*
- * GET /spend?kind=0&want=100&min=1&amount=60&progress=0&hold=0&end=settle
- *     &again=0
+ * GET /spend?kind=0&want=100&min=1&amount=60&progress=0&hold=0&until=path
+ *     &end=settle&again=0
  *
- * Reserves, notes the progress, holds the reservation for "hold" ms and ends
- * it: settle (at "amount", else at what was granted), cancel, or leave (to
- * the cleanup).  "again" is reserved after that, and settled.
+ * Reserves, notes the progress, holds the reservation for "hold" ms, or until
+ * there is a file "until", and ends it: settle (at "amount", else at what was
+ * granted), cancel, or leave (to the cleanup).  "again" is reserved after
+ * that, and settled.
  */
 
 typedef struct {
     ngx_http_request_t  *request;
     ngx_event_t          timer;
     ngx_msec_t           hold;
+    u_char              *until;
     ngx_str_t            end;
     int64_t              amount;
     uint64_t             progress;
@@ -82,6 +84,7 @@ static ngx_int_t
 ngx_http_pulse_spend_handler(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
+    ngx_str_t                    until;
     ngx_http_cleanup_t          *cln;
     ngx_http_pulse_record_t     *record;
     ngx_http_pulse_spend_ctx_t  *ctx;
@@ -111,6 +114,19 @@ ngx_http_pulse_spend_handler(ngx_http_request_t *r)
     ctx->amount = ngx_http_pulse_spend_arg(r, "amount", -1);
     ctx->progress = ngx_http_pulse_spend_arg(r, "progress", 0);
     ctx->end = ngx_http_pulse_arg(r, "end");
+
+    until = ngx_http_pulse_arg(r, "until");
+
+    if (until.len) {
+        ctx->until = ngx_pnalloc(r->pool, until.len + 1);
+
+        if (ctx->until == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        (void) ngx_cpystrn(ctx->until, until.data, until.len + 1);
+        ctx->hold = 20;
+    }
 
     r->main->count++;
 
@@ -162,7 +178,13 @@ ngx_http_pulse_spend_timer(ngx_event_t *ev)
 {
     ngx_http_pulse_spend_ctx_t *ctx = ev->data;
 
+    ngx_file_info_t    fi;
     ngx_connection_t  *c;
+
+    if (ctx->until && ngx_file_info(ctx->until, &fi) == NGX_FILE_ERROR) {
+        ngx_add_timer(ev, ctx->hold);
+        return;
+    }
 
     c = ctx->request->connection;
 
