@@ -3,7 +3,6 @@
 #include "ngx_pulse_gemini.h"
 
 
-static void test_recordings(void);
 static void test_recording(unit_recording_t *recording);
 static void test_compare(ngx_pulse_collector_t *collector,
     ngx_pulse_json_value_t *record);
@@ -27,25 +26,7 @@ static const unit_replay_t  test_replay = {
 int
 main(void)
 {
-    test_recordings();
-
-    return unit_done();
-}
-
-
-static void
-test_recordings(void)
-{
-    ngx_uint_t  n;
-
-    if (unit_shared() == NULL) {
-        return;
-    }
-
-    n = unit_recordings("gemini.generateContent", test_recording);
-
-    check(n >= 100);
-    printf("# gemini: %lu recordings\n", (unsigned long) n);
+    return unit_recordings_main("gemini.generateContent", test_recording);
 }
 
 

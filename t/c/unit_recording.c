@@ -70,6 +70,22 @@ unit_recordings(const char *api, unit_recording_pt test)
 }
 
 
+int
+unit_recordings_main(const char *api, unit_recording_pt test)
+{
+    ngx_uint_t  n;
+
+    if (unit_shared()) {
+        n = unit_recordings(api, test);
+
+        check(n >= 100);
+        printf("# %s: %lu recordings\n", api, (unsigned long) n);
+    }
+
+    return unit_done();
+}
+
+
 static void
 unit_recording(const char *dir, ngx_pulse_json_value_t *expected,
     unit_recording_pt test)

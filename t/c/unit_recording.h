@@ -22,6 +22,10 @@ typedef void (*unit_recording_pt)(unit_recording_t *recording);
  * its file as the case's name; how many, 0 without the folder. */
 ngx_uint_t unit_recordings(const char *api, unit_recording_pt test);
 
+/* The same as all of a program, of which nothing is asked without the folder;
+ * returns what main() does. */
+int unit_recordings_main(const char *api, unit_recording_pt test);
+
 /* How the recordings of a dialect are tested. */
 
 typedef struct {
