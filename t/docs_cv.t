@@ -10,26 +10,15 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Pulse::Client qw(http);
 use Pulse::Env 'own';
-use Pulse::Nginx;
+use Pulse::Files qw(files_nginx);
 use Pulse::Sidecar;
 use Test::More;
 
 my $sidecar = Pulse::Sidecar->start;
 my $files = $sidecar->files;
 
-my $nginx = Pulse::Nginx->new(
-    http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
-    pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
-    pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
-    pulse_public_url http://studio.example;
-    pulse_upgrade_url http://studio.example/plans;
-    pulse_file_store $files key=$files.key;
-HTTP
-    config => <<"CONFIG",
-    error_page 403 404 405 413 500 502 503 504 \@pulse_error;
-    location \@pulse_error { pulse_error; }
-
+my $nginx = files_nginx($sidecar, feature => 'slide_maker',
+                        config => <<'CONFIG');
     location = /v1/cv/generate {
         client_max_body_size 1m;
         client_body_buffer_size 2m;
@@ -43,12 +32,8 @@ HTTP
         pulse_docs;
     }
 
-    location /v1/ { pulse_auth on; pulse_docs feature=slide_maker; }
-    location /files/ { pulse_auth off; pulse_files /stored/; }
-    location /stored/ { internal; alias $files/; log_not_found off; }
     location = /health { pulse_api; }
 CONFIG
-)->run;
 
 my $port = $nginx->port;
 my $user = make_user(plan => 'starter', locale => 'ar');

@@ -11,7 +11,7 @@ use Encode qw(encode_utf8);
 use MIME::Base64 qw(decode_base64);
 use Pulse::Client qw(http);
 use Pulse::Env 'stores';
-use Pulse::Nginx;
+use Pulse::Files qw(files_nginx);
 use Pulse::Rgw;
 use Pulse::Sidecar;
 use Test::More;
@@ -28,19 +28,7 @@ $ENV{PULSE_S3_SECRET_KEY} = $Pulse::Rgw::secret;
 my $sidecar = Pulse::Sidecar->start(
     files => undef, options => ['--s3', $s3->url('studio')]);
 
-my $nginx = Pulse::Nginx->new(
-    http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
-    pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
-    pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
-    pulse_public_url http://studio.example;
-HTTP
-    config => <<'CONFIG',
-    error_page 500 502 503 504 @pulse_error;
-    location @pulse_error { pulse_error; }
-    location /v1/ { pulse_auth on; pulse_docs; }
-CONFIG
-)->run;
+my $nginx = files_nginx($sidecar);
 
 my $user = make_user(plan => 'pro', locale => 'en');
 my $key = make_key($user);

@@ -7,7 +7,7 @@ use utf8;
 use lib 't/lib';
 use Pulse::Client qw(http sse_events);
 use Pulse::Env 'stores';
-use Pulse::Nginx;
+use Pulse::Files qw(files_nginx);
 use Pulse::Sidecar;
 use Test::More;
 
@@ -16,21 +16,8 @@ use Test::More;
 sql("UPDATE job_schedules SET next_at = 'infinity' WHERE kind = 'tasks'");
 
 my $sidecar = Pulse::Sidecar->start;
-my $files = $sidecar->files;
 
-my $nginx = Pulse::Nginx->new(
-    http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
-    pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
-    pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
-    pulse_public_url http://studio.example;
-HTTP
-    config => <<"CONFIG",
-    error_page 403 404 405 413 500 502 503 504 \@pulse_error;
-    location \@pulse_error { pulse_error; }
-    location /v1/ { pulse_auth on; pulse_docs; }
-CONFIG
-)->run;
+my $nginx = files_nginx($sidecar);
 
 my $port = $nginx->port;
 

@@ -10,7 +10,7 @@ use Compress::Zlib qw(compress crc32);
 use Encode qw(encode_utf8);
 use Pulse::Client qw(http);
 use Pulse::Env 'stores';
-use Pulse::Nginx;
+use Pulse::Files qw(files_nginx);
 use Pulse::Process qw(wait_until);
 use Pulse::Sidecar;
 use Pulse::Wire;
@@ -25,27 +25,7 @@ sql("UPDATE job_schedules SET next_at = 'infinity'");
 my $sidecar = sidecar();
 my $files = $sidecar->files;
 
-my $nginx = Pulse::Nginx->new(
-    http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
-    pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
-    pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
-    pulse_public_url http://studio.example;
-    pulse_file_store $files key=$files.key;
-HTTP
-    config => <<"CONFIG",
-    error_page 403 404 405 413 500 502 503 504 \@pulse_error;
-    location \@pulse_error { pulse_error; }
-    location /v1/ { pulse_auth on; pulse_docs; }
-    location /stored/ { internal; alias $files/; log_not_found off; }
-
-    location /files/ {
-        client_max_body_size 25m;
-        pulse_auth off;
-        pulse_files /stored/;
-    }
-CONFIG
-)->run;
+my $nginx = files_nginx($sidecar);
 
 my $port = $nginx->port;
 my $user = make_user(plan => 'creator', locale => 'en');

@@ -44,7 +44,8 @@ sub start {
 
     $self->{sidecar} = Pulse::Sidecar->start(
         $o{database} ? (database => $o{database}) : (),
-        options => ['--models', "$Pulse::Env::root/conf/models.json", @{ $o{options} // [] }]);
+        options => ['--models', "$Pulse::Env::root/conf/models.json",
+                    @{ $o{options} // [] }]);
 
     my $files = $self->{sidecar}->files;
     my $more = $o{http} // '';

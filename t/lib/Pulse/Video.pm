@@ -15,7 +15,7 @@ use warnings;
 
 use Pulse::Client qw(http);
 use Pulse::Env ();
-use Pulse::Nginx;
+use Pulse::Files qw(files_nginx);
 use Pulse::Process qw(wait_until);
 use Pulse::Sidecar;
 use Pulse::Twin::Video;
@@ -117,37 +117,17 @@ sub sidecar_start {
 sub nginx_start {
     my ($self) = @_;
 
-    my $files = $self->{sidecar}->files;
-    my $store = $files ? "pulse_file_store $files key=$files.key;" : '';
-    my $served = !$files ? '' : <<"CONFIG";
-    location /stored/ { internal; alias $files/; log_not_found off; }
-    location /files/ { pulse_auth off; pulse_files /stored/; }
-CONFIG
-
-    return Pulse::Nginx->new(
-        http => <<"HTTP",
-    pulse_postgres "$ENV{TEST_NGINX_PULSE_PG}";
-    pulse_auth_keys $ENV{TEST_NGINX_PULSE_KEYS};
-    pulse_sidecar $ENV{TEST_NGINX_PULSE_SIDECAR};
-    pulse_public_url http://studio.example;
-    pulse_upgrade_url http://studio.example/plans;
-    $store
+    return files_nginx($self->{sidecar}, http => <<"HTTP", config => <<'CONFIG');
     pulse_moderation_rules $Pulse::Env::root/conf/moderation.txt;
     pulse_moderation local;
 HTTP
-        config => <<"CONFIG",
-    error_page 403 404 405 413 500 502 503 504 \@pulse_error;
-    location \@pulse_error { pulse_error; }
-    location /v1/ { pulse_auth on; pulse_docs; }
     location /v1/video/webhook/ {
         client_max_body_size 1m;
         client_body_buffer_size 1m;
         pulse_auth off;
         pulse_docs public;
     }
-$served
 CONFIG
-    )->run;
 }
 
 
