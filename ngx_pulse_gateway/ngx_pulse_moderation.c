@@ -1,6 +1,6 @@
 
 #include "ngx_pulse_moderation.h"
-#include "ngx_pulse_moderation_fold.h"
+#include "ngx_pulse_moderation_plain.h"
 
 
 #define NGX_PULSE_MODERATION_GAP      3     /* between letters that spell */
@@ -8,7 +8,6 @@
 
 /* where a word is whose first letters may be particles of Arabic */
 
-#define NGX_PULSE_MODERATION_WORD     1     /* at its start */
 #define NGX_PULSE_MODERATION_AND      2     /* after waw or feh */
 #define NGX_PULSE_MODERATION_AS       3     /* after beh or kaf */
 #define NGX_PULSE_MODERATION_TO       4     /* after lam */
@@ -27,8 +26,6 @@
 static void ngx_pulse_moderation_text(ngx_pulse_moderation_t *m);
 static void ngx_pulse_moderation_reading(ngx_pulse_moderation_reading_t *rd,
     uint32_t state);
-static const u_char *ngx_pulse_moderation_plain(ngx_pulse_moderation_t *m,
-    const u_char *p, const u_char *last);
 static void ngx_pulse_moderation_byte(ngx_pulse_moderation_t *m, u_char ch);
 static void ngx_pulse_moderation_lead(ngx_pulse_moderation_t *m, u_char ch);
 static void ngx_pulse_moderation_point(ngx_pulse_moderation_t *m,
@@ -36,31 +33,16 @@ static void ngx_pulse_moderation_point(ngx_pulse_moderation_t *m,
 static void ngx_pulse_moderation_escape(ngx_pulse_moderation_t *m,
     u_char ch);
 static void ngx_pulse_moderation_escaped(ngx_pulse_moderation_t *m);
-static void ngx_pulse_moderation_symbol(ngx_pulse_moderation_t *m,
-    u_char symbol, const char *stand_ins);
+static void ngx_pulse_moderation_stand_in(ngx_pulse_moderation_t *m,
+    u_char symbol, const char *letters);
 static void ngx_pulse_moderation_step(ngx_pulse_moderation_t *m,
     ngx_pulse_moderation_reading_t *rd, u_char symbol);
-static void ngx_pulse_moderation_clitic(ngx_pulse_moderation_t *m,
-    ngx_pulse_moderation_reading_t *rd, u_char symbol);
-static void ngx_pulse_moderation_fork(ngx_pulse_moderation_t *m,
-    const ngx_pulse_moderation_reading_t *rd, uint32_t state);
 static void ngx_pulse_moderation_merge(ngx_pulse_moderation_t *m);
-static void ngx_pulse_moderation_match(ngx_pulse_moderation_t *m,
-    uint32_t state);
 static void ngx_pulse_moderation_spell(ngx_pulse_moderation_t *m,
     u_char symbol);
-static ngx_inline void ngx_pulse_moderation_letter(ngx_pulse_moderation_t *m,
+static void ngx_pulse_moderation_letter(ngx_pulse_moderation_t *m,
     u_char symbol);
 static void ngx_pulse_moderation_spelled(ngx_pulse_moderation_t *m);
-
-
-#define ngx_pulse_moderation_particle(symbol)                                 \
-    ((symbol) == NGX_PULSE_MODERATION_ALEF                                    \
-     || (symbol) == NGX_PULSE_MODERATION_BEH                                  \
-     || (symbol) == NGX_PULSE_MODERATION_FEH                                  \
-     || (symbol) == NGX_PULSE_MODERATION_KAF                                  \
-     || (symbol) == NGX_PULSE_MODERATION_LAM                                  \
-     || (symbol) == NGX_PULSE_MODERATION_WAW)
 
 
 /* what letters people write as these, "" if they do not */
@@ -76,6 +58,7 @@ ngx_pulse_moderation_start(ngx_pulse_moderation_t *m,
 {
     m->rules = rules;
     m->categories = 0;
+    m->counted = 1;
 
     ngx_pulse_moderation_text(m);
 }
@@ -100,12 +83,14 @@ ngx_pulse_moderation_text(ngx_pulse_moderation_t *m)
     m->more = 0;
     m->escape = 0;
 
-    for (i = 0; i < m->rules->nexcepted; i++) {
+    for (i = 0; m->counted && i < m->rules->nexcepted; i++) {
         m->hits[i] = 0;
         m->excused[i] = 0;
         m->hit_at[i] = 0;
         m->excused_at[i] = 0;
     }
+
+    m->counted = 0;
 }
 
 
@@ -147,104 +132,6 @@ ngx_pulse_moderation_feed(ngx_pulse_moderation_t *m, const u_char *p,
 }
 
 
-/*
- * Most of a text: letters and spaces, while there is one way to read
- * them.  It is what ngx_pulse_moderation_symbol() would do, a
- * symbol after the other; returns where something else is.
- */
-
-static const u_char *
-ngx_pulse_moderation_plain(ngx_pulse_moderation_t *m, const u_char *p,
-    const u_char *last)
-{
-    size_t                           size;
-    u_char                           symbol;
-    uint32_t                         next, point;
-    ngx_pulse_moderation_reading_t  *rd;
-
-    rd = &m->readings[0];
-
-    if (m->nreadings != 1) {
-        return p;
-    }
-
-    for ( /* void */ ; p < last; p += size) {
-
-        size = 1;
-        point = *p;
-
-        if (point >= 0xd8 && point <= 0xdb && last - p > 1
-            && (p[1] & 0xc0) == 0x80)
-        {
-            size = 2;
-            point = (point & 0x1f) << 6 | (p[1] & 0x3f);
-
-        } else if ((point | 0x20) - 'a' > 'z' - 'a' && point != ' ') {
-            break;
-        }
-
-        symbol = m->rules->fold[point];
-
-        if (symbol == NGX_PULSE_FOLD_NONE) {
-            continue;
-        }
-
-        if (symbol == NGX_PULSE_FOLD_BOUNDARY) {
-
-            /* a letter that stands alone may spell a word */
-
-            if (point != ' ' || m->word == 1) {
-                break;
-            }
-
-            m->gap++;
-            m->word = 0;
-
-            if (rd->last == NGX_PULSE_FOLD_BOUNDARY) {
-                continue;
-            }
-
-        } else {
-
-            /* so may what is drawn out, or a particle begin another */
-
-            if (symbol == rd->last
-                || symbol >= NGX_PULSE_FOLD_OTHER
-                || (symbol >= NGX_PULSE_FOLD_DIGIT
-                    && symbol < NGX_PULSE_FOLD_ARABIC)
-                || (rd->clitic && ngx_pulse_moderation_particle(symbol)))
-            {
-                break;
-            }
-
-            ngx_pulse_moderation_letter(m, symbol);
-
-            rd->clitic = 0;
-        }
-
-        next = m->rules->next[rd->state + symbol];
-
-        m->position++;
-        rd->state = next >> 1;
-        rd->last = symbol;
-        rd->run = 1;
-        rd->letters += (rd->letters < 0xff);
-
-        if (next & 1) {
-            ngx_pulse_moderation_match(m, rd->state);
-        }
-
-        if (symbol == NGX_PULSE_FOLD_BOUNDARY) {
-            rd->word = rd->state;
-            rd->letters = 0;
-            rd->clitic = NGX_PULSE_MODERATION_WORD;
-        }
-    }
-
-    return p;
-}
-
-
 static void
 ngx_pulse_moderation_byte(ngx_pulse_moderation_t *m, u_char ch)
 {
@@ -280,19 +167,19 @@ ngx_pulse_moderation_byte(ngx_pulse_moderation_t *m, u_char ch)
     switch (ch) {
 
     case '@':
-        ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "a");
+        ngx_pulse_moderation_stand_in(m, NGX_PULSE_FOLD_BOUNDARY, "a");
         break;
 
     case '$':
-        ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "s");
+        ngx_pulse_moderation_stand_in(m, NGX_PULSE_FOLD_BOUNDARY, "s");
         break;
 
     case '!':
-        ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "i");
+        ngx_pulse_moderation_stand_in(m, NGX_PULSE_FOLD_BOUNDARY, "i");
         break;
 
     case '|':
-        ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "il");
+        ngx_pulse_moderation_stand_in(m, NGX_PULSE_FOLD_BOUNDARY, "il");
         break;
 
     default:
@@ -332,24 +219,20 @@ ngx_pulse_moderation_lead(ngx_pulse_moderation_t *m, u_char ch)
 static void
 ngx_pulse_moderation_point(ngx_pulse_moderation_t *m, uint32_t point)
 {
-    u_char       symbol, symbols[NGX_PULSE_FOLD_MAX];
-    ngx_uint_t   i, n;
-    const char  *stand_ins;
+    u_char      symbol, symbols[NGX_PULSE_FOLD_MAX];
+    ngx_uint_t  i, n;
 
     symbol = (point < NGX_PULSE_FOLD_POINTS) ? m->rules->fold[point]
                                              : NGX_PULSE_FOLD_WIDE;
 
+    if (symbol >= NGX_PULSE_FOLD_DIGIT && symbol < NGX_PULSE_FOLD_ARABIC) {
+        ngx_pulse_moderation_stand_in(m, symbol,
+            ngx_pulse_moderation_digits[symbol - NGX_PULSE_FOLD_DIGIT]);
+        return;
+    }
+
     if (symbol < NGX_PULSE_FOLD_SYMBOLS) {
-        stand_ins = "";
-
-        if (symbol >= NGX_PULSE_FOLD_DIGIT
-            && symbol < NGX_PULSE_FOLD_DIGIT + 10)
-        {
-            stand_ins = ngx_pulse_moderation_digits[symbol
-                                                    - NGX_PULSE_FOLD_DIGIT];
-        }
-
-        ngx_pulse_moderation_symbol(m, symbol, stand_ins);
+        ngx_pulse_moderation_symbol(m, symbol);
         return;
     }
 
@@ -360,7 +243,7 @@ ngx_pulse_moderation_point(ngx_pulse_moderation_t *m, uint32_t point)
     n = ngx_pulse_fold_point(point, symbols);
 
     for (i = 0; i < n; i++) {
-        ngx_pulse_moderation_symbol(m, symbols[i], "");
+        ngx_pulse_moderation_symbol(m, symbols[i]);
     }
 }
 
@@ -401,7 +284,7 @@ ngx_pulse_moderation_escape(ngx_pulse_moderation_t *m, u_char ch)
         i = m->escape - 2;
         m->escape = 0;
 
-        ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "");
+        ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY);
         ngx_pulse_moderation_point(m, 'u');
         ngx_pulse_moderation_feed(m, m->digits, i);
         ngx_pulse_moderation_byte(m, ch);
@@ -416,7 +299,7 @@ ngx_pulse_moderation_escape(ngx_pulse_moderation_t *m, u_char ch)
 
     m->escape = 0;
 
-    ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "");
+    ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY);
 
     before = m->readings[0];
 
@@ -454,22 +337,17 @@ ngx_pulse_moderation_escaped(ngx_pulse_moderation_t *m)
 uint32_t
 ngx_pulse_moderation_end(ngx_pulse_moderation_t *m)
 {
-    uint32_t                             found;
-    ngx_uint_t                           i;
-    const ngx_pulse_moderation_rule_t   *rule;
+    uint32_t    found;
+    ngx_uint_t  i;
 
     m->escape = 0;
 
-    ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY, "");
+    ngx_pulse_moderation_symbol(m, NGX_PULSE_FOLD_BOUNDARY);
     ngx_pulse_moderation_spelled(m);
 
-    for (i = 0; m->rules->nexcepted && i < m->rules->nrules; i++) {
-        rule = &m->rules->rules[i];
-
-        if (rule->excepted != NGX_PULSE_MODERATION_NONE
-            && m->hits[rule->excepted] > m->excused[rule->excepted])
-        {
-            m->found |= (uint32_t) 1 << rule->category;
+    for (i = 0; m->counted && i < m->rules->nexcepted; i++) {
+        if (m->hits[i] > m->excused[i]) {
+            m->found |= (uint32_t) 1 << m->rules->excepted[i];
         }
     }
 
@@ -507,19 +385,47 @@ ngx_pulse_moderation_names(const ngx_pulse_moderation_rules_t *rules,
 }
 
 
+/* All readings take one symbol more. */
+
+void
+ngx_pulse_moderation_symbol(ngx_pulse_moderation_t *m, u_char symbol)
+{
+    ngx_uint_t  i, n;
+
+    m->position++;
+
+    ngx_pulse_moderation_spell(m, symbol);
+
+    n = m->nreadings;
+
+    for (i = 0; i < n; i++) {
+        ngx_pulse_moderation_step(m, &m->readings[i], symbol);
+    }
+
+    if (m->nreadings > 1) {
+        ngx_pulse_moderation_merge(m);
+    }
+}
+
+
 /*
- * All readings take one symbol more.  What it may stand for makes new ones,
+ * The same of a symbol that may stand for letters, which makes new readings,
  * but of a digit where some other was read as a letter before: then it is no
  * digit.
  */
 
 static void
-ngx_pulse_moderation_symbol(ngx_pulse_moderation_t *m, u_char symbol,
-    const char *stand_ins)
+ngx_pulse_moderation_stand_in(ngx_pulse_moderation_t *m, u_char symbol,
+    const char *letters)
 {
     ngx_uint_t                      i, n, weight;
     const char                     *s;
     ngx_pulse_moderation_reading_t  rd;
+
+    if (*letters == '\0') {
+        ngx_pulse_moderation_symbol(m, symbol);
+        return;
+    }
 
     m->position++;
 
@@ -530,14 +436,8 @@ ngx_pulse_moderation_symbol(ngx_pulse_moderation_t *m, u_char symbol,
 
     for (i = 0; i < n; i++) {
         rd = m->readings[i];
-
-        if (*stand_ins == '\0') {
-            ngx_pulse_moderation_step(m, &m->readings[i], symbol);
-            continue;
-        }
-
         rd.stand_ins = ngx_min(rd.stand_ins + weight, 0xff);
-        s = stand_ins;
+        s = letters;
 
         if (i && weight == 2) {
             m->readings[i] = rd;
@@ -620,8 +520,8 @@ ngx_pulse_moderation_step(ngx_pulse_moderation_t *m,
         rd->stand_ins = 0;
         rd->clitic = NGX_PULSE_MODERATION_WORD;
 
-    } else if (rd->clitic) {
-        ngx_pulse_moderation_clitic(m, rd, symbol);
+    } else if (rd->clitic && ngx_pulse_moderation_clitic(rd, symbol)) {
+        ngx_pulse_moderation_fork(m, rd, rd->word);
     }
 }
 
@@ -631,14 +531,12 @@ ngx_pulse_moderation_step(ngx_pulse_moderation_t *m,
  * word that follows: after each of them another word may begin.
  */
 
-static void
-ngx_pulse_moderation_clitic(ngx_pulse_moderation_t *m,
-    ngx_pulse_moderation_reading_t *rd, u_char symbol)
+ngx_uint_t
+ngx_pulse_moderation_clitic(ngx_pulse_moderation_reading_t *rd, u_char symbol)
 {
-    ngx_uint_t  at, word;
+    ngx_uint_t  at;
 
     at = rd->clitic;
-    word = 1;
 
     rd->clitic = 0;
 
@@ -663,32 +561,25 @@ ngx_pulse_moderation_clitic(ngx_pulse_moderation_t *m,
     case NGX_PULSE_MODERATION_ALEF:
         if (at != NGX_PULSE_MODERATION_THE) {
             rd->clitic = NGX_PULSE_MODERATION_THE;
-            word = 0;
         }
 
-        break;
+        return 0;
 
     case NGX_PULSE_MODERATION_LAM:
         if (at <= NGX_PULSE_MODERATION_AND) {
             rd->clitic = NGX_PULSE_MODERATION_TO;
-
-        } else if (at >= NGX_PULSE_MODERATION_TO) {
-
-            /* the article, whose alef is not written after another lam */
-
-            ngx_pulse_moderation_fork(m, rd, rd->word);
         }
 
-        break;
+        /* the article, whose alef is not written after another lam */
+
+        return at != NGX_PULSE_MODERATION_AS;
     }
 
-    if (rd->clitic && word) {
-        ngx_pulse_moderation_fork(m, rd, rd->word);
-    }
+    return rd->clitic != 0;
 }
 
 
-static void
+void
 ngx_pulse_moderation_fork(ngx_pulse_moderation_t *m,
     const ngx_pulse_moderation_reading_t *rd, uint32_t state)
 {
@@ -739,7 +630,7 @@ ngx_pulse_moderation_merge(ngx_pulse_moderation_t *m)
 }
 
 
-static ngx_inline void
+static void
 ngx_pulse_moderation_letter(ngx_pulse_moderation_t *m, u_char symbol)
 {
     if (m->word == 0) {
@@ -757,7 +648,7 @@ ngx_pulse_moderation_letter(ngx_pulse_moderation_t *m, u_char symbol)
 
 /* What two readings see at one place is one. */
 
-static void
+void
 ngx_pulse_moderation_match(ngx_pulse_moderation_t *m, uint32_t state)
 {
     uint32_t                             i, n;
@@ -773,8 +664,12 @@ ngx_pulse_moderation_match(ngx_pulse_moderation_t *m, uint32_t state)
 
         if (n == NGX_PULSE_MODERATION_NONE) {
             m->found |= (uint32_t) 1 << rule->category;
+            continue;
+        }
 
-        } else if (match->hits && m->excused_at[n] != m->position) {
+        m->counted = 1;
+
+        if (match->hits && m->excused_at[n] != m->position) {
             m->excused_at[n] = m->position;
             m->excused[n] += match->hits;
 

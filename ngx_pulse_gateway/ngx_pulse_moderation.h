@@ -6,6 +6,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_pulse_buf.h"
+#include "ngx_pulse_moderation_fold.h"
 
 
 /*
@@ -18,6 +19,8 @@
 #define NGX_PULSE_MODERATION_NAME        32     /* bytes of a category */
 #define NGX_PULSE_MODERATION_EXCEPTED    64     /* rules with exceptions */
 #define NGX_PULSE_MODERATION_READINGS    8      /* of a text, at a time */
+#define NGX_PULSE_MODERATION_CLITICS     6      /* places in a word */
+#define NGX_PULSE_MODERATION_PAIRS       0x340  /* d8 80 to db bf */
 #define NGX_PULSE_MODERATION_HASH        64     /* hexadecimal digits */
 #define NGX_PULSE_MODERATION_KEY         32     /* bytes of a key, at least */
 
@@ -52,6 +55,18 @@ typedef struct {
     uint32_t                       *next;       /* a row for each state */
     uint32_t                        begin;      /* at the start of a word */
     u_char                         *fold;       /* of characters */
+
+    /* categories of rules with exceptions, by their numbers */
+
+    uint32_t                        excepted[NGX_PULSE_MODERATION_EXCEPTED];
+
+    /* what bytes are read as (ngx_pulse_moderation_plain.h) */
+
+    u_char                          ascii[256];
+    u_char                          idle[256];
+    u_char                          arabic[NGX_PULSE_MODERATION_PAIRS];
+    u_char                          clitics[NGX_PULSE_MODERATION_CLITICS]
+                                           [NGX_PULSE_FOLD_SYMBOLS];
 } ngx_pulse_moderation_rules_t;
 
 
@@ -107,8 +122,9 @@ typedef struct {
     u_char                          digits[4];  /* of the escape */
     uint32_t                        point;
 
-    /* by numbers of rules with exceptions */
+    /* by numbers of rules with exceptions, and if any is not 0 */
 
+    ngx_uint_t                      counted;
     uint32_t                        hits[NGX_PULSE_MODERATION_EXCEPTED];
     uint32_t                        excused[NGX_PULSE_MODERATION_EXCEPTED];
     uint32_t                        hit_at[NGX_PULSE_MODERATION_EXCEPTED];

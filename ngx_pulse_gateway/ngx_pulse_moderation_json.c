@@ -13,12 +13,12 @@ typedef struct {
 
 
 static void ngx_pulse_moderation_string(ngx_pulse_moderation_t *m,
-    const u_char *p, const u_char *last);
+    const u_char *p, const u_char *plain, const u_char *last);
 static const u_char *ngx_pulse_moderation_unescape(ngx_pulse_moderation_t *m,
     const u_char *p, const u_char *last);
 static uint32_t ngx_pulse_moderation_unit(const u_char *p);
 static const u_char *ngx_pulse_moderation_quote(const u_char *p,
-    const u_char *last);
+    const u_char *last, const u_char **plain);
 static ngx_uint_t ngx_pulse_moderation_is_data(const ngx_str_t *key,
     const u_char *p, const u_char *last);
 
@@ -47,7 +47,7 @@ ngx_pulse_moderation_json(ngx_pulse_moderation_t *m, const ngx_str_t *text,
 {
     ngx_str_t      key;
     ngx_uint_t     value, first;
-    const u_char  *p, *last, *start, *end;
+    const u_char  *p, *last, *start, *plain, *end;
 
     p = text->data;
     last = p + text->len;
@@ -74,10 +74,10 @@ ngx_pulse_moderation_json(ngx_pulse_moderation_t *m, const ngx_str_t *text,
         }
 
         start = p + 1;
-        end = ngx_pulse_moderation_quote(start, last);
+        end = ngx_pulse_moderation_quote(start, last, &plain);
 
         if (!value || !ngx_pulse_moderation_is_data(&key, start, end)) {
-            ngx_pulse_moderation_string(m, start, end);
+            ngx_pulse_moderation_string(m, start, plain, end);
 
             first = (m->categories == 0);
 
@@ -100,40 +100,38 @@ ngx_pulse_moderation_json(ngx_pulse_moderation_t *m, const ngx_str_t *text,
 }
 
 
-/* The quote that ends a string, or "last". */
+/* The quote that ends a string, or "last"; "*plain" is where the first escape
+ * is, or the same. */
 
 static const u_char *
-ngx_pulse_moderation_quote(const u_char *p, const u_char *last)
+ngx_pulse_moderation_quote(const u_char *p, const u_char *last,
+    const u_char **plain)
 {
-    while (p < last) {
-        p = ngx_pulse_json_plain(p, last);
+    p = ngx_pulse_json_plain(p, last);
+    *plain = p;
 
-        if (p == last || *p == '"') {
-            return p;
-        }
-
+    while (p < last && *p != '"') {
         p += (*p == '\\' && last - p > 1) ? 2 : 1;
+        p = ngx_pulse_json_plain(p, last);
     }
 
-    return last;
+    return p;
 }
 
 
 static void
 ngx_pulse_moderation_string(ngx_pulse_moderation_t *m, const u_char *p,
-    const u_char *last)
+    const u_char *plain, const u_char *last)
 {
-    const u_char  *start;
+    for ( ;; ) {
+        ngx_pulse_moderation_feed(m, p, plain - p);
 
-    while (p < last) {
-        start = p;
-        p = ngx_pulse_json_plain(p, last);
-
-        ngx_pulse_moderation_feed(m, start, p - start);
-
-        if (p < last) {
-            p = ngx_pulse_moderation_unescape(m, p, last);
+        if (plain == last) {
+            return;
         }
+
+        p = ngx_pulse_moderation_unescape(m, plain, last);
+        plain = ngx_pulse_json_plain(p, last);
     }
 }
 

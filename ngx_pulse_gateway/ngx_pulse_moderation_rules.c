@@ -1,5 +1,6 @@
 
 #include "ngx_pulse_json.h"
+#include "ngx_pulse_moderation_plain.h"
 #include "ngx_pulse_moderation_trie.h"
 
 
@@ -126,6 +127,7 @@ ngx_pulse_moderation_file(ngx_pulse_moderation_reader_t *reader,
     }
 
     ngx_memcpy(rules->rules, reader->list.data, reader->list.len);
+    ngx_pulse_moderation_plain_tables(rules);
 
     return ngx_pulse_moderation_weigh(reader);
 }
@@ -309,6 +311,7 @@ ngx_pulse_moderation_except(ngx_pulse_moderation_reader_t *reader,
                                                   " exceptions more than 64");
     }
 
+    reader->rules->excepted[reader->rules->nexcepted] = rule->category;
     rule->excepted = reader->rules->nexcepted++;
 
     for ( /* void */ ; p <= last; p = end + 1) {
