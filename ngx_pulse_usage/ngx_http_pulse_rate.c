@@ -4,6 +4,7 @@
 
 #define NGX_HTTP_PULSE_RATE_BATCH   64
 #define NGX_HTTP_PULSE_RATE_KEEP    60      /* s after the window's end */
+#define NGX_HTTP_PULSE_RATE_KEY     128
 #define NGX_HTTP_PULSE_RATE_MAX     1000000
 
 
@@ -23,6 +24,9 @@ static ngx_int_t ngx_http_pulse_rate_number(ngx_http_request_t *r,
     const char *name, ngx_uint_t n);
 static void ngx_http_pulse_rate_send(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_rate_delta_t *delta);
+static size_t ngx_http_pulse_rate_key(ngx_pulse_rate_delta_t *delta,
+    u_char *key);
+static void ngx_http_pulse_rate_keep(ngx_pulse_rate_delta_t *delta);
 static void ngx_http_pulse_rate_reply(void *data, redisReply *reply);
 static ngx_int_t ngx_http_pulse_rate_parse(ngx_str_t *value,
     ngx_pulse_rate_limit_t *limit);
@@ -167,8 +171,8 @@ static void
 ngx_http_pulse_rate_send(ngx_http_pulse_usage_main_conf_t *umcf,
     ngx_pulse_rate_delta_t *delta)
 {
-    u_char                       key[128], user[NGX_HTTP_PULSE_UUID_LEN];
-    u_char                       count[NGX_INT64_LEN], keep[NGX_INT64_LEN];
+    u_char                       key[NGX_HTTP_PULSE_RATE_KEY];
+    u_char                       count[NGX_INT64_LEN];
     ngx_str_t                    args[3];
     ngx_http_pulse_rate_sent_t  *sent;
 
@@ -180,15 +184,9 @@ ngx_http_pulse_rate_send(ngx_http_pulse_usage_main_conf_t *umcf,
     sent->conf = umcf;
     sent->delta = *delta;
 
-    ngx_pulse_uuid_text(user, delta->user);
-
-    args[1].data = key;
-    args[1].len = ngx_sprintf(key, "pulse:rate:%*s:%uD:%L",
-                              (size_t) NGX_HTTP_PULSE_UUID_LEN, user,
-                              delta->window, delta->start)
-                  - key;
-
     ngx_str_set(&args[0], "INCRBY");
+    args[1].data = key;
+    args[1].len = ngx_http_pulse_rate_key(delta, key);
     args[2].data = count;
     args[2].len = ngx_sprintf(count, "%uD", delta->delta) - count;
 
@@ -196,11 +194,39 @@ ngx_http_pulse_rate_send(ngx_http_pulse_usage_main_conf_t *umcf,
                                 ngx_http_pulse_rate_reply, sent)
         != NGX_OK)
     {
-        ngx_free(sent);
+        ngx_http_pulse_rate_reply(sent, NULL);
         return;
     }
 
+    if (delta->keep) {
+        ngx_http_pulse_rate_keep(delta);
+    }
+}
+
+
+static size_t
+ngx_http_pulse_rate_key(ngx_pulse_rate_delta_t *delta, u_char *key)
+{
+    u_char  user[NGX_HTTP_PULSE_UUID_LEN];
+
+    ngx_pulse_uuid_text(user, delta->user);
+
+    return ngx_sprintf(key, "pulse:rate:%*s:%uD:%L",
+                       (size_t) NGX_HTTP_PULSE_UUID_LEN, user, delta->window,
+                       delta->start)
+           - key;
+}
+
+
+static void
+ngx_http_pulse_rate_keep(ngx_pulse_rate_delta_t *delta)
+{
+    u_char     key[NGX_HTTP_PULSE_RATE_KEY], keep[NGX_INT64_LEN];
+    ngx_str_t  args[3];
+
     ngx_str_set(&args[0], "EXPIRE");
+    args[1].data = key;
+    args[1].len = ngx_http_pulse_rate_key(delta, key);
     args[2].data = keep;
     args[2].len = ngx_sprintf(keep, "%uD",
                               delta->window + NGX_HTTP_PULSE_RATE_KEEP)
@@ -216,14 +242,29 @@ ngx_http_pulse_rate_reply(void *data, redisReply *reply)
 {
     ngx_http_pulse_rate_sent_t *sent = data;
 
+    ngx_pulse_rate_t        *rate;
+    ngx_pulse_rate_delta_t  *delta;
+
+    rate = &sent->conf->shared->rate;
+    delta = &sent->delta;
+
+    ngx_http_pulse_usage_lock(sent->conf);
+
     if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0) {
+        ngx_pulse_rate_total(rate, delta, reply->integer);
 
-        ngx_http_pulse_usage_lock(sent->conf);
+    } else {
+        ngx_pulse_rate_unheard(rate, delta);
+    }
 
-        ngx_pulse_rate_total(&sent->conf->shared->rate, &sent->delta,
-                             reply->integer);
+    ngx_http_pulse_usage_unlock(sent->conf);
 
-        ngx_http_pulse_usage_unlock(sent->conf);
+    /* a store that has forgotten the window has begun it anew */
+
+    if (reply && reply->type == REDIS_REPLY_INTEGER
+        && reply->integer == delta->delta && !delta->keep)
+    {
+        ngx_http_pulse_rate_keep(delta);
     }
 
     ngx_free(sent);

@@ -129,9 +129,11 @@ ngx_pulse_rate_collect(ngx_pulse_rate_t *rate, ngx_pulse_rate_delta_t *deltas,
         deltas[i].window = entry->window;
         deltas[i].start = entry->start;
         deltas[i].delta = entry->count - entry->sent;
+        deltas[i].keep = !entry->kept;
 
         entry->sent = entry->count;
         entry->dirty = 0;
+        entry->kept = 1;
     }
 
     return i;
@@ -153,6 +155,21 @@ ngx_pulse_rate_total(ngx_pulse_rate_t *rate,
         entry->others = total > entry->sent
                         ? ngx_min(total - entry->sent, NGX_MAX_INT32_VALUE)
                         : 0;
+    }
+}
+
+
+void
+ngx_pulse_rate_unheard(ngx_pulse_rate_t *rate,
+    const ngx_pulse_rate_delta_t *delta)
+{
+    ngx_pulse_rate_entry_t  *entry;
+
+    entry = ngx_pulse_rate_find(rate, delta->user, delta->window,
+                                delta->start);
+
+    if (entry && delta->keep) {
+        entry->kept = 0;
     }
 }
 
@@ -210,6 +227,7 @@ ngx_pulse_rate_entry(ngx_pulse_rate_t *rate, const u_char *user,
                 entry->count = 0;
                 entry->sent = 0;
                 entry->others = 0;
+                entry->kept = 0;
                 entry->start = now - now % window;
             }
 
@@ -228,6 +246,7 @@ ngx_pulse_rate_entry(ngx_pulse_rate_t *rate, const u_char *user,
     entry->sent = 0;
     entry->others = 0;
     entry->dirty = 0;
+    entry->kept = 0;
     entry->start = now - now % window;
     entry->next = *bucket;
 

@@ -30,7 +30,8 @@ typedef struct {
     uint32_t               sent;       /* of them, told the other nodes */
     uint32_t               others;     /* theirs, as last heard */
     uint32_t               next;       /* in its hash chain */
-    uint32_t               dirty;      /* is in the list of those */
+    unsigned               dirty:1;    /* is in the list of those */
+    unsigned               kept:1;     /* the store knows how long to */
 } ngx_pulse_rate_entry_t;
 
 
@@ -41,6 +42,7 @@ typedef struct {
     int64_t                start;
     uint32_t               window;
     uint32_t               delta;
+    unsigned               keep:1;     /* it has to hear how long, too */
 } ngx_pulse_rate_delta_t;
 
 
@@ -91,6 +93,11 @@ ngx_uint_t ngx_pulse_rate_collect(ngx_pulse_rate_t *rate,
 /* What all nodes together have in the window of a delta told before. */
 void ngx_pulse_rate_total(ngx_pulse_rate_t *rate,
     const ngx_pulse_rate_delta_t *delta, uint64_t total);
+
+/* Nobody knows whether the store heard of a delta that had "keep": the next
+ * one of its window has it again. */
+void ngx_pulse_rate_unheard(ngx_pulse_rate_t *rate,
+    const ngx_pulse_rate_delta_t *delta);
 
 /* Makes the chains right again after a process died in here. */
 void ngx_pulse_rate_repair(ngx_pulse_rate_t *rate);

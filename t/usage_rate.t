@@ -65,6 +65,53 @@ subtest 'nodes share them' => sub {
     ok($seen, 'until all of them together are at the limit');
 };
 
+subtest 'Redis keeps no window for ever' => sub {
+    my $node = node(name => 'c', rate => 'pulse_rate 1000r/d;');
+    my $user = make_user(plan => 'pro');
+    my $key = make_key($user);
+
+    # what was counted in the window of the person, and whether it ends
+
+    my $window = sub {
+        my ($name) = @{ redis->command('KEYS', "pulse:rate:$user:*") };
+
+        return '' if !defined $name;
+
+        return redis->command('GET', $name)
+               . (redis->command('TTL', $name) > 0 ? ' ends' : ' stays');
+    };
+
+    my $spend = sub {
+        my ($expected, $name) = @_;
+
+        is(spend($node, $key, 'want=1')->[0], 200);
+        wait_until { $window->() eq $expected } 30;
+        is($window->(), $expected, $name);
+    };
+
+    $spend->('1 ends', 'it is told how long');
+
+    my $told = expires();
+
+    $spend->('2 ends', 'and keeps it as long');
+    is(expires(), $told, 'without being told again');
+
+    redis->command('FLUSHALL');
+    $spend->('1 ends', 'unless it has forgotten');
+
+    is($node->stop, undef, 'it ends');
+    is_deeply([$node->problems], [], 'and its log is clean');
+};
+
+
+sub expires {
+    my ($calls) = redis->command('INFO', 'commandstats')
+                  =~ /cmdstat_expire:calls=(\d+)/;
+
+    return $calls // 0;
+}
+
+
 for my $node ($one, $two) {
     is($node->stop, undef, 'it ends');
     is_deeply([$node->problems], [], 'and its log is clean');

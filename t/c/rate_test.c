@@ -7,6 +7,7 @@
 
 static void test_windows(void);
 static void test_shared(void);
+static void test_keep(void);
 static void test_full(void);
 static ngx_pulse_rate_t *table(size_t size);
 
@@ -25,6 +26,7 @@ main(void)
 {
     test_windows();
     test_shared();
+    test_keep();
     test_full();
 
     return unit_done();
@@ -110,6 +112,53 @@ test_shared(void)
     check_int(ngx_pulse_rate_take(rate, ali, limits, 1, 120, &s), NGX_OK);
     ngx_pulse_rate_total(rate, &deltas[0], 100);
     check_int(ngx_pulse_rate_take(rate, ali, limits, 1, 120, &s), NGX_OK);
+
+    free(rate);
+}
+
+
+static void
+test_keep(void)
+{
+    ngx_pulse_rate_t        *rate;
+    ngx_pulse_rate_state_t   s;
+    ngx_pulse_rate_delta_t   delta;
+
+    static const ngx_pulse_rate_limit_t  many = { 100, 60 };
+
+    rate = table(16384);
+
+    /* the store hears once how long a window is to be kept */
+
+    (void) ngx_pulse_rate_take(rate, ali, &many, 1, 60, &s);
+    check_int(ngx_pulse_rate_collect(rate, &delta, 1), 1);
+    check_int(delta.keep, 1);
+
+    /* or again, if it is not sure that it did */
+
+    ngx_pulse_rate_unheard(rate, &delta);
+
+    (void) ngx_pulse_rate_take(rate, ali, &many, 1, 61, &s);
+    check_int(ngx_pulse_rate_collect(rate, &delta, 1), 1);
+    check_int(delta.keep, 1);
+
+    (void) ngx_pulse_rate_take(rate, ali, &many, 1, 62, &s);
+    check_int(ngx_pulse_rate_collect(rate, &delta, 1), 1);
+    check_int(delta.keep, 0);
+
+    /* a count that was lost changes nothing of that */
+
+    ngx_pulse_rate_unheard(rate, &delta);
+
+    (void) ngx_pulse_rate_take(rate, ali, &many, 1, 63, &s);
+    check_int(ngx_pulse_rate_collect(rate, &delta, 1), 1);
+    check_int(delta.keep, 0);
+
+    /* the next window is another key */
+
+    (void) ngx_pulse_rate_take(rate, ali, &many, 1, 120, &s);
+    check_int(ngx_pulse_rate_collect(rate, &delta, 1), 1);
+    check_int(delta.keep, 1);
 
     free(rate);
 }
