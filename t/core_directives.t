@@ -10,17 +10,6 @@ my $dir = suite_dir();
 my $pg = $ENV{TEST_NGINX_PULSE_PG};
 my $redis = $ENV{TEST_NGINX_PULSE_REDIS};
 
-sub file {
-    my ($name, $text) = @_;
-
-    open my $out, '>', "$dir/$name" or die "$dir/$name: $!\n";
-    print $out $text;
-    close $out;
-
-    return "$dir/$name";
-}
-
-
 sub comes (&$) {
     my ($condition, $name) = @_;
 
@@ -117,12 +106,12 @@ refused('a password file that does not exist',
         qr/open\(\) "\Q$dir\E\/none" failed/);
 
 refused('a password file that is empty',
-        "pulse_redis $redis password_file=" . file('empty', '') . ';',
+        "pulse_redis $redis password_file=" . suite_file('empty', '') . ';',
         qr/no password in "\Q$dir\E\/empty"/);
 
 refused('a password that is too long',
         "pulse_redis $redis password_file="
-        . file('long', 'topsecret' x 100) . ';',
+        . suite_file('long', 'topsecret' x 100) . ';',
         qr/no password in "\Q$dir\E\/long", or one that is too long/);
 
 refused('a database that is no number',
@@ -204,8 +193,8 @@ is_deeply([$nginx->problems], [], 'its log is clean');
 
 # AUTH and SELECT
 
-my $right = file('right', "topsecret\n");
-my $wrong = file('wrong', "topsecrets\n");
+my $right = suite_file('right', "topsecret\n");
+my $wrong = suite_file('wrong', "topsecrets\n");
 
 redis->command('CONFIG', 'SET', 'requirepass', 'topsecret');
 

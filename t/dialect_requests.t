@@ -25,10 +25,7 @@ my $json = JSON::PP->new->canonical->utf8;
 
 # models that take all there is, so that the dialects alone set limits
 
-my $models = Pulse::Env::suite_dir() . '/models.json';
-
-open my $out, '>', $models or die "$models: $!\n";
-print $out $json->encode({ models => [map { {
+my $models = suite_file('models.json', $json->encode({ models => [map { {
     id => "$_-1", provider => $_, kind => 'chat', name => $_,
     context_window => 1_000_000, max_output_tokens => 100_000,
     capabilities => {
@@ -36,8 +33,7 @@ print $out $json->encode({ models => [map { {
         sampling => \1, forced_tool_choice => \1, prefill => \1,
         efforts => [qw(none minimal low medium high)],
     },
-} } @dialects] });
-close $out;
+} } @dialects] }));
 
 my $nginx = gateway_nginx(
     models => $models,

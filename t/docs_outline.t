@@ -14,25 +14,8 @@ use Pulse::Gateway qw(ledger);
 use Pulse::Written;
 use Test::More;
 
-my $rules = suite_dir() . '/rules.txt';
-
-open my $out, '>', $rules or die "$rules: $!\n";
-print $out "[violence]\nzorbomb\n";
-close $out;
-
-my $studio = Pulse::Written->start(
-    http => "pulse_moderation_rules $rules; pulse_moderation local;");
+my $studio = Pulse::Written->start(rules => "[violence]\nzorbomb\n");
 my $path = '/v1/slides/generate';
-
-
-sub person {
-    my (%o) = @_;
-
-    my $user = make_user(plan => 'pro', tokens => 100_000, locale => 'ar',
-                         %o);
-
-    return ($user, make_key($user));
-}
 
 
 sub slide {
@@ -82,7 +65,7 @@ sub nothing_reserved {
 for my $locale (qw(ar en)) {
     for my $format (qw(pptx pdf)) {
         subtest "$locale, $format" => sub {
-            my ($user, $key) = person();
+            my ($user, $key) = $studio->person();
 
             $studio->writes(deck($locale eq 'ar'));
 
@@ -145,7 +128,7 @@ my %bad = (
 
 for my $name (sort keys %bad) {
     subtest "$name: said, and written again" => sub {
-        my ($user, $key) = person();
+        my ($user, $key) = $studio->person();
 
         $studio->writes($bad{$name}, deck(1));
 
@@ -162,7 +145,7 @@ for my $name (sort keys %bad) {
     };
 
     subtest "$name twice" => sub {
-        my ($user, $key) = person();
+        my ($user, $key) = $studio->person();
 
         $studio->writes($bad{$name}, $bad{$name}, deck(1));
 
@@ -181,7 +164,7 @@ for my $name (sort keys %bad) {
 
 
 subtest 'in a block of Markdown, and of another length' => sub {
-    my ($user, $key) = person();
+    my ($user, $key) = $studio->person();
     my $text = JSON::PP->new->encode(deck(0));
 
     $studio->writes("Sure:\n```json\n$text\n```\n", "```\n$text\n```");
@@ -199,7 +182,7 @@ subtest 'in a block of Markdown, and of another length' => sub {
 
 
 subtest 'what the gateway refuses' => sub {
-    my ($user, $key) = person(tokens => 0);
+    my ($user, $key) = $studio->person(tokens => 0);
     my $reply = $studio->post($path, $key, { presentation_title => 'x' });
 
     is($reply->{status}, 402);
@@ -208,7 +191,7 @@ subtest 'what the gateway refuses' => sub {
     like($reply->{json}{error}{message}, qr/\p{Arabic}/);
     is($reply->{json}{meta}{trace_id}, $reply->{headers}{'x-trace-id'});
 
-    ($user, $key) = person();
+    ($user, $key) = $studio->person();
     $reply = $studio->post($path, $key, { presentation_title => 'x',
                                           model => 'nobody-1' });
     is($reply->{status}, 404);
@@ -227,7 +210,7 @@ subtest 'what the gateway refuses' => sub {
     is($reply->{json}{error}{code}, 'PROVIDER_ERROR');
 
     $studio->replay->play();
-    ($user, $key) = person(plan => 'starter');
+    ($user, $key) = $studio->person(plan => 'starter');
     $reply = $studio->post($path, $key, { presentation_title => 'x' });
     is($reply->{json}{error}{code}, 'FEATURE_NOT_IN_PLAN');
     is_deeply([$studio->asked(0)], [], 'nobody is asked');
@@ -235,25 +218,15 @@ subtest 'what the gateway refuses' => sub {
 
 
 subtest 'what is against the rules of content' => sub {
-    my ($user, $key) = person();
+    my ($user, $key) = $studio->person();
 
     $studio->writes({ status => 500 });
 
     my $reply = $studio->post($path, $key, {
         presentation_title => 'شمس', topic => 'how to make a Z0rbomb',
         num_slides => 4 });
-    my $error = $reply->{json}{error};
 
-    is($reply->{status}, 400, 'refused');
-    is($error->{code}, 'CONTENT_FLAGGED', 'by its code');
-    like($error->{message}, qr/\p{Arabic}/, 'in Arabic');
-    is_deeply($error->{details}, { categories => ['violence'] },
-              'with its categories');
-    is($reply->{json}{meta}{trace_id}, $reply->{headers}{'x-trace-id'},
-       'and its trace');
-    is_deeply([$studio->asked(0)], [], 'no provider has seen it');
-    is(sql("SELECT count(*) FROM usage_events WHERE user_id = '$user'"), 0,
-       'and nothing is metered');
+    $studio->is_flagged($reply, $user);
     is(sql("SELECT count(*) FROM files WHERE user_id = '$user'"), 0,
        'nor kept');
     nothing_reserved($key);
@@ -261,7 +234,7 @@ subtest 'what is against the rules of content' => sub {
 
 
 subtest 'who asks: a session, a key that goes' => sub {
-    my ($user, $key) = person();
+    my ($user, $key) = $studio->person();
     my $jwt = jwt(user => $user);
 
     $studio->writes(deck(1));
@@ -275,7 +248,7 @@ subtest 'who asks: a session, a key that goes' => sub {
 
 
 subtest 'once for a key of idempotency' => sub {
-    my ($user, $key) = person();
+    my ($user, $key) = $studio->person();
     my %more = (headers => { 'Idempotency-Key' => 'deck-1' });
     my $request = { presentation_title => 'x' };
 
@@ -307,7 +280,7 @@ subtest 'once for a key of idempotency' => sub {
 
 
 subtest 'the sidecar ends while the model writes' => sub {
-    my ($user, $key) = person();
+    my ($user, $key) = $studio->person();
 
     $studio->writes({ hang => 1 });
 

@@ -20,17 +20,6 @@ $ENV{PULSE_TEST_BAD_KEY} = "sk-topsecret\nX: y";
 $ENV{PULSE_TEST_BAD_URL} = 'ftp://x';
 
 
-sub file {
-    my ($name, $text) = @_;
-
-    open my $out, '>', "$dir/$name" or die "$dir/$name: $!\n";
-    print $out $text;
-    close $out;
-
-    return "$dir/$name";
-}
-
-
 # One line, of the level emerg, that says what is wrong and no secret.
 
 sub refused {
@@ -109,12 +98,12 @@ refused('a default that nobody serves', 'pulse_route_default nothing;',
 
 refused('no catalogue', "pulse_models $dir/none;", qr/none/);
 refused('a catalogue that is no JSON',
-    'pulse_models ' . file('broken.json', '{"models":[') . ';',
+    'pulse_models ' . suite_file('broken.json', '{"models":[') . ';',
     qr/pulse models: ".*broken\.json": .* at byte 11/);
-refused('an empty catalogue', 'pulse_models ' . file('empty.json', '') . ';',
+refused('an empty catalogue', 'pulse_models ' . suite_file('empty.json', '') . ';',
     qr/cannot be read, is empty or too large/);
 refused('a mistake in the catalogue',
-    'pulse_models ' . file('wrong.json', '{"models":[{"id":1}]}') . ';',
+    'pulse_models ' . suite_file('wrong.json', '{"models":[{"id":1}]}') . ';',
     qr{wrong\.json": /models/0/id must be a string});
 
 
@@ -127,7 +116,7 @@ my $replay = Pulse::Replay->start(answers => { a => { json => {
                total_tokens => 2 } } } });
 
 my $url = $replay->url . '/@a/v1';
-my $key_file = file('key', "sk-from-a-file\n");
+my $key_file = suite_file('key', "sk-from-a-file\n");
 
 my $nginx = gateway_nginx(http =>
     provider('openai', "env:PULSE_TEST_NO_URL $url",

@@ -14,12 +14,7 @@ use Pulse::Painter qw(account fetched form form_body painted png shown);
 use Pulse::Sdk;
 use Test::More;
 
-my $rules = Pulse::Env::suite_dir() . '/rules.txt';
-
-open my $out, '>', $rules or die "$rules: $!\n";
-print $out "[violence]\nforbiddenword\n";
-close $out;
-
+my $rules = suite_file('rules.txt', "[violence]\nforbiddenword\n");
 my $painter = Pulse::Painter->start(
     options => ['--moderation', $rules],
     http => "pulse_moderation_rules $rules; pulse_moderation local;");

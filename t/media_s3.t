@@ -8,14 +8,11 @@ use Pulse::Env 'stores';
 use Pulse::Painter qw(account painted png);
 use Pulse::Replay;
 use Pulse::Rgw;
+use Pulse::Video;
 use Test::More;
 
-BEGIN {
-    require Pulse::Video;
-
-    my $missing = Pulse::Video->missing // Pulse::Rgw::missing();
-
-    plan skip_all => $missing if defined $missing;
+if (my $why = Pulse::Rgw::missing()) {
+    plan skip_all => $why;
 }
 
 my $s3 = Pulse::Rgw->start->bucket('studio');

@@ -16,11 +16,7 @@ use Test::More;
 
 my $replay = Pulse::Replay->start;
 my $judge = Pulse::Replay->start(as => 'JUDGE');
-my $rules = "$ENV{PULSE_SUITE_DIR}/rules.txt";
-
-open my $out, '>', $rules or die "$rules: $!\n";
-print $out "[hate]\ngrunk\n";
-close $out;
+my $rules = suite_file('rules.txt', "[hate]\ngrunk\n");
 
 sub location {
     my ($name, $mode) = @_;

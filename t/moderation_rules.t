@@ -18,15 +18,9 @@ use Test::More;
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
 my $replay = Pulse::Replay->start;
-my $rules = "$ENV{PULSE_SUITE_DIR}/rules.txt";
+my $rules = suite_dir() . '/rules.txt';
 
-sub write_rules {
-    my ($text) = @_;
-
-    open my $out, '>:utf8', $rules or die "$rules: $!\n";
-    print $out $text;
-    close $out;
-}
+sub write_rules { suite_file('rules.txt', encode_utf8($_[0])) }
 
 write_rules(<<'RULES');
 # invented words

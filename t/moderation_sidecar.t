@@ -16,11 +16,12 @@ use Pulse::Painter qw(account form painted png);
 use Test::More;
 
 my $dir = Pulse::Env::suite_dir();
-my $rules = "$dir/rules.txt";
 my $secret = 'k' x 40;
 
-write_file($rules, "[violence]\nzorbomb* ! zorbombay\nزمبلة\n[hate]\ngrunk\n");
-write_file("$dir/moderation.key", $secret);
+my $rules = suite_file('rules.txt', encode_utf8(
+    "[violence]\nzorbomb* ! zorbombay\nزمبلة\n[hate]\ngrunk\n"));
+
+suite_file('moderation.key', $secret);
 
 my $painter = Pulse::Painter->start(
     options => ['--moderation', $rules,
@@ -36,15 +37,6 @@ my $key = make_key($user);
 my ($small, $large) = (png(2, 2), png(30, 20));
 my $picture = { type => 'image/png', data => $large };
 my @texts;
-
-
-sub write_file {
-    my ($file, $text) = @_;
-
-    open my $out, '>:utf8', $file or die "$file: $!\n";
-    print $out $text;
-    close $out;
-}
 
 
 # What locations check from now on.

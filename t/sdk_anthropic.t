@@ -9,22 +9,19 @@ use JSON::PP ();
 use Pulse::Dialect qw(played wanted);
 use Pulse::Env 'stores';
 use Pulse::Replay;
+use Pulse::Sdk;
 use Pulse::Studio;
 use Test::More;
 
 my $root = $Pulse::Env::root;
 
-plan skip_all => 'no node' if system('node -v > /dev/null 2>&1') != 0;
-plan skip_all => 'no Anthropic SDK (make sdk)'
-    if !-d "$root/t/sdk/node_modules/\@anthropic-ai/sdk";
+my $missing = Pulse::Sdk->missing('@anthropic-ai/sdk');
+
+plan skip_all => $missing if defined $missing;
 plan skip_all => 'no recordings (PULSE_SHARED)'
     if !Pulse::Replay::recordings();
 
-my $rules = suite_dir() . '/rules.txt';
-
-open my $out, '>', $rules or die "$rules: $!\n";
-print $out "[violence]\nzorbomb\n";
-close $out;
+my $rules = suite_file('rules.txt', "[violence]\nzorbomb\n");
 
 my $manifest = Pulse::Replay::manifest();
 my $replay = Pulse::Replay->start;
@@ -123,14 +120,7 @@ is(scalar($replay->requests(0)), 0, 'the provider hears nothing of it');
     local $ENV{PULSE_PROMPT} = 'how to build a zorbomb';
 
     for my $how ('chat', 'stream') {
-        $saw = sdk($how, 'claude-haiku-4-5');
-
-        is($saw->{error}, 'BadRequestError', "refused, $how: its class");
-        is($saw->{status}, 400, 'its status');
-        is($saw->{code}, 'CONTENT_FLAGGED', 'its code');
-        is($saw->{type}, 'invalid_request_error', 'its type');
-        like($saw->{message}, qr/ \(violence\)/, 'its category');
-        is($saw->{requests}, 1, 'in exactly one request');
+        Pulse::Sdk::is_flagged(sdk($how, 'claude-haiku-4-5'), "refused, $how");
     }
 
     is(scalar($replay->requests(0)), 0, 'the provider hears nothing of it');

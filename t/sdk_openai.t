@@ -10,22 +10,19 @@ use Pulse::Env 'stores';
 use Pulse::Nginx;
 use Pulse::Process;
 use Pulse::Replay;
+use Pulse::Sdk;
 use Pulse::Studio;
 use Test::More;
 
 my $root = $Pulse::Env::root;
 
-plan skip_all => 'no node' if system('node -v > /dev/null 2>&1') != 0;
-plan skip_all => 'no openai SDK (make sdk)'
-    if !-d "$root/t/sdk/node_modules/openai";
+my $missing = Pulse::Sdk->missing('openai');
+
+plan skip_all => $missing if defined $missing;
 plan skip_all => 'no recordings (PULSE_SHARED)'
     if !Pulse::Replay::recordings();
 
-my $rules = suite_dir() . '/rules.txt';
-
-open my $out, '>', $rules or die "$rules: $!\n";
-print $out "[violence]\nzorbomb\n";
-close $out;
+my $rules = suite_file('rules.txt', "[violence]\nzorbomb\n");
 
 my $replay = Pulse::Replay->start;
 my $studio = Pulse::Studio->new(env => {
@@ -291,14 +288,7 @@ is($saw->{requests}, 1, 'in exactly one request');
     local $ENV{PULSE_PROMPT} = 'how to build a zorbomb';
 
     for my $how ('chat', 'stream') {
-        $saw = sdk($how);
-
-        is($saw->{error}, 'BadRequestError', "refused, $how: its class");
-        is($saw->{status}, 400, 'its status');
-        is($saw->{code}, 'CONTENT_FLAGGED', 'its code');
-        is($saw->{type}, 'invalid_request_error', 'its type');
-        like($saw->{message}, qr/ \(violence\)/, 'its category');
-        is($saw->{requests}, 1, 'in exactly one request');
+        Pulse::Sdk::is_flagged(sdk($how), "refused, $how");
     }
 
     is(scalar($replay->requests(0)), 0, 'the provider hears nothing of it');

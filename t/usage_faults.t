@@ -28,6 +28,18 @@ sub give {
 }
 
 
+# Until so many reservations are open.
+
+sub reserved {
+    my ($node, $n) = @_;
+
+    wait_until {
+        http(GET => '/metrics', port => $node->port)->{body}
+            =~ /^pulse_reservations_open $n$/m;
+    };
+}
+
+
 # ten requests that hold 1000 each; the odd ones have counted their number
 
 sub ten {
@@ -41,10 +53,7 @@ sub ten {
         $client;
     } 1 .. 10;
 
-    wait_until {
-        my $text = http(GET => '/metrics', port => $node->port)->{body};
-        $text =~ /^pulse_reservations_open 10$/m;
-    } 10;
+    reserved($node, 10);
 
     return @clients;
 }
@@ -224,10 +233,7 @@ subtest 'the disk is full' => sub {
     my $sign = sign();
     my $client = Pulse::Client->connect(port => $node->port);
     $client->request(GET => "/spend?want=50&until=$sign", bearer => $key);
-    wait_until {
-        http(GET => '/metrics', port => $node->port)->{body}
-            =~ /^pulse_reservations_open 1$/m;
-    } 10;
+    reserved($node, 1);
 
     my ($file) = glob(journal('full') . '/*.journal');
     my $limit = -s $file;
@@ -269,10 +275,7 @@ for my $signal (qw(QUIT TERM)) {
             $client;
         } 'amount=11', 'amount=12&progress=5', 'end=cancel';
 
-        wait_until {
-            http(GET => '/metrics', port => $node->port)->{body}
-                =~ /^pulse_reservations_open 3$/m;
-        } 10;
+        reserved($node, 3);
 
         my ($file) = glob(journal("ends-$signal") . '/*.journal');
         limit(1, $node->workers);
@@ -331,10 +334,7 @@ subtest 'the disk is full, a real one' => sub {
     my $sign = sign();
     my $client = Pulse::Client->connect(port => $node->port);
     $client->request(GET => "/spend?want=50&until=$sign", bearer => $key);
-    wait_until {
-        http(GET => '/metrics', port => $node->port)->{body}
-            =~ /^pulse_reservations_open 1$/m;
-    } 10;
+    reserved($node, 1);
 
     system("dd if=/dev/zero of=$journal/filler bs=4k 2> /dev/null");
 
@@ -369,10 +369,7 @@ subtest 'the disk is full, a real one' => sub {
         $client;
     } 31 .. 70;
 
-    wait_until {
-        http(GET => '/metrics', port => $node->port)->{body}
-            =~ /^pulse_reservations_open 40$/m;
-    } 10;
+    reserved($node, 40);
 
     system("dd if=/dev/zero of=$journal/filler bs=4k 2> /dev/null");
     postgres->pause;

@@ -7,20 +7,11 @@ use warnings;
 use lib 't/lib';
 use Pulse::Client qw(http);
 use Pulse::Env 'own';
+use Pulse::Video;
 use Pulse::Wire;
 use Test::More;
 
-my $wire;
-
-BEGIN {
-    require Pulse::Video;
-
-    my $missing = Pulse::Video->missing;
-
-    plan skip_all => $missing if defined $missing;
-
-    $wire = Pulse::Wire->start;
-}
+my $wire = Pulse::Wire->start;
 
 sql("UPDATE job_schedules SET next_at = 'infinity'");
 

@@ -8,15 +8,8 @@ use utf8;
 use lib 't/lib';
 use Pulse::Client qw(http);
 use Pulse::Env 'stores';
+use Pulse::Video;
 use Test::More;
-
-BEGIN {
-    require Pulse::Video;
-
-    my $missing = Pulse::Video->missing;
-
-    plan skip_all => $missing if defined $missing;
-}
 
 my $video = Pulse::Video->start;
 my $twin = $video->twin;

@@ -22,7 +22,7 @@ use Test::More ();
 
 our @ISA = ('Exporter');
 our @EXPORT = qw(jwt make_key make_user postgres redis sql suite_dir
-                 transaction uuid wait_until);
+                 suite_file transaction uuid wait_until);
 
 our $root = abs_path(__FILE__) =~ s{/t/lib/Pulse/Env\.pm$}{}r;
 our $shared = $ENV{PULSE_SHARED} // "$root/../shared";
@@ -115,6 +115,19 @@ sub stores {
 sub postgres { $postgres }
 sub redis { $redis }
 sub suite_dir { $dir }
+
+
+# A file of the suite's with this text, of bytes: its path.
+
+sub suite_file {
+    my ($name, $text) = @_;
+
+    open my $out, '>', "$dir/$name" or die "$dir/$name: $!\n";
+    print $out $text;
+    close $out;
+
+    return "$dir/$name";
+}
 
 
 sub sql {

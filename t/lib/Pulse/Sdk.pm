@@ -11,6 +11,7 @@ use warnings;
 use IPC::Open2 qw(open2);
 use JSON::PP ();
 use Pulse::Env ();
+use Test::More ();
 
 my $json = JSON::PP->new->canonical->utf8;
 
@@ -55,6 +56,20 @@ sub work {
 
     return { error => 'it ended' } if !defined $line;
     return $json->decode($line);
+}
+
+
+# Six tests of what an SDK makes of a prompt that is against the rules.
+
+sub is_flagged {
+    my ($saw, $name) = @_;
+
+    Test::More::is($saw->{error}, 'BadRequestError', "$name: its class");
+    Test::More::is($saw->{status}, 400, 'its status');
+    Test::More::is($saw->{code}, 'CONTENT_FLAGGED', 'its code');
+    Test::More::is($saw->{type}, 'invalid_request_error', 'its type');
+    Test::More::like($saw->{message}, qr/ \(violence\)/, 'its category');
+    Test::More::is($saw->{requests}, 1, 'in exactly one request');
 }
 
 

@@ -3,7 +3,7 @@ package Pulse::Video;
 # A studio that makes videos: its sidecar, the twin of its providers, and
 # nginx before it.
 #
-#     my $missing = Pulse::Video->missing;
+#     use Pulse::Video;                       # or the suite is skipped
 #     my $video = Pulse::Video->start(options => [...], database => ...,
 #                                     bucket => its address);
 #     $video->twin; $video->sidecar; $video->port;
@@ -19,9 +19,17 @@ use Pulse::Files qw(files_nginx);
 use Pulse::Process qw(wait_until);
 use Pulse::Sidecar;
 use Pulse::Twin::Video;
+use Test::More ();
 
 my $secret = 'whsec_dGhlIHNlY3JldCBvZiB0aGUgdHdpbiwgMzIgYnl0ZXM=';
 my $recordings = "$Pulse::Env::shared/data/recordings/replicate";
+
+
+sub import {
+    my $missing = missing();
+
+    Test::More::plan(skip_all => $missing) if defined $missing;
+}
 
 
 sub missing {
@@ -117,7 +125,8 @@ sub sidecar_start {
 sub nginx_start {
     my ($self) = @_;
 
-    return files_nginx($self->{sidecar}, http => <<"HTTP", config => <<'CONFIG');
+    return files_nginx($self->{sidecar},
+                       http => <<"HTTP", config => <<'CONFIG');
     pulse_moderation_rules $Pulse::Env::root/conf/moderation.txt;
     pulse_moderation local;
 HTTP

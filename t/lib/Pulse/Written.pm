@@ -18,11 +18,12 @@ use Pulse::Gateway qw(gateway_http provider);
 use Pulse::Nginx;
 use Pulse::Replay;
 use Pulse::Sidecar;
+use Test::More ();
 
 my $json = JSON::PP->new->canonical->utf8;
 
 
-# start(options => [...] of the sidecar, http => more of nginx's)
+# start(options => [...] of the sidecar, rules => text of those of content)
 
 sub start {
     my ($class, %o) = @_;
@@ -32,6 +33,7 @@ sub start {
         options => ['--studio', $socket, @{ $o{options} // [] }]);
     my $files = $sidecar->files;
     my $replay = Pulse::Replay->start;
+    my $rules = Pulse::Env::suite_file('rules.txt', $o{rules});
 
     my $nginx = Pulse::Nginx->new(
         workers => 2,
@@ -43,7 +45,8 @@ sub start {
     pulse_upgrade_url http://studio.example/plans;
     pulse_route_default openai:gpt-6-luna;
     pulse_file_store $files key=$files.key;
-    ${\ ($o{http} // '')}
+    pulse_moderation_rules $rules;
+    pulse_moderation local;
 HTTP
         config => <<"CONFIG",
         listen "unix:$socket";
@@ -131,6 +134,40 @@ sub asked {
     my ($self, $n) = @_;
 
     return map { $_->{json} } $self->{replay}->requests($n);
+}
+
+
+# Somebody new, with a key: make_user()'s options.
+
+sub person {
+    my ($self, %o) = @_;
+
+    my $user = Pulse::Env::make_user(plan => 'pro', tokens => 100_000,
+                                     locale => 'ar', %o);
+
+    return ($user, Pulse::Env::make_key($user));
+}
+
+
+# Seven tests of an answer to what is against the rules: nobody was asked, and
+# it was for nothing.
+
+sub is_flagged {
+    my ($self, $reply, $user) = @_;
+
+    my $error = $reply->{json}{error};
+
+    Test::More::is($reply->{status}, 400, 'refused');
+    Test::More::is($error->{code}, 'CONTENT_FLAGGED', 'by its code');
+    Test::More::like($error->{message}, qr/\p{Arabic}/, 'in Arabic');
+    Test::More::is_deeply($error->{details}, { categories => ['violence'] },
+                          'with its categories');
+    Test::More::is($reply->{json}{meta}{trace_id},
+                   $reply->{headers}{'x-trace-id'}, 'and its trace');
+    Test::More::is_deeply([$self->asked(0)], [], 'no provider has seen it');
+    Test::More::is(Pulse::Env::sql("SELECT count(*) FROM usage_events
+                                    WHERE user_id = '$user'"), 0,
+                   'and nothing is metered');
 }
 
 
