@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "ngx_pulse_id.h"
+#include "pulse_file.h"
 #include "pulse_log.h"
 
 
@@ -308,22 +309,13 @@ pulse_child_take(int fd, ngx_pulse_buf_t *b)
 int
 pulse_child_file(const u_char *data, size_t len)
 {
-    int      fd;
-    size_t   sent;
-    ssize_t  n;
+    int  fd;
 
     fd = memfd_create("pulse", MFD_CLOEXEC);
-    if (fd == -1) {
+
+    if (fd != -1 && pulse_file_append(fd, data, len) != NGX_OK) {
+        close(fd);
         return -1;
-    }
-
-    for (sent = 0; sent < len; sent += n) {
-        n = write(fd, data + sent, len - sent);
-
-        if (n <= 0) {
-            close(fd);
-            return -1;
-        }
     }
 
     return fd;

@@ -43,20 +43,11 @@ pulse_file_write(const char *path, mode_t mode, const u_char *data, size_t len)
 static ngx_int_t
 pulse_file_fill(int fd, mode_t mode, const u_char *data, size_t len)
 {
-    int      saved;
-    ssize_t  n;
+    int  saved;
 
-    while (len) {
-        n = write(fd, data, len);
-        if (n == -1) {
-            break;
-        }
-
-        data += n;
-        len -= n;
-    }
-
-    if (len == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0) {
+    if (pulse_file_append(fd, data, len) == NGX_OK && fchmod(fd, mode) == 0
+        && fsync(fd) == 0)
+    {
         return close(fd) == 0 ? NGX_OK : NGX_ERROR;
     }
 
@@ -65,6 +56,40 @@ pulse_file_fill(int fd, mode_t mode, const u_char *data, size_t len)
     errno = saved;
 
     return NGX_ERROR;
+}
+
+
+ngx_int_t
+pulse_file_append(int fd, const u_char *data, size_t len)
+{
+    ssize_t  n;
+
+    for ( /* void */ ; len; data += n, len -= n) {
+        n = write(fd, data, len);
+
+        if (n == -1) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+pulse_file_put(int fd, const u_char *data, size_t len, off_t offset)
+{
+    ssize_t  n;
+
+    for ( /* void */ ; len; data += n, len -= n, offset += n) {
+        n = pwrite(fd, data, len, offset);
+
+        if (n == -1) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -16,6 +16,11 @@
 ngx_int_t pulse_file_write(const char *path, mode_t mode, const u_char *data,
     size_t len);
 
+/* Writes all of it, where the file is or at a place of it; NGX_ERROR with
+ * errno, and how much was written is not told. */
+ngx_int_t pulse_file_append(int fd, const u_char *data, size_t len);
+ngx_int_t pulse_file_put(int fd, const u_char *data, size_t len, off_t offset);
+
 /* Reads a file of less than b->max bytes into "b"; NGX_ERROR with errno. */
 ngx_int_t pulse_file_read(const char *path, ngx_pulse_buf_t *b);
 

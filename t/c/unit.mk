@@ -17,7 +17,7 @@ PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_docs/sidecar/pulse_child.c ngx_pulse_docs/sidecar/pulse_log.c \
     ngx_pulse_docs/sidecar/payments/pulse_*.c \
     ngx_pulse_docs/sidecar/storage/pulse_sigv4.c \
-    ngx_pulse_docs/sidecar/pulse_hex.c \
+    ngx_pulse_docs/sidecar/pulse_file.c ngx_pulse_docs/sidecar/pulse_hex.c \
     $(addprefix ngx_pulse_docs/sidecar/media/pulse_,base64.c \
         address.c image_replicate.c json_stream.c multipart.c pieces.c \
         signature.c \

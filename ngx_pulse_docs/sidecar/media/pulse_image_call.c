@@ -2,6 +2,7 @@
 #include <unistd.h>
 #include "ngx_pulse_id.h"
 #include "pulse_address.h"
+#include "pulse_file.h"
 #include "pulse_image.h"
 #include "pulse_log.h"
 
@@ -385,7 +386,6 @@ pulse_image_decoded(pulse_image_call_t *call)
 static ngx_int_t
 pulse_image_store(pulse_image_call_t *call, const u_char *p, size_t len)
 {
-    ssize_t         n;
     pulse_image_t  *image;
 
     if (len == 0) {
@@ -422,17 +422,10 @@ pulse_image_store(pulse_image_call_t *call, const u_char *p, size_t len)
         return NGX_ERROR;
     }
 
-    while (len) {
-        n = write(image->fd, p, len);
-
-        if (n == -1) {
-            pulse_log(PULSE_LOG_ERR, "pulse images: a file cannot be"
-                      " written: %s", strerror(errno));
-            return NGX_ERROR;
-        }
-
-        p += n;
-        len -= n;
+    if (pulse_file_append(image->fd, p, len) != NGX_OK) {
+        pulse_log(PULSE_LOG_ERR, "pulse images: a file cannot be written: %s",
+                  strerror(errno));
+        return NGX_ERROR;
     }
 
     return NGX_OK;

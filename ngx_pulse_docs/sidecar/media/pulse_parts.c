@@ -1,5 +1,6 @@
 
 #include <unistd.h>
+#include "pulse_file.h"
 #include "pulse_log.h"
 #include "pulse_parts.h"
 #include "pulse_shelf.h"
@@ -230,8 +231,6 @@ static ngx_int_t
 pulse_parts_write(pulse_parts_t *parts, pulse_part_t *part, const u_char *p,
     size_t len)
 {
-    ssize_t  n;
-
     parts->files += len;
 
     if (part->size > PULSE_PARTS_FILE || parts->files > PULSE_PARTS_ALL) {
@@ -239,18 +238,8 @@ pulse_parts_write(pulse_parts_t *parts, pulse_part_t *part, const u_char *p,
         return NGX_ERROR;
     }
 
-    while (len) {
-        n = write(part->fd, p, len);
-
-        if (n == -1) {
-            return pulse_parts_failed(parts);
-        }
-
-        p += n;
-        len -= n;
-    }
-
-    return NGX_OK;
+    return (pulse_file_append(part->fd, p, len) == NGX_OK)
+           ? NGX_OK : pulse_parts_failed(parts);
 }
 
 

@@ -1,5 +1,6 @@
 
 #include "pulse_video.h"
+#include "pulse_file.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -199,24 +200,16 @@ pulse_video_decode(pulse_video_answer_t *answer, const u_char *p, size_t len)
 static ngx_int_t
 pulse_video_write(pulse_video_answer_t *answer, const u_char *p, size_t len)
 {
-    ssize_t  n;
-
     if (answer->len + len > PULSE_VIDEO_MAX) {
         return NGX_ERROR;
     }
 
-    while (len) {
-        n = pwrite(answer->fd, p, len, answer->len);
-
-        if (n <= 0) {
-            answer->failed = 1;
-            return NGX_ERROR;
-        }
-
-        answer->len += n;
-        p += n;
-        len -= n;
+    if (pulse_file_put(answer->fd, p, len, answer->len) != NGX_OK) {
+        answer->failed = 1;
+        return NGX_ERROR;
     }
+
+    answer->len += len;
 
     return NGX_OK;
 }

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include "ngx_pulse_id.h"
 #include "pulse_clip.h"
+#include "pulse_file.h"
 #include "pulse_files.h"
 #include "pulse_log.h"
 #include "pulse_video_work.h"
@@ -206,19 +207,11 @@ pulse_video_write_file(void *ctx, const u_char *p, size_t len)
 {
     pulse_video_t *v = ctx;
 
-    ssize_t  n;
-
-    while (len) {
-        n = pwrite(v->fd, p, len, v->size);
-
-        if (n <= 0) {
-            return NGX_ERROR;
-        }
-
-        v->size += n;
-        p += n;
-        len -= n;
+    if (pulse_file_put(v->fd, p, len, v->size) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    v->size += len;
 
     return NGX_OK;
 }

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "ngx_pulse_id.h"
+#include "pulse_file.h"
 #include "pulse_s3.h"
 #include "pulse_shelf_kind.h"
 
@@ -138,8 +139,7 @@ static int
 pulse_shelf_bucket_take(const u_char *id, size_t max)
 {
     int              fd, saved;
-    size_t           sent;
-    ssize_t          n;
+    ngx_int_t        rc;
     ngx_pulse_buf_t  b;
 
     fd = pulse_shelf_bucket_draft(id);
@@ -149,16 +149,16 @@ pulse_shelf_bucket_take(const u_char *id, size_t max)
 
     ngx_pulse_buf_init(&b, max + 1);
 
-    n = (pulse_shelf_bucket_read(id, &b) == NGX_OK) ? 0 : -1;
+    rc = pulse_shelf_bucket_read(id, &b);
 
-    for (sent = 0; n != -1 && sent < b.len; sent += n) {
-        n = write(fd, b.data + sent, b.len - sent);
+    if (rc == NGX_OK) {
+        rc = pulse_file_append(fd, b.data, b.len);
     }
 
     saved = errno;
     ngx_pulse_buf_free(&b);
 
-    if (n == -1) {
+    if (rc != NGX_OK) {
         close(fd);
         fd = -1;
     }
