@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -33,7 +34,10 @@ static void pulse_child_exec(pulse_child_t *child, int out, int err);
 static int pulse_child_limit(pulse_child_t *child);
 static int pulse_child_confine(void);
 static int pulse_child_descriptors(pulse_child_t *child, int out, int err);
-static void pulse_child_hear(pulse_child_t *child, int out, int err);
+static ngx_int_t pulse_child_wait(pulse_child_t *child, pid_t pid, int out,
+    int err);
+static void pulse_child_hear(pulse_child_t *child, int out, int err,
+    int ended);
 static ngx_uint_t pulse_child_take(int fd, ngx_pulse_buf_t *b);
 
 
@@ -63,8 +67,9 @@ static const struct sock_fprog  pulse_child_program = {
 ngx_int_t
 pulse_child_run(pulse_child_t *child)
 {
-    int    out[2], err[2];
-    pid_t  pid;
+    int        out[2], err[2];
+    pid_t      pid;
+    ngx_int_t  rc;
 
     ngx_pulse_buf_init(&child->err, PULSE_CHILD_SAID);
     child->late = 0;
@@ -93,35 +98,26 @@ pulse_child_run(pulse_child_t *child)
     close(err[1]);
 
     if (pid != -1) {
-        pulse_child_hear(child, out[0], err[0]);
-
-        /* what was heard to its end may be ending, all else is ended */
-
-        if (child->late || child->full || child->stopped) {
-            (void) kill(pid, SIGKILL);
-        }
-
-        while (waitpid(pid, &child->status, 0) == -1 && errno == EINTR) {
-            /* void */
-        }
+        rc = pulse_child_wait(child, pid, out[0], err[0]);
 
     } else {
         pulse_log(PULSE_LOG_ERR, "pulse child: no process: %s",
                   strerror(errno));
+        rc = NGX_ERROR;
     }
 
     close(out[0]);
     close(err[0]);
 
-    if (pid != -1 && WIFEXITED(child->status)
+    if (rc == NGX_OK && WIFEXITED(child->status)
         && WEXITSTATUS(child->status) == 127)
     {
         pulse_log(PULSE_LOG_ERR, "pulse child: \"%s\" cannot be run",
                   child->argv[0]);
-        return NGX_ERROR;
+        rc = NGX_ERROR;
     }
 
-    return (pid == -1) ? NGX_ERROR : NGX_OK;
+    return rc;
 }
 
 
@@ -233,14 +229,45 @@ pulse_child_descriptors(pulse_child_t *child, int out, int err)
 }
 
 
-/* Until both are at their end, there is enough, or it takes too long. */
+/* One that closes what it says and goes on is as late as any other. */
+
+static ngx_int_t
+pulse_child_wait(pulse_child_t *child, pid_t pid, int out, int err)
+{
+    int  ended;
+
+    ended = pidfd_open(pid, 0);
+
+    if (ended == -1) {
+        pulse_log(PULSE_LOG_ERR, "pulse child: a process cannot be waited"
+                  " for: %s", strerror(errno));
+
+    } else {
+        pulse_child_hear(child, out, err, ended);
+        close(ended);
+    }
+
+    if (ended == -1 || child->late || child->full || child->stopped) {
+        (void) kill(pid, SIGKILL);
+    }
+
+    while (waitpid(pid, &child->status, 0) == -1 && errno == EINTR) {
+        /* void */
+    }
+
+    return (ended == -1) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Until it has ended and all that it said is heard, there is enough, or it
+ * takes too long. */
 
 static void
-pulse_child_hear(pulse_child_t *child, int out, int err)
+pulse_child_hear(pulse_child_t *child, int out, int err, int ended)
 {
     int            n;
     int64_t        until, left;
-    struct pollfd  fds[2];
+    struct pollfd  fds[3];
 
     until = ngx_pulse_now() + child->time;
 
@@ -248,8 +275,10 @@ pulse_child_hear(pulse_child_t *child, int out, int err)
     fds[0].events = POLLIN;
     fds[1].fd = err;
     fds[1].events = POLLIN;
+    fds[2].fd = ended;
+    fds[2].events = POLLIN;
 
-    while (fds[0].fd != -1 || fds[1].fd != -1) {
+    while (fds[0].fd != -1 || fds[1].fd != -1 || fds[2].fd != -1) {
         left = until - ngx_pulse_now();
 
         if (left <= 0) {
@@ -257,7 +286,7 @@ pulse_child_hear(pulse_child_t *child, int out, int err)
             return;
         }
 
-        n = poll(fds, 2, child->heard ? ngx_min(left, PULSE_CHILD_TICK)
+        n = poll(fds, 3, child->heard ? ngx_min(left, PULSE_CHILD_TICK)
                                       : left);
 
         if (n == -1 && errno == EINTR) {
@@ -272,8 +301,13 @@ pulse_child_hear(pulse_child_t *child, int out, int err)
             fds[1].fd = -1;
         }
 
+        if (fds[2].revents) {
+            fds[2].fd = -1;
+        }
+
         fds[0].revents = 0;
         fds[1].revents = 0;
+        fds[2].revents = 0;
 
         if (child->out->failed) {
             child->full = 1;

@@ -560,6 +560,11 @@ pulse_http_completed(void *cls, struct MHD_Connection *connection,
     r = *con_cls;
 
     if (r) {
+
+        /* an answer that a worker made and that nobody waits for any more */
+
+        pulse_http_discard(r);
+
         ngx_destroy_pool(r->pool);
         *con_cls = NULL;
     }

@@ -97,6 +97,8 @@ ngx_int_t
 pulse_clip_run(pulse_clip_args_t *args, pulse_child_t *child,
     pulse_clip_t *clip)
 {
+    ngx_int_t  rc;
+
     if (args->failed) {
         pulse_log(PULSE_LOG_ERR, "pulse clip: no memory for arguments");
         return NGX_ERROR;
@@ -110,11 +112,13 @@ pulse_clip_run(pulse_clip_args_t *args, pulse_child_t *child,
     child->file = pulse_clip_limits.bytes;
     child->nice = 1;
 
-    if (pulse_child_run(child) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    rc = pulse_child_run(child);
 
     ngx_pulse_buf_free(&child->err);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (child->stopped) {
         return NGX_ABORT;
