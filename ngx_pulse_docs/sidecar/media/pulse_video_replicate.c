@@ -17,9 +17,8 @@ static ngx_int_t pulse_replicate_poll(ngx_pool_t *pool, const char *model,
     const ngx_str_t *operation, pulse_video_request_t *request);
 static ngx_int_t pulse_replicate_cancel(ngx_pool_t *pool, const char *model,
     const ngx_str_t *operation, pulse_video_request_t *request);
-static ngx_int_t pulse_replicate_request(ngx_pool_t *pool,
-    const char *method, const ngx_str_t *operation, const char *what,
-    pulse_video_request_t *request);
+static const char *pulse_replicate_url(ngx_pool_t *pool, const char *before,
+    const ngx_str_t *name, const char *after);
 static void pulse_replicate_read(const pulse_video_answer_t *answer,
     ngx_pool_t *pool, pulse_video_said_t *said);
 static ngx_int_t pulse_replicate_progress(const char *log);
@@ -79,20 +78,17 @@ static ngx_int_t
 pulse_replicate_submit(ngx_pool_t *pool, const pulse_video_order_t *order,
     pulse_video_request_t *request)
 {
-    const char       *base;
-    ngx_pulse_buf_t   b;
+    ngx_str_t        model;
+    ngx_pulse_buf_t  b;
 
-    base = pulse_replicate_base();
-
-    ngx_pulse_buf_init(&b, 0);
-    ngx_pulse_buf_append(&b, (u_char *) base, strlen(base));
-    ngx_pulse_buf_literal(&b, "/models/");
-    ngx_pulse_buf_append(&b, (u_char *) order->model, strlen(order->model));
-    ngx_pulse_buf_literal(&b, "/predictions");
+    model.data = (u_char *) order->model;
+    model.len = strlen(order->model);
 
     request->method = "POST";
-    request->url = pulse_video_take(pool, &b, NULL);
+    request->url = pulse_replicate_url(pool, "/models/", &model,
+                                       "/predictions");
 
+    ngx_pulse_buf_init(&b, 0);
     ngx_pulse_buf_literal(&b, "{\"input\":{\"prompt\":");
     ngx_pulse_buf_json(&b, order->prompt.data, order->prompt.len);
     pulse_replicate_input(order, &b);
@@ -145,7 +141,11 @@ static ngx_int_t
 pulse_replicate_poll(ngx_pool_t *pool, const char *model,
     const ngx_str_t *operation, pulse_video_request_t *request)
 {
-    return pulse_replicate_request(pool, "GET", operation, "", request);
+    request->method = "GET";
+    request->url = pulse_replicate_url(pool, "/predictions/", operation, "");
+    ngx_str_null(&request->body);
+
+    return request->url ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -153,15 +153,18 @@ static ngx_int_t
 pulse_replicate_cancel(ngx_pool_t *pool, const char *model,
     const ngx_str_t *operation, pulse_video_request_t *request)
 {
-    return pulse_replicate_request(pool, "POST", operation, "/cancel",
-                                   request);
+    request->method = "POST";
+    request->url = pulse_replicate_url(pool, "/predictions/", operation,
+                                       "/cancel");
+    ngx_str_null(&request->body);
+
+    return request->url ? NGX_OK : NGX_ERROR;
 }
 
 
-static ngx_int_t
-pulse_replicate_request(ngx_pool_t *pool, const char *method,
-    const ngx_str_t *operation, const char *what,
-    pulse_video_request_t *request)
+static const char *
+pulse_replicate_url(ngx_pool_t *pool, const char *before,
+    const ngx_str_t *name, const char *after)
 {
     const char       *base;
     ngx_pulse_buf_t   b;
@@ -170,15 +173,11 @@ pulse_replicate_request(ngx_pool_t *pool, const char *method,
 
     ngx_pulse_buf_init(&b, 0);
     ngx_pulse_buf_append(&b, (u_char *) base, strlen(base));
-    ngx_pulse_buf_literal(&b, "/predictions/");
-    ngx_pulse_buf_str(&b, operation);
-    ngx_pulse_buf_append(&b, (u_char *) what, strlen(what));
+    ngx_pulse_buf_append(&b, (u_char *) before, strlen(before));
+    ngx_pulse_buf_str(&b, name);
+    ngx_pulse_buf_append(&b, (u_char *) after, strlen(after));
 
-    request->method = method;
-    request->url = pulse_video_take(pool, &b, NULL);
-    ngx_str_null(&request->body);
-
-    return request->url ? NGX_OK : NGX_ERROR;
+    return pulse_video_take(pool, &b, NULL);
 }
 
 
