@@ -153,14 +153,28 @@ ngx_http_pulse_record(ngx_http_request_t *r)
 }
 
 
+/*
+ * It is asked for with each event of a stream, which may have put thousands
+ * of cleanups before it: so it goes ahead of them, as its own does nothing
+ * that could come too late.
+ */
+
 ngx_http_pulse_record_t *
 ngx_http_pulse_record_find(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t  *cln;
+    ngx_pool_t          *pool;
+    ngx_pool_cleanup_t  *cln, **p;
 
-    for (cln = r->main->pool->cleanup; cln != NULL; cln = cln->next) {
+    pool = r->main->pool;
+
+    for (p = &pool->cleanup; *p != NULL; p = &(*p)->next) {
+        cln = *p;
 
         if (cln->handler == ngx_http_pulse_record_cleanup) {
+            *p = cln->next;
+            cln->next = pool->cleanup;
+            pool->cleanup = cln;
+
             return cln->data;
         }
     }

@@ -74,6 +74,19 @@ sub row {
 }
 
 
+# What a process has used, in ticks of the clock.
+
+sub processor_time {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/stat" or die "$pid: $!\n";
+
+    my (undef, @fields) = split /\) /, scalar <$in>;
+
+    return (split ' ', $fields[-1])[11];
+}
+
+
 # past the grant: the client is told, in its words, what it is billed
 
 for my $to (@dialects) {
@@ -162,6 +175,37 @@ for my $from (@dialects) {
     is_deeply(understood($to, $reply, 1), $wanted, "$from to $to, HTTP/2")
         or diag substr $reply->{body}, 0, 600;
     is(row("$from to $to, HTTP/2")->{estimated}, 'f', 'its figures');
+}
+
+
+# An answer of very many calls costs no more for each of them than one of few:
+# sixteen times as many would cost hundreds of times as much if all that came
+# before were gone through with each.
+
+{
+    my $call = 'data: {"candidates":[{"content":{"parts":[{"functionCall":'
+               . '{"name":"f","args":{}}}],"role":"model"},"index":0}]}'
+               . "\r\n\r\n";
+    my ($worker) = $nginx->workers;
+    my @spent;
+
+    for my $n (1000, 16_000) {
+        $replay->play({ body => $call x $n, framing => 'chunked',
+                        headers => { 'content-type' => 'text/event-stream' } });
+
+        my $before = processor_time($worker);
+        my $reply = ask('responses', $port, $key, stream => 1, max => 100_000,
+                        model => 'gemini-1');
+
+        push @spent, processor_time($worker) - $before;
+
+        my @calls = $reply->{body} =~ /^event: response.output_item.done/mg;
+
+        is(scalar @calls, $n, "$n calls come through");
+        row("$n calls");
+    }
+
+    cmp_ok($spent[1], '<', 80 * ($spent[0] || 1), 'each costs the same');
 }
 
 

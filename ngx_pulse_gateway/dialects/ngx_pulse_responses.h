@@ -188,6 +188,7 @@ typedef struct {
     int64_t                        created;
     int64_t                        sequence;
     ngx_pulse_responses_output_t  *items;
+    ngx_pulse_responses_output_t  *begun;       /* those before it are done */
     ngx_pulse_responses_output_t **last;
     ngx_pulse_responses_output_t  *current;     /* that came last, if open */
     ngx_uint_t                     nitems;

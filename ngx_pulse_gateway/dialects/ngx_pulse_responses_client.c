@@ -132,7 +132,7 @@ ngx_pulse_responses_write_event(void *state, const ngx_pulse_conversation_t *cv,
 
     case NGX_PULSE_ANSWER_CALL_END:
 
-        for (item = st->items; item; item = item->next) {
+        for (item = st->begun; item; item = item->next) {
             if (item->type == NGX_PULSE_PART_CALL && item->call == ev->index
                 && item->open)
             {
@@ -406,7 +406,7 @@ ngx_pulse_responses_put_arguments(ngx_pulse_responses_stream_t *st,
         return;
     }
 
-    for (item = st->items; item; item = item->next) {
+    for (item = st->begun; item; item = item->next) {
         if (item->type == NGX_PULSE_PART_CALL && item->call == index
             && item->open)
         {
@@ -585,6 +585,10 @@ ngx_pulse_responses_item_open(ngx_pulse_responses_stream_t *st,
     st->last = &item->next;
     st->current = item;
 
+    if (st->begun == NULL) {
+        st->begun = item;
+    }
+
     return item;
 }
 
@@ -762,6 +766,12 @@ ngx_pulse_responses_item_close(ngx_pulse_responses_stream_t *st,
     ngx_pulse_json_key(b, "item");
     ngx_pulse_responses_json_item(st, item, status, b);
     ngx_pulse_responses_event_tail(b, start);
+
+    /* not to be passed over again with each of many calls to come */
+
+    while (st->begun && !st->begun->open) {
+        st->begun = st->begun->next;
+    }
 
     if (st->current == item) {
         st->current = NULL;
