@@ -85,9 +85,9 @@ typedef struct ngx_pulse_gemini_call_s  ngx_pulse_gemini_call_t;
 
 struct ngx_pulse_gemini_call_s {
     ngx_uint_t                  index;
-    ngx_str_t                   id;
-    ngx_str_t                   name;
-    ngx_str_t                   signature;
+    ngx_pulse_buf_t             id;
+    ngx_pulse_buf_t             name;
+    ngx_pulse_buf_t             signature;
     ngx_pulse_buf_t             arguments;
     ngx_pulse_gemini_call_t    *next;
 };
@@ -103,7 +103,8 @@ typedef struct {
     u_char                      model[NGX_PULSE_GEMINI_ID_LEN];
     size_t                      model_len;
     ngx_pulse_gemini_call_t    *calls;      /* not yet written */
-    size_t                      held;       /* bytes of their arguments */
+    ngx_pulse_gemini_call_t    *spare;      /* written, for those to come */
+    size_t                      held;       /* bytes of those not written */
     ngx_pulse_gemini_call_t    *call;       /* last one that was spoken of */
     ngx_pulse_buf_t            *signature;  /* of the part before */
     ngx_pulse_gemini_found_t   *found;

@@ -44,8 +44,10 @@ static void ngx_pulse_gemini_release(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_gemini_call_t *call, ngx_pulse_buf_t *b);
 static void ngx_pulse_gemini_release_all(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_buf_t *b);
-static ngx_int_t ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to,
-    const ngx_str_t *s);
+static ngx_int_t ngx_pulse_gemini_keep(ngx_pulse_gemini_writer_t *w,
+    ngx_pulse_buf_t *to, const ngx_str_t *s);
+static ngx_str_t ngx_pulse_gemini_kept(ngx_pulse_gemini_writer_t *w,
+    const ngx_pulse_buf_t *b);
 
 
 /* in the order of NGX_PULSE_FINISH_* */
@@ -278,9 +280,12 @@ ngx_pulse_gemini_put_signature(ngx_pulse_gemini_writer_t *w,
 
     if (w->call) {
 
-        if (ngx_pulse_gemini_keep(cv->pool, &w->call->signature, &text)
-            != NGX_OK)
-        {
+        /* the last one that is told is the call's */
+
+        (void) ngx_pulse_gemini_kept(w, &w->call->signature);
+        w->call->signature.len = 0;
+
+        if (ngx_pulse_gemini_keep(w, &w->call->signature, &text) != NGX_OK) {
             b->failed = 1;
         }
 
@@ -439,26 +444,43 @@ ngx_pulse_gemini_hold(ngx_pulse_gemini_writer_t *w, ngx_pool_t *pool,
 {
     ngx_pulse_gemini_call_t  *call, **last;
 
-    call = ngx_pcalloc(pool, sizeof(ngx_pulse_gemini_call_t));
+    call = w->spare;
 
-    if (call == NULL
-        || ngx_pulse_buf_init_pool(&call->arguments, 0, pool) != NGX_OK
-        || ngx_pulse_gemini_keep(pool, &call->id, &ev->id) != NGX_OK
-        || ngx_pulse_gemini_keep(pool, &call->name, &ev->name) != NGX_OK
-        || ngx_pulse_gemini_keep(pool, &call->signature, &ev->signature)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (call) {
+        w->spare = call->next;
+        call->next = NULL;
+
+    } else {
+        call = ngx_pcalloc(pool, sizeof(ngx_pulse_gemini_call_t));
+
+        if (call == NULL
+            || ngx_pulse_buf_init_pool(&call->id, 0, pool) != NGX_OK
+            || ngx_pulse_buf_init_pool(&call->name, 0, pool) != NGX_OK
+            || ngx_pulse_buf_init_pool(&call->signature, 0, pool) != NGX_OK
+            || ngx_pulse_buf_init_pool(&call->arguments, 0, pool) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
-
-    call->index = ev->index;
 
     for (last = &w->calls; *last; last = &(*last)->next) { /* void */ }
 
     *last = call;
+
+    call->index = ev->index;
     w->call = call;
 
-    return NGX_OK;
+    /* many calls without any arguments are bounded, too */
+
+    w->held += sizeof(ngx_pulse_gemini_call_t);
+
+    if (ngx_pulse_gemini_keep(w, &call->id, &ev->id) != NGX_OK
+        || ngx_pulse_gemini_keep(w, &call->name, &ev->name) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_pulse_gemini_keep(w, &call->signature, &ev->signature);
 }
 
 
@@ -470,18 +492,13 @@ ngx_pulse_gemini_hold_text(ngx_pulse_gemini_writer_t *w,
 
     call = ngx_pulse_gemini_held(w, ev->index);
 
-    if (call == NULL
-        || ev->text.len > NGX_PULSE_GEMINI_HELD_MAX - w->held)
-    {
+    if (call == NULL) {
         return NGX_ERROR;
     }
 
-    w->held += ev->text.len;
     w->call = call;
 
-    ngx_pulse_buf_str(&call->arguments, &ev->text);
-
-    return call->arguments.failed ? NGX_ERROR : NGX_OK;
+    return ngx_pulse_gemini_keep(w, &call->arguments, &ev->text);
 }
 
 
@@ -537,25 +554,32 @@ static void
 ngx_pulse_gemini_release(ngx_pulse_gemini_writer_t *w,
     ngx_pulse_gemini_call_t *call, ngx_pulse_buf_t *b)
 {
-    ngx_str_t                  arguments;
+    ngx_str_t                  id, name, signature, arguments;
     ngx_pulse_gemini_call_t  **p;
 
-    arguments.data = call->arguments.data;
-    arguments.len = call->arguments.len;
+    id = ngx_pulse_gemini_kept(w, &call->id);
+    name = ngx_pulse_gemini_kept(w, &call->name);
+    signature = ngx_pulse_gemini_kept(w, &call->signature);
+    arguments = ngx_pulse_gemini_kept(w, &call->arguments);
+
+    w->held -= sizeof(ngx_pulse_gemini_call_t);
 
     ngx_pulse_gemini_part_begin(b);
-    ngx_pulse_gemini_call_part(&call->id, &call->name, &arguments,
-                               &call->signature, b);
+    ngx_pulse_gemini_call_part(&id, &name, &arguments, &signature, b);
     ngx_pulse_gemini_part_end(w, NULL, NULL, b);
 
-    /* the pool would keep the arguments of all calls till the end */
+    /* the pool would keep what is of each call till the end */
 
-    w->held -= arguments.len;
+    ngx_pulse_buf_free(&call->id);
+    ngx_pulse_buf_free(&call->name);
+    ngx_pulse_buf_free(&call->signature);
     ngx_pulse_buf_free(&call->arguments);
 
     for (p = &w->calls; *p != call; p = &(*p)->next) { /* void */ }
 
     *p = call->next;
+    call->next = w->spare;
+    w->spare = call;
     w->call = NULL;
 }
 
@@ -570,23 +594,32 @@ ngx_pulse_gemini_release_all(ngx_pulse_gemini_writer_t *w, ngx_pulse_buf_t *b)
 
 
 static ngx_int_t
-ngx_pulse_gemini_keep(ngx_pool_t *pool, ngx_str_t *to, const ngx_str_t *s)
+ngx_pulse_gemini_keep(ngx_pulse_gemini_writer_t *w, ngx_pulse_buf_t *to,
+    const ngx_str_t *s)
 {
-    ngx_str_null(to);
+    w->held += s->len;
 
-    if (s->len == 0) {
-        return NGX_OK;
-    }
-
-    to->data = ngx_pnalloc(pool, s->len);
-    if (to->data == NULL) {
+    if (w->held > NGX_PULSE_GEMINI_HELD_MAX) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(to->data, s->data, s->len);
-    to->len = s->len;
+    ngx_pulse_buf_str(to, s);
 
-    return NGX_OK;
+    return to->failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_str_t
+ngx_pulse_gemini_kept(ngx_pulse_gemini_writer_t *w, const ngx_pulse_buf_t *b)
+{
+    ngx_str_t  s;
+
+    s.data = b->data;
+    s.len = b->len;
+
+    w->held -= s.len;
+
+    return s;
 }
 
 

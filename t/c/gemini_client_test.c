@@ -5,6 +5,7 @@
 
 static void test_signatures(void);
 static void test_held(void);
+static void test_spare(void);
 static void test_read(ngx_pulse_conversation_t *cv, ngx_pool_t *pool,
     const char *body);
 
@@ -14,6 +15,7 @@ main(void)
 {
     test_signatures();
     test_held();
+    test_spare();
 
     return unit_done();
 }
@@ -168,6 +170,57 @@ test_held(void)
 
     check_int(s.out.failed, 0);
     check_mem(s.out.data, s.out.len, expected, sizeof(expected) - 1);
+
+    unit_end(&s);
+    unit_case(NULL);
+}
+
+
+/* what one call took is the next one's: the pool has no more of many */
+
+static void
+test_spare(void)
+{
+    ngx_uint_t                 i, n, first;
+    unit_stream_t              s;
+    ngx_pool_large_t          *l;
+    ngx_pulse_answer_event_t   ev;
+
+    unit_case("calls one after the other");
+
+    unit_start(&s, &ngx_pulse_dialect_gemini);
+    first = 0;
+
+    for (i = 0; i < 100; i++) {
+        memset(&ev, 0, sizeof(ev));
+
+        ev.type = NGX_PULSE_ANSWER_CALL;
+        ev.index = i;
+        ev.id = unit_str("call_1");
+        ev.name = unit_str("f");
+        ev.signature = unit_str("Q2ln");
+        ev.text = unit_str("{}");
+
+        ngx_pulse_gemini_write_event(s.writer, &s.cv, &ev, &s.out);
+
+        ev.type = NGX_PULSE_ANSWER_ARGUMENTS;
+        ngx_pulse_gemini_write_event(s.writer, &s.cv, &ev, &s.out);
+
+        ev.type = NGX_PULSE_ANSWER_CALL_END;
+        ngx_pulse_gemini_write_event(s.writer, &s.cv, &ev, &s.out);
+
+        for (l = s.pool->large, n = 0; l; l = l->next) {
+            n++;
+        }
+
+        if (i == 0) {
+            first = n;
+        }
+
+        check_int(n, first);
+    }
+
+    check_int(s.out.failed, 0);
 
     unit_end(&s);
     unit_case(NULL);
