@@ -37,6 +37,7 @@ static ngx_str_t unescape(ngx_str_t text);
 static ngx_str_t file_of(const char *dir, const char *name);
 static void same(const char *dir, const char *name, ngx_str_t *made);
 static void test_policy(void);
+static void test_empty_value(void);
 static void test_no_memory(void);
 
 
@@ -50,6 +51,7 @@ main(void)
 
     test_suite();
     test_policy();
+    test_empty_value();
     test_no_memory();
 
     ngx_destroy_pool(pool);
@@ -419,7 +421,43 @@ test_policy(void)
 }
 
 
-/* Each allocation in turn: an error, and nothing that leaks. */
+/* "?uploads" begins an upload in parts. */
+
+static void
+test_empty_value(void)
+{
+    pulse_sigv4_t        s;
+    pulse_sigv4_key_t    key;
+    pulse_sigv4_pair_t   query, header;
+
+    ngx_memzero(&s, sizeof(s));
+    ngx_memzero(&key, sizeof(key));
+
+    ngx_str_set(&key.region, "us-east-1");
+    ngx_str_set(&key.service, "s3");
+    ngx_str_set(&query.name, "uploads");
+    ngx_str_set(&query.value, "");
+    ngx_str_set(&header.name, "Host");
+    ngx_str_set(&header.value, "bucket.example");
+
+    s.pool = pool;
+    s.key = &key;
+    s.method = "POST";
+    s.query = &query;
+    s.nquery = 1;
+    s.headers = &header;
+    s.nheaders = 1;
+    s.time = 1451347200;
+
+    ngx_str_set(&s.path, "/object");
+    ngx_str_set(&s.payload, PULSE_SIGV4_UNSIGNED);
+
+    check_int(pulse_sigv4_sign(&s), NGX_OK);
+    check_str(&s.canonical, "POST\n/object\nuploads=\nhost:bucket.example\n"
+              "x-amz-date:20151229T000000Z\n\nhost;x-amz-date\n"
+              "UNSIGNED-PAYLOAD");
+}
+
 
 static void
 test_no_memory(void)

@@ -221,7 +221,14 @@ pulse_parts_ended(pulse_parts_t *parts, pulse_part_t *part)
     }
 
     part->text.len = parts->text.len;
-    *ngx_cpymem(part->text.data, parts->text.data, part->text.len) = '\0';
+
+    /* nothing was allocated for parts that are empty */
+
+    if (part->text.len) {
+        memcpy(part->text.data, parts->text.data, part->text.len);
+    }
+
+    part->text.data[part->text.len] = '\0';
 
     return NGX_OK;
 }

@@ -574,7 +574,9 @@ pulse_sigv4_escaped(ngx_pool_t *pool, const ngx_str_t *text)
     escaped.len = b.len;
     escaped.data = b.failed ? NULL : ngx_pnalloc(pool, b.len + 1);
 
-    if (escaped.data) {
+    /* of an empty value there are no bytes, and no place of them either */
+
+    if (escaped.data && b.len) {
         ngx_memcpy(escaped.data, b.data, b.len);
     }
 
