@@ -136,9 +136,13 @@ ngx_http_pulse_auth_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* an internal redirect comes here again, without the context */
+    /* an internal redirect comes here again, without the context; whom the
+     * first location let in may be nobody that this one does */
 
-    if (record->by != NGX_HTTP_PULSE_BY_NONE || record->internal) {
+    if (record->internal
+        || (record->by != NGX_HTTP_PULSE_BY_NONE
+            && alcf->mode != NGX_HTTP_PULSE_AUTH_INTERNAL))
+    {
         return NGX_OK;
     }
 

@@ -392,3 +392,36 @@ key 0: is a private key of somebody else
 --- must_die
 --- error_log
 value must be between 0 and 60
+
+
+
+=== TEST 42: one whom another location let in is no service
+--- config
+    location /v1/ { pulse_auth on; try_files /none @services; }
+    location @services { pulse_auth internal; root html; }
+--- user_files
+>>> v1/x
+for services
+--- request
+GET /v1/x
+--- more_headers eval
+"Authorization: Bearer $::key"
+--- error_code: 403
+--- response_body_like: "code":"FORBIDDEN"
+
+
+
+=== TEST 43: a service is one after a redirect, too
+--- config
+    location /v1/ { pulse_auth on; try_files /none @services; }
+    location @services { pulse_auth internal; root html; }
+--- user_files
+>>> v1/x
+for services
+--- request
+GET /v1/x
+--- more_headers eval
+"Authorization: Bearer $::service"
+--- error_code: 200
+--- response_body
+for services
