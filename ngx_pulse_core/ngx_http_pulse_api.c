@@ -557,6 +557,14 @@ ngx_http_pulse_api_failed(ngx_http_request_t *r, ngx_pulse_pg_result_t *res,
                                                      : res->message,
                   state);
 
+    /* text that no store keeps, as an escaped NUL, or a number beyond all */
+
+    if (ngx_strncmp(state, "22P05", 5) == 0
+        || ngx_strncmp(state, "22003", 5) == 0)
+    {
+        return ngx_http_pulse_error(r, NGX_HTTP_PULSE_INVALID_REQUEST, NULL);
+    }
+
     /* a conflict, no room, a shutdown, a canceled or read-only statement */
 
     if (ngx_strncmp(state, "40", 2) == 0

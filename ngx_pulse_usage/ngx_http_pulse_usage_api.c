@@ -332,6 +332,8 @@ ngx_http_pulse_usage_log(ngx_http_request_t *r, ngx_http_pulse_call_t *call)
         field = "/event_id";
 
     } else if (params[3].len > NGX_HTTP_PULSE_API_MODEL
+               || (params[3].len
+                   && memchr(params[3].data, '\0', params[3].len) != NULL)
                || (params[3].data == NULL
                    && ngx_pulse_json_get(call->body, "model")))
     {

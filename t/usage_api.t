@@ -227,7 +227,21 @@ qq{POST /v1/usage/log
 
 
 
-=== TEST 22: for nobody
+=== TEST 22: text that no store keeps
+--- request eval
+[qq{POST /v1/usage/log
+{"user_id": "$::second", "resource_type": "images", "amount": 2, "event_id": "00000000-0000-7000-8000-000000000003", "model": "a\\u0000b"}},
+qq{POST /v1/usage/log
+{"user_id": "$::second", "resource_type": "images", "amount": 2, "event_id": "00000000-0000-7000-8000-000000000003", "metadata": {"a": "\\u0000"}}},
+qq{POST /v1/usage/log
+{"user_id": "$::second", "resource_type": "images", "amount": 2, "event_id": "00000000-0000-7000-8000-000000000003", "metadata": {"a": 1e999999}}}]
+--- more_headers eval: [$::internal, $::internal, $::internal]
+--- error_code eval: [400, 400, 400]
+--- response_body_like eval: [qr/INVALID_REQUEST/, qr/INVALID_REQUEST/, qr/INVALID_REQUEST/]
+
+
+
+=== TEST 23: for nobody
 --- request
 POST /v1/usage/log
 {"user_id": "00000000-0000-7000-8000-000000000009", "resource_type": "images", "amount": 2, "event_id": "00000000-0000-7000-8000-000000000002"}
