@@ -564,6 +564,10 @@ typedef struct {
     ngx_pulse_buf_t                  text;      /* of the answer, so far */
     int64_t                          chars;     /* in it */
     int64_t                          part;      /* of them before this part */
+    int64_t                         *marks;     /* characters before bytes */
+    ngx_uint_t                       nmarks;
+    ngx_uint_t                       cited;     /* citations, so far */
+    size_t                           said;      /* bytes in them */
     ngx_uint_t                       nheld;
     ngx_pulse_citation_t            *held;      /* until this part is over */
     ngx_pulse_citation_t           **last;

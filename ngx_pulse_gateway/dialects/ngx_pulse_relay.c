@@ -7,6 +7,15 @@
 #define NGX_PULSE_RELAY_TEXT_MAX   (1024 * 1024)
 #define NGX_PULSE_RELAY_HELD_MAX   64
 
+/* of all citations of an answer: how many, and bytes of what they say */
+
+#define NGX_PULSE_RELAY_CITED_MAX  1024
+#define NGX_PULSE_RELAY_SAID_MAX   (1024 * 1024)
+
+#define NGX_PULSE_RELAY_MARK       4096         /* bytes between two */
+#define NGX_PULSE_RELAY_MARKS      (NGX_PULSE_RELAY_TEXT_MAX                  \
+                                    / NGX_PULSE_RELAY_MARK + 1)
+
 #define NGX_PULSE_RELAY_ONES       0x0101010101010101
 
 
@@ -21,11 +30,16 @@ static ngx_int_t ngx_pulse_relay_copy(ngx_pool_t *pool, ngx_str_t *to,
 static ngx_int_t ngx_pulse_relay_release(ngx_pulse_relay_t *relay);
 static ngx_int_t ngx_pulse_relay_cite(ngx_pulse_relay_t *relay,
     ngx_pulse_citation_t *citation);
+static ngx_uint_t ngx_pulse_relay_much(ngx_pulse_relay_t *relay,
+    const ngx_pulse_citation_t *citation);
 static void ngx_pulse_relay_find(ngx_pulse_relay_t *relay,
     ngx_pulse_citation_t *citation);
-static int64_t ngx_pulse_relay_chars(const u_char *p, size_t len);
-static int64_t ngx_pulse_relay_bytes(const ngx_pulse_buf_t *text,
+static ngx_int_t ngx_pulse_relay_mark(ngx_pulse_relay_t *relay);
+static int64_t ngx_pulse_relay_before(const ngx_pulse_relay_t *relay,
+    size_t pos);
+static int64_t ngx_pulse_relay_bytes(const ngx_pulse_relay_t *relay,
     int64_t chars);
+static int64_t ngx_pulse_relay_chars(const u_char *p, size_t len);
 
 
 ngx_int_t
@@ -111,6 +125,11 @@ ngx_pulse_relay_citation(ngx_pulse_relay_t *relay,
 
     citation = ev->citation;
 
+    if (ngx_pulse_relay_much(relay, citation)) {
+        ngx_pulse_lost(relay->cv, "citations");
+        return NGX_OK;
+    }
+
     switch (citation->unit) {
 
     case NGX_PULSE_CITED_BLOCK:
@@ -126,6 +145,11 @@ ngx_pulse_relay_citation(ngx_pulse_relay_t *relay,
         break;
 
     case NGX_PULSE_CITED_BYTES:
+
+        if (ngx_pulse_relay_mark(relay) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         ngx_pulse_relay_find(relay, citation);
         break;
 
@@ -235,8 +259,13 @@ ngx_pulse_relay_cite(ngx_pulse_relay_t *relay, ngx_pulse_citation_t *citation)
         citation->end = 0;
 
     } else if (!relay->text.failed && citation->end <= relay->chars) {
-        citation->from = ngx_pulse_relay_bytes(&relay->text, citation->start);
-        citation->to = ngx_pulse_relay_bytes(&relay->text, citation->end);
+
+        if (ngx_pulse_relay_mark(relay) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        citation->from = ngx_pulse_relay_bytes(relay, citation->start);
+        citation->to = ngx_pulse_relay_bytes(relay, citation->end);
     }
 
     ngx_memzero(&ev, sizeof(ngx_pulse_answer_event_t));
@@ -245,6 +274,29 @@ ngx_pulse_relay_cite(ngx_pulse_relay_t *relay, ngx_pulse_citation_t *citation)
     ev.citation = citation;
 
     return relay->handler(relay->ctx, &ev);
+}
+
+
+/* A few numbers of an answer may stand for a source of any length. */
+
+static ngx_uint_t
+ngx_pulse_relay_much(ngx_pulse_relay_t *relay,
+    const ngx_pulse_citation_t *citation)
+{
+    size_t  said;
+
+    said = citation->url.len + citation->title.len + citation->text.len;
+
+    if (relay->cited == NGX_PULSE_RELAY_CITED_MAX
+        || said > NGX_PULSE_RELAY_SAID_MAX - relay->said)
+    {
+        return 1;
+    }
+
+    relay->cited++;
+    relay->said += said;
+
+    return 0;
 }
 
 
@@ -284,10 +336,80 @@ ngx_pulse_relay_find(ngx_pulse_relay_t *relay, ngx_pulse_citation_t *citation)
     }
 
     if (p && len) {
-        citation->start = ngx_pulse_relay_chars(relay->text.data,
-                                                p - relay->text.data);
-        citation->end = citation->start + ngx_pulse_relay_chars(p, len);
+        start = p - relay->text.data;
+
+        citation->start = ngx_pulse_relay_before(relay, start);
+        citation->end = ngx_pulse_relay_before(relay, start + len);
     }
+}
+
+
+/* Marks what has come: how many characters are before each so many bytes. */
+
+static ngx_int_t
+ngx_pulse_relay_mark(ngx_pulse_relay_t *relay)
+{
+    size_t   pos;
+    int64_t  chars;
+
+    if (relay->marks == NULL) {
+        relay->marks = ngx_palloc(relay->cv->pool, NGX_PULSE_RELAY_MARKS
+                                                   * sizeof(int64_t));
+        if (relay->marks == NULL) {
+            return NGX_ERROR;
+        }
+
+        relay->marks[0] = 0;
+        relay->nmarks = 1;
+    }
+
+    while (relay->text.len >= relay->nmarks * NGX_PULSE_RELAY_MARK) {
+        pos = (relay->nmarks - 1) * NGX_PULSE_RELAY_MARK;
+        chars = ngx_pulse_relay_chars(relay->text.data + pos,
+                                      NGX_PULSE_RELAY_MARK);
+
+        relay->marks[relay->nmarks] = relay->marks[relay->nmarks - 1] + chars;
+        relay->nmarks++;
+    }
+
+    return NGX_OK;
+}
+
+
+static int64_t
+ngx_pulse_relay_before(const ngx_pulse_relay_t *relay, size_t pos)
+{
+    size_t  i;
+
+    i = pos / NGX_PULSE_RELAY_MARK;
+
+    return relay->marks[i]
+           + ngx_pulse_relay_chars(relay->text.data
+                                   + i * NGX_PULSE_RELAY_MARK,
+                                   pos - i * NGX_PULSE_RELAY_MARK);
+}
+
+
+static int64_t
+ngx_pulse_relay_bytes(const ngx_pulse_relay_t *relay, int64_t chars)
+{
+    size_t                  i;
+    const ngx_pulse_buf_t  *text;
+
+    text = &relay->text;
+
+    for (i = relay->nmarks - 1; relay->marks[i] > chars; i--) { /* void */ }
+
+    chars -= relay->marks[i];
+
+    for (i *= NGX_PULSE_RELAY_MARK; i < text->len; i++) {
+
+        if ((text->data[i] & 0xc0) != 0x80 && chars-- == 0) {
+            break;
+        }
+    }
+
+    return i;
 }
 
 
@@ -316,22 +438,6 @@ ngx_pulse_relay_chars(const u_char *p, size_t len)
     }
 
     return n;
-}
-
-
-static int64_t
-ngx_pulse_relay_bytes(const ngx_pulse_buf_t *text, int64_t chars)
-{
-    size_t  i;
-
-    for (i = 0; i < text->len; i++) {
-
-        if ((text->data[i] & 0xc0) != 0x80 && chars-- == 0) {
-            break;
-        }
-    }
-
-    return i;
 }
 
 

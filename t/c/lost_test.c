@@ -42,6 +42,8 @@ static void test_probable(test_own_t *own, ngx_pulse_dialect_t *client);
 static ngx_str_t test_list(unit_stream_t *s);
 static void test_many(void);
 static void test_unplaced(void);
+static void test_marks(void);
+static void test_endless(void);
 
 
 static ngx_pulse_dialect_t  *test_dialects[] = {
@@ -181,6 +183,8 @@ main(void)
     test_logprobs();
     test_many();
     test_unplaced();
+    test_marks();
+    test_endless();
 
     return unit_done();
 }
@@ -677,6 +681,157 @@ test_unplaced(void)
         check_int(list->start, 0);
         check_int(list->end, 0);
 
+        unit_end(&s);
+    }
+
+    unit_case(NULL);
+}
+
+
+/* around each mark of the relay, and at both ends, of characters that are two
+ * to four bytes long, as they come in pieces */
+
+static void
+test_marks(void)
+{
+    size_t                     from, to, cut;
+    int64_t                    n, at;
+    ngx_uint_t                 i, k;
+    unit_stream_t              s;
+    ngx_pulse_buf_t            text;
+    ngx_pulse_citation_t       citation, *list;
+    ngx_pulse_answer_event_t   ev;
+
+    static const char     *letters[] = {
+        "a", "\u0639", "\u2603", "\U0001f319"
+    };
+    static const int64_t   places[] = {
+        0, 1, 1638, 1639, 1640, 3276, 3277, 3278, 4914, 4915, 4916, 9999
+    };
+
+    unit_case("marks");
+    unit_translate(&s, &ngx_pulse_dialect_gemini, &ngx_pulse_dialect_openai);
+    ngx_pulse_buf_init(&text, 0);
+
+    for (n = 0; n < 10000; n++) {
+        ngx_pulse_buf_append(&text, (u_char *) letters[n % 4],
+                             strlen(letters[n % 4]));
+    }
+
+    memset(&ev, 0, sizeof(ev));
+    ev.type = NGX_PULSE_ANSWER_TEXT;
+
+    for (from = 0; from < text.len; from += cut) {
+        cut = ngx_min(text.len - from, 1000);
+        ev.text.data = text.data + from;
+        ev.text.len = cut;
+        check_int(unit_event(&s, &ev), NGX_OK);
+
+        /* the marks grow with the text */
+
+        memset(&citation, 0, sizeof(citation));
+        citation.unit = NGX_PULSE_CITED_HERE;
+        citation.url = unit_str("https://grow.example");
+        citation.end = 1;
+        ev.type = NGX_PULSE_ANSWER_CITATION;
+        ev.citation = &citation;
+        check_int(unit_event(&s, &ev), NGX_OK);
+        ev.type = NGX_PULSE_ANSWER_TEXT;
+    }
+
+    ev.type = NGX_PULSE_ANSWER_CITATION;
+
+    for (k = 0; k < 2; k++) {
+
+        for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+
+            for (n = 0, from = 0; n < places[i]; n++) {
+                from += strlen(letters[n % 4]);
+            }
+
+            at = places[i];
+            to = from + strlen(letters[at % 4]);
+
+            memset(&citation, 0, sizeof(citation));
+            citation.url = unit_str("https://a.example");
+            citation.unit = k ? NGX_PULSE_CITED_BYTES : NGX_PULSE_CITED_HERE;
+            citation.start = k ? (int64_t) from : at;
+            citation.end = k ? (int64_t) to : at + 1;
+            check_int(unit_event(&s, &ev), NGX_OK);
+
+            check_int(citation.start, at);
+            check_int(citation.end, at + 1);
+            check_int(citation.from, from);
+            check_int(citation.to, to);
+        }
+    }
+
+    list = test_citations(&s);
+    check(list != NULL);
+
+    ngx_pulse_buf_free(&text);
+    unit_end(&s);
+    unit_case(NULL);
+}
+
+
+/* an answer that says one long source over and over, and one that has too
+ * many: what is left out is named */
+
+static void
+test_endless(void)
+{
+    ngx_uint_t                 i, k, n;
+    ngx_pulse_buf_t            title;
+    unit_stream_t              s;
+    ngx_pulse_citation_t       citation, *list;
+    ngx_pulse_answer_event_t   ev;
+
+    static const struct {
+        size_t      title;
+        ngx_uint_t  kept;
+    } cases[] = {
+        { 1, 1024 },
+        { 100000, 10 }
+    };
+
+    unit_case("endless sources");
+
+    for (k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        unit_translate(&s, &ngx_pulse_dialect_gemini,
+                       &ngx_pulse_dialect_openai);
+        ngx_pulse_buf_init(&title, 0);
+
+        for (i = 0; i < cases[k].title; i++) {
+            ngx_pulse_buf_char(&title, 'x');
+        }
+
+        memset(&ev, 0, sizeof(ev));
+        ev.type = NGX_PULSE_ANSWER_TEXT;
+        ev.text = unit_str("text");
+        check_int(unit_event(&s, &ev), NGX_OK);
+
+        ev.type = NGX_PULSE_ANSWER_CITATION;
+        ev.citation = &citation;
+
+        for (i = 0; i < 2000; i++) {
+            memset(&citation, 0, sizeof(citation));
+            citation.unit = NGX_PULSE_CITED_HERE;
+            citation.url = unit_str("https://a.example");
+            citation.title.data = title.data;
+            citation.title.len = title.len;
+            citation.end = 4;
+            check_int(unit_event(&s, &ev), NGX_OK);
+            check_int(test_lost(&s, "citations"), i >= cases[k].kept);
+        }
+
+        for (n = 0, list = test_citations(&s); list; list = list->next) {
+            n++;
+        }
+
+        check_int(n, cases[k].kept);
+
+        ngx_pulse_buf_free(&title);
         unit_end(&s);
     }
 
