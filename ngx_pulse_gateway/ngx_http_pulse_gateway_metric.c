@@ -10,7 +10,7 @@
 
 
 #define NGX_HTTP_PULSE_GATEWAY_ROWS        24
-#define NGX_HTTP_PULSE_GATEWAY_ROW_NAME    40
+#define NGX_HTTP_PULSE_GATEWAY_ROW_NAME    (NGX_PULSE_MODELS_PROVIDER_MAX + 1)
 #define NGX_HTTP_PULSE_GATEWAY_ROW_LABELS  96
 
 
@@ -22,7 +22,6 @@
 #define NGX_HTTP_PULSE_GATEWAY_KINDS       (NGX_HTTP_PULSE_GATEWAY_OPEN + 3)
 
 
-static ngx_uint_t ngx_http_pulse_gateway_row_sane(const ngx_str_t *name);
 static void ngx_http_pulse_gateway_row_take(ngx_uint_t row,
     const ngx_str_t *name);
 
@@ -141,11 +140,6 @@ ngx_http_pulse_gateway_row(const ngx_str_t *provider)
     static ngx_str_t   other = ngx_string("other");
 
     for (row = 0; row < NGX_HTTP_PULSE_GATEWAY_ROWS - 1; row++) {
-
-        if (!ngx_http_pulse_gateway_row_sane(provider)) {
-            continue;
-        }
-
         name = ngx_http_pulse_gateway_rows[row];
 
         if (name[0] == '\0') {
@@ -163,26 +157,6 @@ ngx_http_pulse_gateway_row(const ngx_str_t *provider)
     ngx_http_pulse_gateway_row_take(row, &other);
 
     return row;
-}
-
-
-/* It goes into a label, in quotes. */
-
-static ngx_uint_t
-ngx_http_pulse_gateway_row_sane(const ngx_str_t *name)
-{
-    u_char  ch;
-    size_t  i;
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        if (ch < ' ' || ch == 0x7f || ch == '"' || ch == '\\') {
-            return 0;
-        }
-    }
-
-    return name->len && name->len < NGX_HTTP_PULSE_GATEWAY_ROW_NAME;
 }
 
 

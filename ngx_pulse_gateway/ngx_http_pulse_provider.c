@@ -178,6 +178,10 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (!ngx_pulse_models_provider(&value[1])) {
+        return "takes a name of " NGX_PULSE_MODELS_PROVIDER;
+    }
+
     if (ngx_http_pulse_provider_find(gmcf, &value[1])) {
         return "is duplicate";
     }

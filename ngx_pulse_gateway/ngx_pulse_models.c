@@ -322,6 +322,11 @@ ngx_pulse_models_verify(ngx_pulse_models_reader_t *reader,
         return ngx_pulse_models_fail(reader, v, "provider", "is required");
     }
 
+    if (!ngx_pulse_models_provider(&model->provider)) {
+        return ngx_pulse_models_fail(reader, v, "provider",
+                                     "must be " NGX_PULSE_MODELS_PROVIDER);
+    }
+
     if (model->kind_name.len == 0) {
         return ngx_pulse_models_fail(reader, v, "kind", "is required");
     }
@@ -772,6 +777,26 @@ ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
     ngx_pulse_buf_append(reader->err, (u_char *) reason, strlen(reason));
 
     return NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_pulse_models_provider(const ngx_str_t *name)
+{
+    u_char  ch;
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if ((ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z')
+            && (ch < '0' || ch > '9') && ch != '.' && ch != '_' && ch != '-')
+        {
+            return 0;
+        }
+    }
+
+    return name->len && name->len <= NGX_PULSE_MODELS_PROVIDER_MAX;
 }
 
 

@@ -87,12 +87,23 @@ typedef struct {
 } ngx_pulse_models_t;
 
 
+/* as many characters of it are in the ledger */
+
+#define NGX_PULSE_MODELS_PROVIDER_MAX  32
+#define NGX_PULSE_MODELS_PROVIDER                                             \
+    "1 to 32 letters, digits, \".\", \"_\" and \"-\""
+
+
 /*
  * Reads a catalogue.  "text" must live as long as the pool.  NGX_ERROR with
  * one line in "err" that names the place.
  */
 ngx_int_t ngx_pulse_models_read(ngx_pulse_models_t *models, ngx_pool_t *pool,
     const ngx_str_t *text, ngx_pulse_buf_t *err);
+
+/* 1 if a provider may be called so: the ledger, labels, headers and
+ * "provider:model" have it as it is. */
+ngx_uint_t ngx_pulse_models_provider(const ngx_str_t *name);
 
 /* A model by id or alias; "provider" NULL: of any. */
 ngx_pulse_model_t *ngx_pulse_models_find(const ngx_pulse_models_t *models,

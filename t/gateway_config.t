@@ -93,6 +93,13 @@ refused_provider('a drain without end', 'client_gone drain max=x;',
     qr/"client_gone" takes a size/);
 refused('two of one name', "pulse_provider p { base_url http://127.0.0.1; }"
     . "pulse_provider p { base_url http://127.0.0.1; }", qr/is duplicate/);
+for my $name ('"my own"', '"a\nb"', '"a\"b"', 'a:b', '""', "caf\x{c3}\x{a9}",
+              'p' x 33)
+{
+    refused("the name $name", "pulse_provider $name { base_url"
+        . ' http://127.0.0.1; }', qr/takes a name of 1 to 32 letters, digits/);
+}
+
 refused('a default that nobody serves', 'pulse_route_default nothing;',
     qr/model "nothing" of "pulse_route_default"/);
 

@@ -112,6 +112,14 @@ test_wrong(void)
           "/models/0/id is required" },
         { "{\"models\":[{\"id\":\"a\",\"kind\":\"chat\"}]}",
           "/models/0/provider is required" },
+        { "{\"models\":[{\"id\":\"a\",\"provider\":\"my own\","
+          "\"kind\":\"chat\"}]}",
+          "/models/0/provider must be 1 to 32 letters, digits, \".\","
+          " \"_\" and \"-\"" },
+        { "{\"models\":[{\"id\":\"a\",\"provider\":"
+          "\"p23456789012345678901234567890123\",\"kind\":\"chat\"}]}",
+          "/models/0/provider must be 1 to 32 letters, digits, \".\","
+          " \"_\" and \"-\"" },
         { "{\"models\":[{\"id\":\"a\",\"provider\":\"p\"}]}",
           "/models/0/kind is required" },
         { "{\"models\":[{\"id\":\"a\",\"provider\":\"p\",\"kind\":\"x\"}]}",
