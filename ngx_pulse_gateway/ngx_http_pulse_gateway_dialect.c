@@ -14,6 +14,10 @@ static ngx_int_t ngx_http_pulse_gateway_conversation(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
 static ngx_uint_t ngx_http_pulse_gateway_by_responses(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx);
+static uint64_t ngx_http_pulse_gateway_dialect_limit(
+    ngx_http_pulse_gateway_ctx_t *ctx);
+static ngx_uint_t ngx_http_pulse_gateway_dialect_lowered(
+    ngx_http_pulse_gateway_ctx_t *ctx);
 static void ngx_http_pulse_gateway_dialect_edits(
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_pulse_openai_edit_t *edit);
 static ngx_int_t ngx_http_pulse_gateway_dialect_splice(ngx_http_request_t *r,
@@ -198,7 +202,7 @@ ngx_http_pulse_gateway_conversation(ngx_http_request_t *r,
     /* with a model, and without what only the studio has */
 
     edit.model = ctx->route.elts[ctx->candidate].name;
-    edit.max_tokens = ctx->max_tokens;
+    edit.max_tokens = ngx_http_pulse_gateway_dialect_limit(ctx);
     ngx_str_set(&edit.parameter, "max_completion_tokens");
 
     ngx_pulse_openai_write(&ctx->chat, &edit, text);
@@ -392,6 +396,10 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
         ctx->lost->n = 0;
     }
 
+    if (ngx_http_pulse_gateway_dialect_lowered(ctx)) {
+        ngx_pulse_dropped_add(ctx->dropped, "max_tokens");
+    }
+
     if (ctx->embedding) {
         return ngx_http_pulse_gateway_embedding_write(ctx, b);
     }
@@ -415,10 +423,17 @@ ngx_http_pulse_gateway_dialect_write(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    if (ctx->dialect == NGX_PULSE_DIALECT_ANTHROPIC
+        && ngx_http_pulse_header(r, "anthropic-beta",
+                                 sizeof("anthropic-beta") - 1))
+    {
+        ngx_pulse_dropped_add(ctx->dropped, "anthropic-beta");
+    }
+
     candidate = &ctx->route.elts[ctx->candidate];
 
     ngx_http_pulse_gateway_target(candidate, &target);
-    target.max_tokens = ctx->max_tokens;
+    target.max_tokens = ngx_http_pulse_gateway_dialect_limit(ctx);
 
     rc = ngx_http_pulse_gateway_dialects[ctx->spoken]->write(
                                       ctx->conversation, &target, r->pool,
@@ -440,7 +455,7 @@ ngx_http_pulse_gateway_dialect_pieces(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_pulse_openai_edit_t   edit;
 
     if (ctx->embedding || ctx->mode != NGX_HTTP_PULSE_GATEWAY_SPLICE
-        || ctx->chat.foreign)
+        || ctx->chat.foreign || ngx_http_pulse_gateway_dialect_lowered(ctx))
     {
         return NGX_DECLINED;
     }
@@ -466,6 +481,37 @@ ngx_http_pulse_gateway_dialect_pieces(ngx_http_pulse_gateway_ctx_t *ctx,
 }
 
 
+/* A candidate behind the first may write less than that one. */
+
+static uint64_t
+ngx_http_pulse_gateway_dialect_limit(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_pulse_model_t  *model;
+
+    model = ctx->route.elts[ctx->candidate].model;
+
+    if (model && model->max_output_tokens) {
+        return ngx_min(ctx->max_tokens, (uint64_t) model->max_output_tokens);
+    }
+
+    return ctx->max_tokens;
+}
+
+
+/* X-Usage-Clamped tells of what the grant leaves, but of nothing less. */
+
+static ngx_uint_t
+ngx_http_pulse_gateway_dialect_lowered(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    uint64_t  limit;
+
+    limit = ngx_http_pulse_gateway_dialect_limit(ctx);
+
+    return (uint64_t) ctx->chat.max_tokens > limit
+           && limit != ctx->record->clamped;
+}
+
+
 static void
 ngx_http_pulse_gateway_dialect_edits(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_pulse_openai_edit_t *edit)
@@ -475,7 +521,7 @@ ngx_http_pulse_gateway_dialect_edits(ngx_http_pulse_gateway_ctx_t *ctx,
     candidate = &ctx->route.elts[ctx->candidate];
 
     edit->model = candidate->name;
-    edit->max_tokens = ctx->max_tokens;
+    edit->max_tokens = ngx_http_pulse_gateway_dialect_limit(ctx);
 
     if (candidate->model && candidate->model->parameter.len) {
         edit->parameter = candidate->model->parameter;
@@ -611,7 +657,8 @@ ngx_http_pulse_gateway_dialect_pass(ngx_http_pulse_gateway_ctx_t *ctx,
     ngx_pulse_buf_json(&model, name->data, name->len);
 
     splices[0].value.data = number;
-    splices[0].value.len = ngx_sprintf(number, "%uL", ctx->max_tokens)
+    splices[0].value.len = ngx_sprintf(number, "%uL",
+                                    ngx_http_pulse_gateway_dialect_limit(ctx))
                            - number;
 
     splices[1].key[0] = "model";

@@ -64,6 +64,15 @@ is($reply->{status}, 200, 'what OpenAI has no word for is left out');
 like($reply->{headers}{'x-pulse-warning'}, qr/^left out:.*\btop_k\b/,
      'and named');
 like($reply->{headers}{'x-pulse-warning'}, qr/\bzzz\b/, 'all of it');
+unlike($reply->{headers}{'x-pulse-warning'}, qr/anthropic-beta/,
+       'but nothing that was not said');
+
+my %beta = ('anthropic-beta' => 'interleaved-thinking-2025-05-14');
+
+$reply = ask('anthropic', $nginx->port, $key, model => 'gpt-4o',
+             headers => \%beta);
+is($reply->{headers}{'x-pulse-warning'}, 'left out: anthropic-beta',
+   'betas of another vendor are named, too');
 
 $reply = ask('anthropic', $nginx->port, $key, model => 'w-1');
 is($reply->{status}, 400, 'a refusal of the provider');

@@ -6,6 +6,7 @@ use v5.30;
 use warnings;
 
 use Pulse::Env 'stores';
+use Pulse::Answers ();
 use Pulse::Client qw(http);
 use Pulse::Gateway qw(gateway_nginx ledger provider);
 use Pulse::Nginx;
@@ -124,6 +125,73 @@ is(scalar(grep { /^3: b 500 failed \d+, b 500 failed \d+, a 200 served \d+$/ }
           @hops), 1, 'all of them');
 is(scalar(grep { /^1: pooled 200 served \d+$/ } @hops), 8,
    'an address that is down is none');
+
+
+# --- each candidate is asked for no more than its model writes
+
+my $catalogue = suite_file('models.json', JSON::PP::encode_json({
+    models => [map {
+        { id => $_->[0], provider => $_->[1], kind => 'chat',
+          max_output_tokens => $_->[2] }
+    } ['long', 'a', 5000], ['short', 'b', 100], ['other', 'c', 200]],
+}));
+
+my $limits = gateway_nginx(models => $catalogue, http => join('', map {
+    provider($_, $replay{$_}->url, 'dialect '
+             . ($_ eq 'c' ? 'anthropic;' : 'openai;'))
+} sort keys %replay))->run;
+
+
+# What the last that was asked got as its limit, and what is said of it.
+
+sub limited {
+    my ($max, %o) = @_;
+
+    my $reply = http(POST => $o{path} // '/v1/chat/complete',
+        port => $limits->port, bearer => $o{key} // $key, limit => 10,
+        json => { model => $o{model} // 'long', max_tokens => $max,
+                  $o{fallbacks} ? (fallbacks => $o{fallbacks}) : (),
+                  messages => [{ role => 'user', content => 'go' }] });
+
+    is($reply->{status}, 200, "at most $max: an answer");
+
+    my $provider = $replay{ $reply->{headers}{'x-pulse-provider'} };
+    my $sent = ($provider->requests(1))[-1];
+
+    return join ' ', $sent->{json}{max_completion_tokens}
+                     // $sent->{json}{max_tokens},
+                     $reply->{headers}{'x-pulse-warning'} // 'nothing';
+}
+
+$replay{$_}->play(answer()) for qw(a b);
+$replay{c}->play(Pulse::Answers::answer('anthropic', { text => 'x' }));
+
+is(limited(5000), '5000 nothing', 'as much as it writes');
+is(limited(5001), '5000 left out: max_tokens', 'more is named');
+is(limited(5001, path => '/v1/chat/completions'),
+   '5000 left out: max_tokens', 'where bytes pass');
+is(limited(300, model => 'other', path => '/v1/messages'),
+   '200 left out: max_tokens', 'of any dialect');
+is(limited(300, model => 'other', path => '/v1/chat/completions'),
+   '200 left out: max_tokens', 'to any dialect');
+
+$replay{a}->play({ status => 500 });
+is(limited(4000, fallbacks => ['short']), '100 left out: max_tokens',
+   'one behind the first');
+is(limited(90, fallbacks => ['short']), '90 nothing', 'which takes that');
+$replay{b}->play({ status => 500 });
+is(limited(4000, fallbacks => ['short', 'other']),
+   '200 left out: max_tokens', 'and one behind that, in its dialect');
+
+$replay{a}->play(answer());
+
+my $poor = make_key(make_user(plan => 'starter', tokens => 300));
+
+like(limited(4000, key => $poor), qr/^2\d\d nothing$/,
+     'what a grant leaves is told elsewhere');
+
+is($limits->stop, undef, 'nginx ends');
+is_deeply([$limits->problems], [], 'and its log is clean');
 
 
 # --- what is refused
