@@ -215,17 +215,28 @@ static ngx_int_t
 ngx_http_pulse_gateway_field_type(ngx_http_request_t *r,
     ngx_http_pulse_gateway_ctx_t *ctx, ngx_str_t *value)
 {
+    static ngx_str_t  sse = ngx_string("text/event-stream");
+    static ngx_str_t  json = ngx_string("application/json");
+
+    ctx->sse = value->len >= sse.len
+               && ngx_strncasecmp(value->data, sse.data, sse.len) == 0;
+
+    if (!ctx->sse
+        && (value->len < json.len
+            || ngx_strncasecmp(value->data, json.data, json.len) != 0))
+    {
+        /* what is read as JSON goes on as that, never as a page */
+
+        ngx_str_null(&ctx->content_type);
+        return NGX_OK;
+    }
+
     ctx->content_type.data = ngx_pstrdup(r->pool, value);
     if (ctx->content_type.data == NULL) {
         return NGX_ERROR;
     }
 
     ctx->content_type.len = value->len;
-
-    ctx->sse = value->len >= 17
-               && ngx_strncasecmp(value->data, (u_char *) "text/event-stream",
-                                  17)
-                  == 0;
 
     return NGX_OK;
 }

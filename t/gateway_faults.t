@@ -320,6 +320,14 @@ ok(!grep({ /set-cookie|accel|x-ratelimit-remaining-req|organization/ }
          keys %{ $reply->{headers} }), 'headers are not passed on');
 like($reply->{headers}{'x-usage-tokens'}, qr{^\d+/\d+$}, 'usage header');
 
+for my $type ('text/html', 'image/svg+xml; charset=utf-8', 'application/js') {
+    $replay->play(answer('<b>x</b>', headers => { 'content-type' => $type }));
+    $reply = ask({});
+    row("JSON as $type");
+    is($reply->{headers}{'content-type'}, 'application/json; charset=utf-8',
+       "JSON as $type is what it is");
+}
+
 
 # --- connections
 
