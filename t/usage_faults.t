@@ -8,6 +8,7 @@ use lib 't/lib';
 
 use Pulse::Env 'own';
 use Pulse::Client qw(http);
+use Pulse::Process qw(file_limit);
 use Pulse::Spend qw(:DEFAULT ends events);
 use Test::More;
 
@@ -237,7 +238,7 @@ subtest 'the disk is full' => sub {
 
     my ($file) = glob(journal('full') . '/*.journal');
     my $limit = -s $file;
-    limit($limit + 100, $node->workers);
+    file_limit($limit + 100, $node->workers) or die "prlimit failed\n";
 
     my $reply = spend($node, $key, 'want=10')->[2];
     is($reply->{status}, 503, 'nothing is admitted');
@@ -246,7 +247,7 @@ subtest 'the disk is full' => sub {
     is($client->response->{status}, 200, 'what is admitted ends');
     is(events($user, 1), 1, 'and waits to be written');
 
-    limit('unlimited', $node->workers);
+    file_limit('unlimited', $node->workers);
 
     is(events($user, 2), 2, 'until there is room again');
     wait_until { spend($node, $key, 'want=10')->[0] == 200 } 10;
@@ -278,7 +279,7 @@ for my $signal (qw(QUIT TERM)) {
         reserved($node, 3);
 
         my ($file) = glob(journal("ends-$signal") . '/*.journal');
-        limit(1, $node->workers);
+        file_limit(1, $node->workers) or die "prlimit failed\n";
         give($sign);
 
         is_deeply([map { $_->response->{status} } @clients], [200, 200, 200],
@@ -397,15 +398,6 @@ subtest 'the disk is full, a real one' => sub {
 END {
     local $?;
     system("umount -l $mounted") if defined $mounted;
-}
-
-sub limit {
-    my ($size, @pids) = @_;
-
-    for my $pid (@pids) {
-        system('prlimit', "--pid=$pid", "--fsize=$size:unlimited") == 0
-            or die "prlimit failed\n";
-    }
 }
 
 subtest 'a node that the store gave up comes back' => sub {

@@ -10,6 +10,7 @@ use Pulse::Answers qw(answer);
 use Pulse::Client qw(http);
 use Pulse::Dialect qw(question understood);
 use Pulse::Gateway qw(gateway_nginx ledger provider);
+use Pulse::Process qw(file_limit);
 use Pulse::Replay;
 use Test::More;
 
@@ -519,6 +520,40 @@ for my $what ('a worker is killed', 'a node is killed', 'the answer is lost') {
         $node->excuse('exited on signal 9');
     };
 }
+
+
+# The claim is in the store, and that a provider is asked cannot be noted: so
+# nobody is, and the cancel waits for room.
+
+subtest 'the disk is full between claim and asking' => sub {
+    my $id = fresh();
+    my ($client, $lock) = claim_waits($id);
+    my @workers = $node->workers;
+
+    $replay->play(answer('openai', { text => 'x' }));
+    file_limit(1, @workers) or die "prlimit failed\n";
+    $lock->end('ROLLBACK');
+
+    my $reply = $client->response(20);
+
+    is($reply->{status}, 503, 'it is not admitted');
+    is($reply->{json}{error}{code}, 'STORE_UNAVAILABLE', 'with its code');
+    ok($reply->{headers}{'retry-after'}, 'when to come again');
+    is(scalar $replay->requests(0), 0, 'nobody was asked');
+    is(state_of($id), 'running', 'the key is held for as long');
+
+    file_limit('unlimited', @workers);
+    wait_until { state_of($id) eq 'none' } 15;
+    is(state_of($id), 'none', 'and free when there is room');
+
+    $reply = ask('openai', $id, node => $other);
+
+    is($reply->{status}, 200, 'for whoever asks again');
+    is($reply->{headers}{'idempotent-replayed'}, undef,
+       'the answer is the first');
+    spent(1, 1, 'a full disk');
+    $node->excuse('write failed, nothing is admitted');
+};
 
 
 subtest 'a client leaves the stream of a provider that is drained' => sub {

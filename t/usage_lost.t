@@ -69,6 +69,45 @@ subtest 'the answer is lost and the node ends' => sub {
     is(leased($user), 0, 'it is given back');
 };
 
+subtest 'the grant is made when its node has ended' => sub {
+    my $user = make_user(plan => 'pro', tokens => 1000);
+    my $key = make_key($user);
+    my $node = node(name => 'ended');
+    my $slow = slow($user);
+    my $client = Pulse::Client->connect(port => $node->port);
+
+    $client->request(GET => '/spend?want=100', bearer => $key);
+    wait_until {
+        sql("SELECT count(*) FROM pg_locks
+             WHERE locktype = 'advisory' AND NOT granted");
+    } 10;
+
+    is($node->stop('TERM'), undef, 'the node ends without the answer');
+    $client->leave;
+    is(leased($user), 0, 'when it had nothing to give back');
+
+    $slow->end('COMMIT');
+    wait_until { leased($user) > 0 } 10;
+    sql('DROP TRIGGER slow ON leases');
+    cmp_ok(leased($user), '>', 0, 'the store grants to nobody');
+
+    # as to the sidecar, when the node was not seen for long enough
+
+    sql("UPDATE nodes SET seen_at = seen_at - interval '1 hour'
+         WHERE name = 'ended'");
+    wait_until { sql("SELECT lease_sweep('1 second')") > 0 } 10;
+    is(leased($user), 0, 'the sweep takes it back');
+
+    my $next = node(name => 'ended');
+
+    is(spend($next, $key, 'want=1000&min=1000')->[0], 200,
+       'and all of it can be spent');
+    events($user, 1);
+    is(account($user), '1000|0|0', 'once');
+    is_deeply([$node->problems], [], 'the log of the first is clean');
+    ends($next);
+};
+
 subtest 'the answer is lost and the node goes on' => sub {
     my $user = make_user(plan => 'pro', tokens => 1000);
     my $key = make_key($user);

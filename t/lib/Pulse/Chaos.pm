@@ -9,7 +9,7 @@ use warnings;
 
 use Pulse::Client qw(http);
 use Pulse::Env ();
-use Pulse::Process qw(pause_process stop_process wait_until);
+use Pulse::Process qw(file_limit pause_process stop_process wait_until);
 use Pulse::Sidecar;
 use Pulse::Spend;
 use POSIX ();
@@ -544,15 +544,6 @@ sub free_disk {
 
     file_limit('unlimited', $node->workers);
     delete $node->{chaos}{full};
-}
-
-
-sub file_limit {
-    my ($size, @pids) = @_;
-
-    return !grep {
-        system("prlimit --pid=$_ --fsize=$size:unlimited 2> /dev/null") != 0
-    } @pids;
 }
 
 

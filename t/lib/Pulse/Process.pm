@@ -11,8 +11,8 @@ use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(free_port is_alive patience pause_process reap spawn
-                    stop_process wait_until);
+our @EXPORT_OK = qw(file_limit free_port is_alive patience pause_process reap
+                    spawn stop_process wait_until);
 
 my $owner = $$;
 my %running;                    # pid => signal that ends it well
@@ -215,6 +215,18 @@ END {
 # the lock keeps suites that run at the same time apart.
 
 my %locks;
+
+# The size that files of these processes may have, as if a disk were full; 0
+# if that cannot be set.
+
+sub file_limit {
+    my ($size, @pids) = @_;
+
+    return !grep {
+        system("prlimit --pid=$_ --fsize=$size:unlimited 2> /dev/null") != 0
+    } @pids;
+}
+
 
 sub free_port {
     my $dir = '/tmp/pulse-ports';
