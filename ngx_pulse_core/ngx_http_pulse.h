@@ -136,9 +136,6 @@ ngx_http_pulse_record_t *ngx_http_pulse_record(ngx_http_request_t *r);
 /* The record if it was made already, else NULL; for log handlers. */
 ngx_http_pulse_record_t *ngx_http_pulse_record_find(ngx_http_request_t *r);
 
-/* 1 for [A-Za-z0-9._-], one byte at least: what ids and slugs consist of. */
-ngx_uint_t ngx_http_pulse_name_valid(const ngx_str_t *s);
-
 /* The variables of the access log, and the counters of errors; called by the
  * core module before the configuration is read. */
 ngx_int_t ngx_http_pulse_add_variables(ngx_conf_t *cf);

@@ -206,7 +206,7 @@ ngx_http_pulse_api_match(ngx_str_t *path, ngx_str_t *uri, ngx_str_t *id)
     id->data = uri->data + prefix;
     id->len = uri->len - prefix - suffix;
 
-    return id->len <= NGX_HTTP_PULSE_ID_MAX && ngx_http_pulse_name_valid(id);
+    return id->len <= NGX_HTTP_PULSE_ID_MAX && ngx_pulse_name_valid(id);
 }
 
 

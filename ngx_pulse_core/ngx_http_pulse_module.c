@@ -616,21 +616,12 @@ ngx_http_pulse_check_node(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_str_t  *node = data;
 
-    u_char      ch;
-    ngx_uint_t  i;
-
     if (node->len == 0 || node->len > NGX_HTTP_PULSE_MAX_NODE) {
         return "takes a name of 1 to 64 characters";
     }
 
-    for (i = 0; i < node->len; i++) {
-        ch = node->data[i];
-
-        if ((ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z')
-            && (ch < '0' || ch > '9') && ch != '.' && ch != '_' && ch != '-')
-        {
-            return "takes letters, digits, \".\", \"_\" and \"-\" only";
-        }
+    if (!ngx_pulse_name_valid(node)) {
+        return "takes letters, digits, \".\", \"_\" and \"-\" only";
     }
 
     return NGX_CONF_OK;

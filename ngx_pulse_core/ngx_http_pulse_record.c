@@ -205,7 +205,7 @@ ngx_http_pulse_record_trace(ngx_http_request_t *r,
     value = ngx_http_pulse_header(r, "x-request-id",
                                   sizeof("x-request-id") - 1);
 
-    if (value != NULL && value->len <= 128 && ngx_http_pulse_name_valid(value))
+    if (value != NULL && value->len <= 128 && ngx_pulse_name_valid(value))
     {
         record->trace_id = *value;
         return NGX_OK;
@@ -220,27 +220,6 @@ ngx_http_pulse_record_trace(ngx_http_request_t *r,
     ngx_pulse_uuid7(record->trace_id.data);
 
     return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_pulse_name_valid(const ngx_str_t *s)
-{
-    u_char  ch;
-    size_t  i;
-
-    for (i = 0; i < s->len; i++) {
-        ch = s->data[i];
-
-        if ((ch < '0' || ch > '9') && (ch < 'A' || ch > 'Z')
-            && (ch < 'a' || ch > 'z')
-            && ch != '.' && ch != '_' && ch != '-')
-        {
-            return 0;
-        }
-    }
-
-    return s->len != 0;
 }
 
 

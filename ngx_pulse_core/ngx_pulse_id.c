@@ -129,6 +129,27 @@ ngx_pulse_uuid_valid(const ngx_str_t *s)
 }
 
 
+ngx_uint_t
+ngx_pulse_name_valid(const ngx_str_t *s)
+{
+    u_char  ch;
+    size_t  i;
+
+    for (i = 0; i < s->len; i++) {
+        ch = s->data[i];
+
+        if ((ch < '0' || ch > '9') && (ch < 'A' || ch > 'Z')
+            && (ch < 'a' || ch > 'z')
+            && ch != '.' && ch != '_' && ch != '-')
+        {
+            return 0;
+        }
+    }
+
+    return s->len != 0;
+}
+
+
 ngx_int_t
 ngx_pulse_random(u_char *p, size_t len)
 {

@@ -13,6 +13,9 @@ void ngx_pulse_uuid7(u_char *text);
 /* 1 if the 36 bytes are a UUID in lower or upper case. */
 ngx_uint_t ngx_pulse_uuid_valid(const ngx_str_t *s);
 
+/* 1 for [A-Za-z0-9._-], one byte at least: what ids and slugs consist of. */
+ngx_uint_t ngx_pulse_name_valid(const ngx_str_t *s);
+
 /* "len" random bytes; NGX_ERROR if the kernel has none. */
 ngx_int_t ngx_pulse_random(u_char *p, size_t len);
 

@@ -783,20 +783,8 @@ ngx_pulse_models_fail(ngx_pulse_models_reader_t *reader,
 ngx_uint_t
 ngx_pulse_models_provider(const ngx_str_t *name)
 {
-    u_char  ch;
-    size_t  i;
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        if ((ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z')
-            && (ch < '0' || ch > '9') && ch != '.' && ch != '_' && ch != '-')
-        {
-            return 0;
-        }
-    }
-
-    return name->len && name->len <= NGX_PULSE_MODELS_PROVIDER_MAX;
+    return ngx_pulse_name_valid(name)
+           && name->len <= NGX_PULSE_MODELS_PROVIDER_MAX;
 }
 
 

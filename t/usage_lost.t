@@ -34,19 +34,29 @@ sub slow {
     return transaction('SELECT pg_advisory_xact_lock(1)');
 }
 
+# Who has asked for a grant, which the store is at.
+
+sub at_grant {
+    my ($node, $key) = @_;
+
+    my $client = Pulse::Client->connect(port => $node->port);
+
+    $client->request(GET => '/spend?want=100', bearer => $key);
+    wait_until {
+        sql("SELECT count(*) FROM pg_locks
+             WHERE locktype = 'advisory' AND NOT granted");
+    } 10;
+
+    return $client;
+}
+
 # It grants, and answers when the connection is gone.
 
 sub lose {
     my ($node, $user, $key) = @_;
 
     my $slow = slow($user);
-    my $client = Pulse::Client->connect(port => $node->port);
-    $client->request(GET => '/spend?want=100', bearer => $key);
-
-    wait_until {
-        sql("SELECT count(*) FROM pg_locks
-             WHERE locktype = 'advisory' AND NOT granted");
-    } 10;
+    my $client = at_grant($node, $key);
 
     # as where the network goes: the worker's end breaks, not Postgres'
 
@@ -74,13 +84,7 @@ subtest 'the grant is made when its node has ended' => sub {
     my $key = make_key($user);
     my $node = node(name => 'ended');
     my $slow = slow($user);
-    my $client = Pulse::Client->connect(port => $node->port);
-
-    $client->request(GET => '/spend?want=100', bearer => $key);
-    wait_until {
-        sql("SELECT count(*) FROM pg_locks
-             WHERE locktype = 'advisory' AND NOT granted");
-    } 10;
+    my $client = at_grant($node, $key);
 
     is($node->stop('TERM'), undef, 'the node ends without the answer');
     $client->leave;
