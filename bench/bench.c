@@ -3,17 +3,24 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
 
 #define BENCH_HISTOGRAM_BITS  4
+
+/* of the processors; those beyond are nobody's here */
+
+#define BENCH_CPUS            64
 
 
 static size_t bench_histogram_slot(uint64_t ns);
@@ -69,6 +76,52 @@ bench_open_files(size_t n)
 
     if (setrlimit(RLIMIT_NOFILE, &limit) == -1) {
         bench_fail("setrlimit()");
+    }
+}
+
+
+void
+bench_first_cpu(int leave)
+{
+    int        i, n;
+    cpu_set_t  set;
+
+    n = (int) sysconf(_SC_NPROCESSORS_CONF);
+
+    if (n < 2) {
+        return;
+    }
+
+    CPU_ZERO(&set);
+
+    for (i = leave ? 1 : 0; i < n && i < BENCH_CPUS; i++) {
+        CPU_SET(i, &set);
+    }
+
+    /* what a container does not have is left out; without any it fails */
+
+    (void) sched_setaffinity(0, sizeof(cpu_set_t), &set);
+}
+
+
+/* Both peers may be on one processor: who has nothing to do gives it up. */
+
+int
+bench_wait_awake(int epoll, struct epoll_event *events, int size, int timeout)
+{
+    int       n;
+    uint64_t  end;
+
+    end = bench_now() + timeout * UINT64_C(1000000);
+
+    for ( ;; ) {
+        n = epoll_wait(epoll, events, size, 0);
+
+        if (n || bench_now() >= end) {
+            return n;
+        }
+
+        (void) sched_yield();
     }
 }
 

@@ -37,6 +37,22 @@ int bench_nodelay(int fd);
 void bench_open_files(size_t n);
 
 
+struct epoll_event;
+
+/*
+ * epoll_wait() of a peer that does not sleep for up to "timeout" milliseconds.
+ * It stands for one on another machine, which nobody here is charged with
+ * waking: a server would be, and the more the slower it is.
+ */
+
+int bench_wait_awake(int epoll, struct epoll_event *events, int size,
+    int timeout);
+
+/* Leaves the first processor to the server, or takes it again. */
+
+void bench_first_cpu(int leave);
+
+
 /* Whole microseconds are too coarse here: each slot is 1/16 of an octave. */
 
 #define BENCH_HISTOGRAM_SLOTS  1024

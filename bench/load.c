@@ -4,12 +4,13 @@
  * many at a time as there are connections.  What it measured is one line of
  * JSON.
  *
- *     load PORT REQUEST TOKENS CONNECTIONS SECONDS [hold]
+ *     load PORT REQUEST TOKENS CONNECTIONS SECONDS [hold | ramp]
  *
  * REQUEST is a file with a whole HTTP request in which "{{token}}" stands for
  * a line of the file TOKENS.  With "hold" each connection asks once; once all
  * have got their first chunk it says so, and they are held up to the end of
- * stdin or of the time.
+ * stdin or of the time.  With "ramp" they come one after the other during the
+ * first second, as people do, and the client does not sleep (bench.h).
  */
 
 
@@ -90,6 +91,8 @@ static char *load_parse_head(load_connection_t *c, char *p, char *last);
 static char *load_parse_size(load_connection_t *c, char *p);
 static void load_text(load_connection_t *c, char *p, char *last);
 static void load_answered(load_connection_t *c);
+static size_t load_come(load_connection_t *connections, size_t opened,
+    uint64_t start);
 static void load_hold(uint64_t until);
 static void load_report(uint64_t ns);
 static void load_report_times(const char *name, bench_histogram_t *h);
@@ -98,6 +101,7 @@ static void load_report_times(const char *name, bench_histogram_t *h);
 static int             load_port;
 static int             load_epoll;
 static int             load_holding;
+static int             load_ramp;
 static uint64_t        load_now;
 static size_t          load_connections;
 static struct iovec    load_parts[2];
@@ -111,14 +115,14 @@ int
 main(int argc, char **argv)
 {
     int                 i, n;
-    size_t              k;
+    size_t              opened;
     uint64_t            start, until;
     load_connection_t  *connections, *c;
     struct epoll_event  events[LOAD_EVENTS];
 
     if (argc < 6) {
         fprintf(stderr, "usage: load PORT REQUEST TOKENS CONNECTIONS SECONDS"
-                        " [hold]\n");
+                        " [hold | ramp]\n");
         return 2;
     }
 
@@ -127,7 +131,12 @@ main(int argc, char **argv)
 
     load_port = atoi(argv[1]);
     load_connections = strtoul(argv[4], NULL, 10);
-    load_holding = (argc > 6);
+    load_holding = (argc > 6 && strcmp(argv[6], "hold") == 0);
+    load_ramp = (argc > 6 && strcmp(argv[6], "ramp") == 0);
+
+    if (load_ramp) {
+        bench_first_cpu(1);
+    }
 
     load_request(argv[2]);
     load_tokens(argv[3]);
@@ -144,12 +153,14 @@ main(int argc, char **argv)
     start = bench_now();
     until = start + (uint64_t) (strtod(argv[5], NULL) * 1e9);
 
-    for (k = 0; k < load_connections; k++) {
-        load_open(&connections[k]);
-    }
+    opened = 0;
 
-    for (load_now = bench_now(); load_now < until; load_now = bench_now()) {
-        n = epoll_wait(load_epoll, events, LOAD_EVENTS, 100);
+    for (load_now = start; load_now < until; load_now = bench_now()) {
+        opened = load_come(connections, opened, start);
+
+        n = load_ramp
+            ? bench_wait_awake(load_epoll, events, LOAD_EVENTS, 1)
+            : epoll_wait(load_epoll, events, LOAD_EVENTS, 100);
 
         for (i = 0; i < n; i++) {
             c = events[i].data.ptr;
@@ -172,6 +183,27 @@ main(int argc, char **argv)
     load_report(bench_now() - start);
 
     return 0;
+}
+
+
+/* Returns how many are open now. */
+
+static size_t
+load_come(load_connection_t *connections, size_t opened, uint64_t start)
+{
+    size_t  want;
+
+    want = load_connections;
+
+    if (load_ramp && load_now - start < 1000000000) {
+        want = load_connections * (load_now - start) / 1000000000 + 1;
+    }
+
+    while (opened < want) {
+        load_open(&connections[opened++]);
+    }
+
+    return opened;
 }
 
 

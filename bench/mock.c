@@ -221,6 +221,7 @@ static char        *mock_text;
 static int          mock_epoll;
 static uint64_t     mock_tick;
 static size_t       mock_paced;
+static int          mock_awake;     /* only for what is paced */
 
 /* heads of rings: streams that go as fast as they are read, and a wheel */
 
@@ -315,13 +316,16 @@ mock_loop(int listening)
     mock_tick = bench_now() / 1000000;
 
     for ( ;; ) {
-        timeout = mock_paced ? 1 : -1;
+        timeout = (mock_ready.next != &mock_ready) ? 0 : mock_paced ? 1 : -1;
 
-        if (mock_ready.next != &mock_ready) {
-            timeout = 0;
+        if (mock_awake != (mock_paced != 0)) {
+            mock_awake = (mock_paced != 0);
+            bench_first_cpu(mock_awake);
         }
 
-        n = epoll_wait(mock_epoll, events, MOCK_EVENTS, timeout);
+        n = mock_awake
+            ? bench_wait_awake(mock_epoll, events, MOCK_EVENTS, timeout)
+            : epoll_wait(mock_epoll, events, MOCK_EVENTS, timeout);
 
         for (i = 0; i < n; i++) {
             if (events[i].data.ptr == NULL) {

@@ -156,7 +156,7 @@ sub load_command {
     my $load = "$ENV{PULSE_BENCH_BUILD}/load";
 
     return ($load, $server->port, $o{question}, $o{tokens}, $o{connections},
-            $o{seconds});
+            $o{seconds}, $o{ramp} ? 'ramp' : ());
 }
 
 
