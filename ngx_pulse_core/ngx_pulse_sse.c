@@ -15,11 +15,11 @@ typedef struct {
 
 
 static ngx_int_t ngx_pulse_sse_event(ngx_pulse_sse_t *sse, u_char *p,
-    u_char *last);
+    u_char *last, u_char *only);
 static ngx_int_t ngx_pulse_sse_keep(ngx_pulse_sse_t *sse, u_char *p,
     u_char *line, u_char *last);
 static ngx_int_t ngx_pulse_sse_dispatch(ngx_pulse_sse_t *sse, u_char *p,
-    u_char *last);
+    u_char *last, u_char *only);
 static ngx_int_t ngx_pulse_sse_field(ngx_pulse_sse_t *sse,
     ngx_pulse_sse_event_t *ev, u_char *p, u_char *last);
 static ngx_int_t ngx_pulse_sse_data(ngx_pulse_sse_t *sse,
@@ -46,7 +46,7 @@ ngx_pulse_sse_init(ngx_pulse_sse_t *sse, size_t max,
 ngx_int_t
 ngx_pulse_sse_feed(ngx_pulse_sse_t *sse, u_char *p, size_t len)
 {
-    u_char                 *start, *line, *end;
+    u_char                 *start, *line, *end, *only;
     ngx_int_t               rc;
     ngx_pulse_sse_lines_t   lines;
 
@@ -57,6 +57,7 @@ ngx_pulse_sse_feed(ngx_pulse_sse_t *sse, u_char *p, size_t len)
     ngx_pulse_sse_lines(&lines, p, p + len);
 
     start = p;
+    only = NULL;
 
     if (sse->cr && *p == '\n') {
         lines.p++;
@@ -89,13 +90,20 @@ ngx_pulse_sse_feed(ngx_pulse_sse_t *sse, u_char *p, size_t len)
         }
 
         if (end == line) {
-            rc = ngx_pulse_sse_event(sse, start, lines.p);
+            rc = ngx_pulse_sse_event(sse, start, lines.p, only);
 
             if (rc != NGX_OK) {
                 return rc;
             }
 
             start = lines.p;
+            only = NULL;
+
+        } else {
+
+            /* most events have one line, which need not be looked for again */
+
+            only = (line == start) ? end : NULL;
         }
 
         line = lines.p;
@@ -106,7 +114,7 @@ ngx_pulse_sse_feed(ngx_pulse_sse_t *sse, u_char *p, size_t len)
 ngx_int_t
 ngx_pulse_sse_finish(ngx_pulse_sse_t *sse)
 {
-    return ngx_pulse_sse_event(sse, NULL, NULL);
+    return ngx_pulse_sse_event(sse, NULL, NULL, NULL);
 }
 
 
@@ -120,10 +128,14 @@ ngx_pulse_sse_free(ngx_pulse_sse_t *sse)
 }
 
 
-/* An event ends here: what was kept of it, then the bytes given. */
+/*
+ * An event ends here: what was kept of it, then the bytes given.  "only" is
+ * where their only line ends, or NULL.
+ */
 
 static ngx_int_t
-ngx_pulse_sse_event(ngx_pulse_sse_t *sse, u_char *p, u_char *last)
+ngx_pulse_sse_event(ngx_pulse_sse_t *sse, u_char *p, u_char *last,
+    u_char *only)
 {
     ngx_int_t  rc;
 
@@ -133,7 +145,8 @@ ngx_pulse_sse_event(ngx_pulse_sse_t *sse, u_char *p, u_char *last)
             return NGX_ERROR;
         }
 
-        return (p != last) ? ngx_pulse_sse_dispatch(sse, p, last) : NGX_OK;
+        return (p != last) ? ngx_pulse_sse_dispatch(sse, p, last, only)
+                           : NGX_OK;
     }
 
     ngx_pulse_buf_append(&sse->raw, p, last - p);
@@ -143,7 +156,7 @@ ngx_pulse_sse_event(ngx_pulse_sse_t *sse, u_char *p, u_char *last)
     }
 
     rc = ngx_pulse_sse_dispatch(sse, sse->raw.data,
-                                sse->raw.data + sse->raw.len);
+                                sse->raw.data + sse->raw.len, NULL);
     sse->raw.len = 0;
     sse->scanned = 0;
 
@@ -172,7 +185,8 @@ ngx_pulse_sse_keep(ngx_pulse_sse_t *sse, u_char *p, u_char *line,
 
 
 static ngx_int_t
-ngx_pulse_sse_dispatch(ngx_pulse_sse_t *sse, u_char *p, u_char *last)
+ngx_pulse_sse_dispatch(ngx_pulse_sse_t *sse, u_char *p, u_char *last,
+    u_char *only)
 {
     u_char                 *end;
     ngx_int_t               rc;
@@ -190,6 +204,12 @@ ngx_pulse_sse_dispatch(ngx_pulse_sse_t *sse, u_char *p, u_char *last)
         if (last - p >= 3 && ngx_memcmp(p, "\xef\xbb\xbf", 3) == 0) {
             p += 3;
         }
+    }
+
+    if (only) {
+        rc = ngx_pulse_sse_field(sse, &ev, p, only);
+
+        return (rc == NGX_OK) ? sse->handler(sse->ctx, &ev) : rc;
     }
 
     ngx_pulse_sse_lines(&lines, p, last);

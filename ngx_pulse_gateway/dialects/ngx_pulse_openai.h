@@ -186,11 +186,14 @@ typedef struct {
 
     ngx_uint_t                 choices;
     ngx_pulse_openai_span_t    usage_at;
+
+    ngx_pulse_form_t           form;        /* of the last event */
+
+    /* of a whole answer: where a stream has them nobody asks */
+
     ngx_pulse_openai_span_t    id_at;
     ngx_pulse_openai_span_t    model_at;
     ngx_pulse_openai_span_t    choices_at;
-
-    ngx_pulse_form_t           form;        /* of the last event */
 
     /* of the first event, to end a stream in its name */
 

@@ -136,10 +136,9 @@ ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     answer->bore = (text->len != 0);
     ngx_pulse_tokens_add(&answer->output, text->data, text->len);
 
-    ngx_pulse_openai_move(&answer->form, &answer->usage_at);
-    ngx_pulse_openai_move(&answer->form, &answer->id_at);
-    ngx_pulse_openai_move(&answer->form, &answer->model_at);
-    ngx_pulse_openai_move(&answer->form, &answer->choices_at);
+    if (answer->usage_at.set) {
+        ngx_pulse_openai_move(&answer->form, &answer->usage_at);
+    }
 
     return NGX_OK;
 }

@@ -173,10 +173,6 @@ test_passed(void *ctx, ngx_pulse_sse_event_t *ev)
     check_mem(edited[0].data, edited[0].len, edited[1].data, edited[1].len);
     check_mem(&answers[0].usage_at, sizeof(ngx_pulse_openai_span_t),
               &answer->usage_at, sizeof(ngx_pulse_openai_span_t));
-    check_mem(&answers[0].id_at, sizeof(ngx_pulse_openai_span_t),
-              &answer->id_at, sizeof(ngx_pulse_openai_span_t));
-    check_mem(&answers[0].choices_at, sizeof(ngx_pulse_openai_span_t),
-              &answer->choices_at, sizeof(ngx_pulse_openai_span_t));
     check_mem(&answers[0].output, sizeof(ngx_pulse_tokens_t),
               &answer->output, sizeof(ngx_pulse_tokens_t));
     check_int(answers[0].deltas, answer->deltas);
