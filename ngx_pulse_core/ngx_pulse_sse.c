@@ -236,21 +236,21 @@ static ngx_int_t
 ngx_pulse_sse_field(ngx_pulse_sse_t *sse, ngx_pulse_sse_event_t *ev,
     u_char *p, u_char *last)
 {
-    u_char     *colon;
-    size_t      len;
+    size_t      len, most;
     ngx_str_t   value;
 
     /* the names that count are short */
 
-    colon = memchr(p, ':', ngx_min(last - p, 6));
+    most = ngx_min(last - p, 6);
 
-    len = (colon != NULL) ? colon - p : last - p;
+    for (len = 0; len < most && p[len] != ':'; len++) { /* void */ }
 
-    if (colon == NULL) {
+    if (len == most) {
+        len = last - p;
         value.data = last;
 
     } else {
-        value.data = colon + 1;
+        value.data = p + len + 1;
 
         if (value.data < last && *value.data == ' ') {
             value.data++;
@@ -314,6 +314,12 @@ ngx_pulse_sse_line_end(ngx_pulse_sse_lines_t *lines)
     size_t  rest;
 
     rest = lines->last - lines->p;
+
+    /* an event ends with an empty line, and most pieces with an event */
+
+    if (rest == 0 || *lines->p == '\n') {
+        return lines->p;
+    }
 
     if (lines->lf < lines->p) {
         lines->lf = memchr(lines->p, '\n', rest);

@@ -404,7 +404,7 @@ ngx_http_pulse_gateway_bears(ngx_http_pulse_gateway_ctx_t *ctx,
         return NGX_OK;
     }
 
-    ngx_pulse_tokens_add(&ctx->answer.output, text->data, text->len);
+    ngx_pulse_tokens_add_written(&ctx->answer.output, text->data, text->len);
 
     if (ctx->bore || ctx->collector) {
         return NGX_OK;

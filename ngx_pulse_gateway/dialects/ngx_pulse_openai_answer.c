@@ -134,7 +134,7 @@ ngx_pulse_openai_repeat(ngx_pulse_openai_answer_t *answer,
     text = &values[NGX_PULSE_FORM_TEXT];
 
     answer->bore = (text->len != 0);
-    ngx_pulse_tokens_add(&answer->output, text->data, text->len);
+    ngx_pulse_tokens_add_written(&answer->output, text->data, text->len);
 
     if (answer->usage_at.set) {
         ngx_pulse_openai_move(&answer->form, &answer->usage_at);
@@ -424,7 +424,8 @@ ngx_pulse_openai_scan_choice(ngx_pulse_openai_scanner_t *scanner,
          || ngx_pulse_openai_named(&ev->path[2], "message"))
         && ngx_pulse_openai_is_output(&ev->key))
     {
-        ngx_pulse_tokens_add(&answer->output, ev->string.data, ev->string.len);
+        ngx_pulse_tokens_add_written(&answer->output, ev->string.data,
+                                     ev->string.len);
         answer->bore = 1;
 
         ngx_pulse_form_string(&answer->form, ev->start + 1, ev->end - 1,

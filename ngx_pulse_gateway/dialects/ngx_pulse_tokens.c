@@ -13,6 +13,9 @@
 #define NGX_PULSE_TOKENS_SPACE   4
 #define NGX_PULSE_TOKENS_HIGH    5
 
+#define NGX_PULSE_TOKENS_ONES    0x0101010101010101
+#define NGX_PULSE_TOKENS_HIGHS   0x8080808080808080
+
 #define NGX_PULSE_TOKENS_BLOCK   64
 #define NGX_PULSE_TOKENS_FEW     24     /* bytes: faster one by one */
 
@@ -57,6 +60,9 @@ static const u_char *ngx_pulse_tokens_high(ngx_pulse_tokens_t *t,
     const u_char *p, const u_char *last);
 static uint64_t ngx_pulse_tokens_run(ngx_uint_t class, const u_char *p,
     size_t len);
+static void ngx_pulse_tokens_characters(ngx_pulse_tokens_t *t, uint64_t word,
+    size_t len);
+static ngx_inline ngx_uint_t ngx_pulse_tokens_highs(uint64_t word);
 
 
 static const u_char  ngx_pulse_tokens_classes[256] = {
@@ -414,6 +420,65 @@ ngx_pulse_tokens_run(ngx_uint_t class, const u_char *p, size_t len)
     default:
         return len;
     }
+}
+
+
+void
+ngx_pulse_tokens_add_written(ngx_pulse_tokens_t *t, const u_char *p,
+    size_t len)
+{
+    uint64_t       word;
+    const u_char  *last;
+
+    last = p + len;
+
+    for ( /* void */ ; (size_t) (last - p) >= sizeof(word); p += sizeof(word))
+    {
+        ngx_memcpy(&word, p, sizeof(word));
+
+        if ((word & NGX_PULSE_TOKENS_HIGHS) == 0) {
+            t->ascii += sizeof(word);
+            continue;
+        }
+
+        ngx_pulse_tokens_characters(t, word, sizeof(word));
+    }
+
+    len = last - p;
+
+    for (word = 0; p < last; p++) {
+        word = word << 8 | *p;
+    }
+
+    ngx_pulse_tokens_characters(t, word, len);
+}
+
+
+/* Of the first bytes of characters the top bits say how many follow. */
+
+static void
+ngx_pulse_tokens_characters(ngx_pulse_tokens_t *t, uint64_t word, size_t len)
+{
+    uint64_t  high, lead, lead3, lead4;
+
+    high = word & NGX_PULSE_TOKENS_HIGHS;
+    lead = high & word << 1;
+    lead3 = lead & word << 2;
+    lead4 = lead3 & word << 3;
+
+    t->ascii += len - ngx_pulse_tokens_highs(high);
+    t->pairs += ngx_pulse_tokens_highs(lead & ~lead3);
+    t->triples += ngx_pulse_tokens_highs(lead3 & ~lead4);
+    t->quads += ngx_pulse_tokens_highs(lead4);
+}
+
+
+/* of eight bytes that have no other bit, which the product adds up */
+
+static ngx_inline ngx_uint_t
+ngx_pulse_tokens_highs(uint64_t word)
+{
+    return (word >> 7) * NGX_PULSE_TOKENS_ONES >> 56;
 }
 
 

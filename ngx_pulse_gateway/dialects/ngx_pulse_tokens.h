@@ -36,6 +36,13 @@ typedef struct {
 /* Adds a text (UTF-8). */
 void ngx_pulse_tokens_add(ngx_pulse_tokens_t *t, const u_char *p, size_t len);
 
+/*
+ * Adds what a model has written, where "bound" is not wanted: nothing is
+ * reserved for it any more.
+ */
+void ngx_pulse_tokens_add_written(ngx_pulse_tokens_t *t, const u_char *p,
+    size_t len);
+
 /* Adds tokens that are not text: framing, images. */
 void ngx_pulse_tokens_extra(ngx_pulse_tokens_t *t, uint64_t n);
 

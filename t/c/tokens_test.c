@@ -95,9 +95,10 @@ test_lengths(void)
 static void
 compare(const u_char *p, size_t len)
 {
-    ngx_pulse_tokens_t  t, expected;
+    ngx_pulse_tokens_t  t, written, expected;
 
     ngx_memzero(&t, sizeof(ngx_pulse_tokens_t));
+    ngx_memzero(&written, sizeof(ngx_pulse_tokens_t));
     ngx_memzero(&expected, sizeof(ngx_pulse_tokens_t));
 
     ngx_pulse_tokens_add(&t, p, len);
@@ -108,6 +109,12 @@ compare(const u_char *p, size_t len)
     check_int(t.pairs, expected.pairs);
     check_int(t.triples, expected.triples);
     check_int(t.quads, expected.quads);
+
+    ngx_pulse_tokens_add_written(&written, p, len);
+    written.bound = expected.bound;
+
+    check_mem(&written, sizeof(ngx_pulse_tokens_t),
+              &expected, sizeof(ngx_pulse_tokens_t));
 }
 
 
