@@ -8,7 +8,7 @@ use utf8;
 use lib 't/lib';
 use JSON::PP ();
 use MIME::Base64 qw(decode_base64 encode_base64);
-use Pulse::Client qw(http);
+use Pulse::Client qw(http sse_events);
 use Pulse::Env 'stores';
 use Pulse::Painter qw(account fetched form form_body painted png shown);
 use Pulse::Sdk;
@@ -279,7 +279,8 @@ subtest 'the official SDK' => sub {
     close $out;
 
     $painter->openai->play(painted(png(4, 4), png(5, 5)), painted($pixel),
-                           painted(png(6, 6)), painted($pixel));
+                           painted(png(6, 6)), painted($pixel),
+                           painted(png(7, 6)), painted(png(8, 6)));
 
     local $ENV{OPENAI_BASE_URL} = 'http://127.0.0.1:' . $painter->port
                                   . '/v1';
@@ -300,9 +301,18 @@ subtest 'the official SDK' => sub {
     like($saw->{url}, qr{^http://studio\.example/files/}, 'a link');
     is($saw->{edit}{bytes}, length png(6, 6), 'edit with two and a mask');
     is($saw->{one}, 1, 'edit with one');
-    is_deeply($saw->{stream}, { name => 'BadRequestError', status => 400,
-        code => 'INVALID_REQUEST', param => 'stream',
-        type => 'invalid_request_error' }, 'no stream');
+    is_deeply($saw->{stream}, [{ type => 'image_generation.completed',
+        b64_json => length png(7, 6), created_at => JSON::PP::true,
+        size => '7x6', quality => 'low', background => 'auto',
+        output_format => 'png', usage => painted($pixel)->{json}{usage} }],
+        'a stream');
+    is_deeply([map { @$_{qw(type b64_json quality)} }
+               @{ $saw->{edit_stream} }],
+              ['image_edit.completed', length png(8, 6), 'auto'],
+              'and one of an edit');
+    is_deeply($saw->{several}, { name => 'BadRequestError', status => 400,
+        code => 'INVALID_REQUEST', param => 'n',
+        type => 'invalid_request_error' }, 'none of several');
     is($saw->{unknown}{param}, 'style', 'what is not known is refused');
     is($saw->{model}{name}, 'NotFoundError', 'a model that is gone');
     is_deeply($saw->{flagged}, [({ name => 'BadRequestError', status => 400,
@@ -311,10 +321,125 @@ subtest 'the official SDK' => sub {
     is_deeply([@{ $saw->{poor} }{qw(status type)}],
               [402, 'insufficient_quota'], 'nothing left');
 
-    my @requests = $painter->openai->requests(4);
+    my @requests = $painter->openai->requests(6);
 
     is($requests[0]{json}{moderation}, 'low', 'what is passed on');
     ok(!exists $requests[1]{json}{response_format}, 'what is not');
+    ok(!exists $requests[4]{json}{stream}, 'nor is how it is answered');
+};
+
+
+sub stream {
+    my ($bearer, %body) = @_;
+
+    return http(POST => '/v1/images/generations', port => $painter->port,
+                bearer => $bearer, json => { prompt => 'x', stream => \1,
+                                             model => 'gpt-image-2', %body });
+}
+
+
+subtest 'a stream, byte by byte' => sub {
+    my $large = png(500, 500, noise => 1);
+    my $before = (split / /, account($user))[0];
+
+    $painter->openai->play(painted($large));
+
+    my $reply = stream($key, background => 'opaque');
+    my $event = '{"type":"image_generation.completed","created_at":T,'
+                . '"b64_json":"' . encode_base64($large, '') . '",'
+                . '"output_format":"png","size":"500x500","quality":"auto",'
+                . '"background":"opaque","usage":{"input_tokens":10,'
+                . '"input_tokens_details":{"text_tokens":10,'
+                . '"image_tokens":0},"output_tokens":272,'
+                . '"output_tokens_details":{"text_tokens":0,'
+                . '"image_tokens":272},"total_tokens":282}}';
+
+    is("$reply->{status} $reply->{headers}{'content-type'}",
+       '200 text/event-stream; charset=utf-8', 'what it is');
+    ok($reply->{body} =~ s/"created_at":[0-9]{10},/"created_at":T,/
+       && $reply->{body} eq "event: image_generation.completed\n"
+                            . "data: $event\n\n", 'all of it');
+    is(account($user), $before + 1 . ' 0 100', 'charged');
+
+    $painter->google->play(shown($pixel));
+
+    my ($other) = sse_events(stream($key, model => 'nano-banana',
+                                    partial_images => 0)->{body});
+
+    is(decode_base64($other->{json}{b64_json}), $pixel, 'of another');
+    is($other->{json}{background}, 'auto', 'that was not told of it');
+};
+
+
+subtest 'what is no stream' => sub {
+    my $before = account($user);
+
+    $painter->openai->play({ status => 400, json => { error => {
+        code => 'moderation_blocked', message => 'no' } } });
+
+    my $reply = stream($key);
+
+    is("$reply->{status} $reply->{json}{error}{code}",
+       '400 CONTENT_FLAGGED', 'an error is a usual answer');
+
+    $painter->openai->play;
+
+    for my $case ([n => n => 2], [partial_images => partial_images => 4],
+                  [partial_images => partial_images => -1],
+                  [stream => stream => 'yes'],
+                  [response_format => response_format => 'url'])
+    {
+        my ($param, @body) = @$case;
+
+        $reply = stream($key, @body);
+
+        is("$reply->{status} $reply->{json}{error}{param}", "400 $param",
+           "not with $body[0] $body[1]");
+    }
+
+    $reply = http(POST => '/v1/images/generations', port => $painter->port,
+                  bearer => $key, json => { prompt => 'x', stream => \1 },
+                  headers => { 'Idempotency-Key' => 'stream-1' });
+
+    is("$reply->{status} $reply->{json}{error}{param}", '400 stream',
+       'not with a key');
+    is(account($user), $before, 'nothing is charged');
+    is(scalar(() = $painter->openai->requests(0)), 0, 'and nobody asked');
+};
+
+
+# How many files the sidecar reads or writes.
+
+sub open_files {
+    my $files = $painter->sidecar->files;
+    my $open = '/proc/' . $painter->sidecar->pid . '/fd/*';
+
+    return scalar grep { (readlink($_) // '') =~ m{^\Q$files\E/} }
+                       glob $open;
+}
+
+
+subtest 'who leaves in the middle' => sub {
+    my $gone = make_user(plan => 'pro', images => 100, locale => 'en');
+
+    $painter->openai->play(painted(png(1200, 1200, noise => 1)));
+
+    my $client = Pulse::Client->connect(port => $painter->port,
+                                        receive => 4096);
+
+    $client->request(POST => '/v1/images/generations',
+                     bearer => make_key($gone),
+                     json => { prompt => 'x', stream => \1,
+                               model => 'gpt-image-2' });
+    like($client->read_until(qr/"b64_json":"iVBOR/, 30),
+         qr{^HTTP/1\.1 200 }, 'it has begun');
+    is(open_files(), 1, 'its picture is being read');
+    $client->reset;
+
+    is(account($gone), '1 0 100', 'has what came');
+    is(sql("SELECT count(*) FROM files WHERE user_id = '$gone'"
+           . " AND kind = 'image'"), 1, 'among the files');
+    ok((wait_until { open_files() == 0 } 30), 'and nothing stays open');
 };
 
 

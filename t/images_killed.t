@@ -203,10 +203,13 @@ subtest 'memory of 20 MB' => sub {
     write_file("$dir/form", form_body([model => 'gpt-image-2', prompt => 'x',
         image => { type => 'image/png', data => $large }], 'B'));
     write_file("$dir/json", '{"model":"gpt-image-2","prompt":"x"}');
+    write_file("$dir/stream",
+               '{"model":"gpt-image-2","prompt":"x","stream":true}');
 
     $painter->openai->play({ bytes => "$dir/answer" });
 
     for my $case (['generations', 'json', 'application/json'],
+                  ['generations', 'stream', 'application/json'],
                   ['edits', 'form', 'multipart/form-data; boundary=B'])
     {
         my ($path, $body, $type) = @$case;
@@ -221,11 +224,11 @@ subtest 'memory of 20 MB' => sub {
         open my $in, '<:raw', "$dir/got" or die "$dir/got: $!\n";
         local $/;
 
-        ok(index(<$in>, qq({"b64_json":"$base64"})) > 0,
-           "$path: byte by byte");
+        ok(index(<$in>, qq("b64_json":"$base64")) > 0,
+           "$path, $body: byte by byte");
     }
 
-    is(account($user), '2 0 10', 'charged');
+    is(account($user), '3 0 10', 'charged');
 
     my $pid = $painter->sidecar->pid;
 

@@ -22,6 +22,17 @@ async function refusal(promise) {
     }
 }
 
+async function streamed(promise) {
+    const events = [];
+
+    for await (const event of await promise) {
+        events.push({ ...event, created_at: event.created_at > 1e9,
+                      b64_json: Buffer.from(event.b64_json, 'base64').length });
+    }
+
+    return events;
+}
+
 const made = await client.images.generate({
     model, prompt: 'قطة', n: 2, size: '1024x1024', quality: 'low',
     background: 'opaque', output_format: 'png', moderation: 'low',
@@ -56,8 +67,17 @@ saw.one = (await client.images.edit({
     model, prompt: 'x', image: fs.createReadStream(picture),
 })).data.length;
 
-saw.stream = await refusal(client.images.generate({
-    model, prompt: 'x', stream: true,
+saw.stream = await streamed(client.images.generate({
+    model, prompt: 'x', stream: true, partial_images: 3, quality: 'low',
+}));
+
+saw.edit_stream = await streamed(client.images.edit({
+    model, prompt: 'x', stream: true, partial_images: 0,
+    image: fs.createReadStream(picture),
+}));
+
+saw.several = await refusal(client.images.generate({
+    model, prompt: 'x', stream: true, n: 2,
 }));
 
 saw.unknown = await refusal(client.images.generate({

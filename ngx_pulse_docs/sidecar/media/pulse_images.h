@@ -28,6 +28,7 @@ typedef struct {
     ngx_uint_t             nwarnings;
     unsigned               edit:1;
     unsigned               url:1;       /* the answer has links */
+    unsigned               stream:1;    /* it is an event of the dialect */
     unsigned               no_room:1;
     unsigned               gone:1;      /* what was held is not held now */
 } pulse_images_t;

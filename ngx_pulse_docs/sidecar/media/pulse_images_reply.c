@@ -17,6 +17,7 @@ typedef struct {
     pulse_pieces_t         pieces;
     ngx_pulse_buf_t        text;
     size_t                 cuts[PULSE_IMAGE_MAX];   /* where pictures go */
+    ngx_uint_t             ncuts;
     int                    fds[PULSE_IMAGE_MAX];
     ngx_uint_t             n;
 } pulse_images_stream_t;
@@ -27,12 +28,19 @@ static void pulse_images_one(pulse_images_t *images, ngx_pulse_buf_t *b,
     const pulse_image_t *image);
 static void pulse_images_missing(pulse_images_t *images, ngx_pulse_buf_t *b);
 static void pulse_images_warnings(pulse_images_t *images, ngx_pulse_buf_t *b);
+static void pulse_images_about(pulse_images_t *images, ngx_pulse_buf_t *b);
+static void pulse_images_option(ngx_pulse_buf_t *b, const char *name,
+    const ngx_str_t *value, const char *absent);
 static void pulse_images_usage(pulse_images_t *images, ngx_pulse_buf_t *b);
 static enum MHD_Result pulse_images_links(pulse_images_t *images);
 static void pulse_images_head(pulse_images_t *images, ngx_pulse_buf_t *b);
 static void pulse_images_tail(pulse_images_t *images, ngx_pulse_buf_t *b);
 static enum MHD_Result pulse_images_stream(pulse_images_t *images);
 static void pulse_images_write(pulse_images_t *images,
+    pulse_images_stream_t *stream);
+static void pulse_images_object(pulse_images_t *images,
+    pulse_images_stream_t *stream);
+static void pulse_images_event(pulse_images_t *images,
     pulse_images_stream_t *stream);
 static ssize_t pulse_images_read_block(void *cls, uint64_t pos, char *buf,
     size_t max);
@@ -235,13 +243,37 @@ pulse_images_head(pulse_images_t *images, ngx_pulse_buf_t *b)
 static void
 pulse_images_tail(pulse_images_t *images, ngx_pulse_buf_t *b)
 {
+    ngx_pulse_buf_char(b, ']');
+    pulse_images_about(images, b);
+
+    /* not of the dialect: who made it, and what did not come */
+
+    ngx_pulse_buf_literal(b, ",\"model\":");
+    pulse_images_string(b, images->run.model->id);
+
+    if (images->run.n < images->wish.count) {
+        ngx_pulse_buf_literal(b, ",\"failed\":");
+        pulse_images_missing(images, b);
+    }
+
+    ngx_pulse_buf_char(b, '}');
+}
+
+
+/* Members that an event has all of, and an object what is known of. */
+
+static void
+pulse_images_about(pulse_images_t *images, ngx_pulse_buf_t *b)
+{
+    const char                *absent;
     const pulse_image_t       *image;
     const pulse_image_wish_t  *wish;
 
     wish = &images->wish;
     image = &images->run.images[0];
+    absent = images->stream ? "auto" : NULL;
 
-    ngx_pulse_buf_literal(b, "],\"output_format\":");
+    ngx_pulse_buf_literal(b, ",\"output_format\":");
     pulse_images_string(b, image->type + sizeof("image/") - 1);
     ngx_pulse_buf_literal(b, ",\"size\":\"");
     ngx_pulse_buf_int(b, image->width);
@@ -249,31 +281,33 @@ pulse_images_tail(pulse_images_t *images, ngx_pulse_buf_t *b)
     ngx_pulse_buf_int(b, image->height);
     ngx_pulse_buf_char(b, '"');
 
-    if (wish->quality.len) {
-        ngx_pulse_buf_literal(b, ",\"quality\":");
-        ngx_pulse_buf_json(b, wish->quality.data, wish->quality.len);
-    }
-
-    if (wish->background.len) {
-        ngx_pulse_buf_literal(b, ",\"background\":");
-        ngx_pulse_buf_json(b, wish->background.data, wish->background.len);
-    }
+    pulse_images_option(b, "quality", &wish->quality, absent);
+    pulse_images_option(b, "background", &wish->background, absent);
 
     if (images->run.usage.known) {
         pulse_images_usage(images, b);
     }
+}
 
-    /* not of the dialect: who made it, and what did not come */
 
-    ngx_pulse_buf_literal(b, ",\"model\":");
-    pulse_images_string(b, images->run.model->id);
-
-    if (images->run.n < wish->count) {
-        ngx_pulse_buf_literal(b, ",\"failed\":");
-        pulse_images_missing(images, b);
+static void
+pulse_images_option(ngx_pulse_buf_t *b, const char *name,
+    const ngx_str_t *value, const char *absent)
+{
+    if (value->len == 0 && absent == NULL) {
+        return;
     }
 
-    ngx_pulse_buf_char(b, '}');
+    ngx_pulse_buf_char(b, ',');
+    pulse_images_string(b, name);
+    ngx_pulse_buf_char(b, ':');
+
+    if (value->len) {
+        ngx_pulse_buf_json(b, value->data, value->len);
+
+    } else {
+        pulse_images_string(b, absent);
+    }
 }
 
 
@@ -338,7 +372,10 @@ pulse_images_stream(pulse_images_t *images)
         return MHD_NO;
     }
 
-    MHD_add_response_header(response, "Content-Type", "application/json");
+    MHD_add_response_header(response, "Content-Type",
+                            images->stream
+                            ? "text/event-stream; charset=utf-8"
+                            : "application/json");
 
     return pulse_http_queue(images->request, MHD_HTTP_OK, response);
 }
@@ -356,20 +393,12 @@ pulse_images_write(pulse_images_t *images, pulse_images_stream_t *stream)
     ngx_pulse_buf_init(b, 0);
     pulse_pieces_init(&stream->pieces);
 
-    pulse_images_head(images, b);
+    if (images->stream) {
+        pulse_images_event(images, stream);
 
-    for (i = 0; i < images->run.n; i++) {
-
-        if (i) {
-            ngx_pulse_buf_literal(b, "\"},");
-        }
-
-        ngx_pulse_buf_literal(b, "{\"b64_json\":\"");
-        stream->cuts[i] = b->len;
+    } else {
+        pulse_images_object(images, stream);
     }
-
-    ngx_pulse_buf_literal(b, "\"}");
-    pulse_images_tail(images, b);
 
     if (b->failed) {
         return;
@@ -379,7 +408,7 @@ pulse_images_write(pulse_images_t *images, pulse_images_stream_t *stream)
 
     done = 0;
 
-    for (i = 0; i < images->run.n; i++) {
+    for (i = 0; i < stream->ncuts; i++) {
         pulse_pieces_text(&stream->pieces, b->data + done,
                           stream->cuts[i] - done);
         pulse_pieces_file(&stream->pieces, stream->fds[i],
@@ -388,6 +417,57 @@ pulse_images_write(pulse_images_t *images, pulse_images_stream_t *stream)
     }
 
     pulse_pieces_text(&stream->pieces, b->data + done, b->len - done);
+}
+
+
+static void
+pulse_images_object(pulse_images_t *images, pulse_images_stream_t *stream)
+{
+    ngx_uint_t        i;
+    ngx_pulse_buf_t  *b;
+
+    b = &stream->text;
+
+    pulse_images_head(images, b);
+
+    for (i = 0; i < images->run.n; i++) {
+
+        if (i) {
+            ngx_pulse_buf_literal(b, "\"},");
+        }
+
+        ngx_pulse_buf_literal(b, "{\"b64_json\":\"");
+        stream->cuts[stream->ncuts++] = b->len;
+    }
+
+    ngx_pulse_buf_literal(b, "\"}");
+    pulse_images_tail(images, b);
+}
+
+
+/* The only one: partial pictures are never kept. */
+
+static void
+pulse_images_event(pulse_images_t *images, pulse_images_stream_t *stream)
+{
+    const char       *type;
+    ngx_pulse_buf_t  *b;
+
+    b = &stream->text;
+    type = images->edit ? "image_edit.completed"
+                        : "image_generation.completed";
+
+    ngx_pulse_buf_literal(b, "event: ");
+    ngx_pulse_buf_append(b, (u_char *) type, strlen(type));
+    ngx_pulse_buf_literal(b, "\ndata: {\"type\":");
+    pulse_images_string(b, type);
+    ngx_pulse_buf_literal(b, ",\"created_at\":");
+    ngx_pulse_buf_int(b, time(NULL));
+    ngx_pulse_buf_literal(b, ",\"b64_json\":\"");
+    stream->cuts[stream->ncuts++] = b->len;
+    ngx_pulse_buf_char(b, '"');
+    pulse_images_about(images, b);
+    ngx_pulse_buf_literal(b, "}\n\n");
 }
 
 

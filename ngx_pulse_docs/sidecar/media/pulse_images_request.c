@@ -7,6 +7,7 @@
 
 #define PULSE_IMAGES_PROMPT  32000      /* characters */
 #define PULSE_IMAGES_EDGE    8192
+#define PULSE_IMAGES_PARTS   3          /* pictures before the last one */
 
 
 typedef enum {
@@ -48,6 +49,8 @@ static void pulse_images_prompt(pulse_images_t *images,
 static void pulse_images_spoken(pulse_images_t *images);
 static ngx_str_t pulse_images_choice(pulse_images_t *images,
     ngx_pulse_json_value_t *v, const char *name, const char *const *names);
+static ngx_int_t pulse_images_answer(pulse_images_t *images,
+    enum MHD_Result *rc);
 static ngx_int_t pulse_images_model(pulse_images_t *images,
     ngx_pulse_json_value_t *v, enum MHD_Result *rc);
 static const pulse_media_model_t *pulse_images_default(
@@ -143,10 +146,8 @@ pulse_images_read(pulse_images_t *images, enum MHD_Result *rc)
         return NGX_DECLINED;
     }
 
-    if (images->request->claim && !images->url) {
-        return pulse_images_refuse(images, "/response_format",
-                         "مع Idempotency-Key اطلب response_format بقيمة url.",
-                         "with an Idempotency-Key must be url", rc);
+    if (pulse_images_answer(images, rc) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
     if (images->edit && pulse_images_inputs(images, rc) != NGX_OK) {
@@ -471,13 +472,13 @@ pulse_images_options(pulse_images_t *images, ngx_pulse_json_value_t *v)
 
     images->url = pulse_image_is(&answer, "url");
 
-    /* pictures are kept, and so known, when they are whole */
+    images->stream = pulse_form_flag(form, v, "stream", 0);
 
-    if (pulse_form_flag(form, v, "stream", 0)) {
-        pulse_form_refuse(form, v, "stream", pulse_reason_choice);
-    }
+    /* how many may come before it is whole: none does, for only then is it
+     * kept, and so known */
 
-    (void) pulse_form_integer(form, v, "partial_images", 0, 0, 0);
+    (void) pulse_form_integer(form, v, "partial_images", 0,
+                              PULSE_IMAGES_PARTS, 0);
 }
 
 
@@ -498,6 +499,43 @@ pulse_images_choice(pulse_images_t *images, ngx_pulse_json_value_t *v,
     }
 
     return value;
+}
+
+
+/* Members that do not go together. */
+
+static ngx_int_t
+pulse_images_answer(pulse_images_t *images, enum MHD_Result *rc)
+{
+    if (images->stream && images->wish.count > 1) {
+        return pulse_images_refuse(images, "/n",
+                                   "البث stream لصورة واحدة فقط.",
+                                   "Streaming is only supported with n=1.",
+                                   rc);
+    }
+
+    if (images->stream && images->url) {
+        return pulse_images_refuse(images, "/response_format",
+                                   "مع stream تأتي الصورة بصيغة b64_json.",
+                                   "with stream must be b64_json", rc);
+    }
+
+    /* what is kept under a key has no bytes in it */
+
+    if (images->request->claim && images->stream) {
+        return pulse_images_refuse(images, "/stream",
+                                   "لا بث stream مع Idempotency-Key.",
+                                   "is not to be had with an"
+                                   " Idempotency-Key", rc);
+    }
+
+    if (images->request->claim && !images->url) {
+        return pulse_images_refuse(images, "/response_format",
+                         "مع Idempotency-Key اطلب response_format بقيمة url.",
+                         "with an Idempotency-Key must be url", rc);
+    }
+
+    return NGX_OK;
 }
 
 
