@@ -267,6 +267,163 @@ subtest 'the dialect' => sub {
 };
 
 
+my $json = JSON::PP->new->canonical->utf8;
+
+
+sub data_url {
+    return 'data:image/png;base64,' . encode_base64($_[0], '');
+}
+
+
+sub edit_json {
+    my ($body, %more) = @_;
+
+    return http(POST => '/v1/images/edits', port => $painter->port,
+                bearer => $key, headers => {
+                    'Content-Type' => 'application/json',
+                    %{ $more{headers} // {} } },
+                body => ref $body ? $json->encode($body) : $body);
+}
+
+
+subtest 'the dialect, as JSON' => sub {
+    my $large = png(300, 300, noise => 1);
+    my %body = (model => 'gpt-image-2', prompt => "green\n" . 'x' x 20_000,
+                quality => 'low', n => 1, user => undef,
+                images => [{ image_url => data_url($large),
+                             file_id => undef },
+                           { image_url => data_url($pixel) }],
+                mask => { image_url => data_url(png(2, 2)) });
+
+    $painter->openai->play(painted(png(9, 8)), painted(png(8, 9)));
+
+    my $reply = edit_json(\%body);
+
+    is($reply->{status}, 200, 'answered');
+    is(decode_base64($reply->{json}{data}[0]{b64_json}), png(9, 8),
+       'with what came');
+
+    my ($request) = $painter->openai->requests(1);
+    my @pictures = map { "\r\n\r\n$_\r\n--" } $large, $pixel, png(2, 2);
+
+    is(scalar(grep { index($request->{body}, $_) > 0 } @pictures), 3,
+       'the pictures, byte by byte');
+    is(scalar(() = $request->{body} =~ /name="image\[\]"/g), 2, 'two of them');
+    like($request->{body}, qr/name="mask"/, 'and a mask');
+    like($request->{body}, qr/name="prompt"\r\n\r\n\Q$body{prompt}\E\r\n/,
+         'and the prompt');
+
+    my $client = Pulse::Client->connect(port => $painter->port);
+    my $text = $json->encode({ %body, stream => \1 })
+               =~ s{/}{\\/}gr =~ s{iVBO}{\\u0069VB\\u004F}gr;
+
+    $client->send("POST /v1/images/edits HTTP/1.1\r\nHost: x\r\n"
+                  . "Content-Type: application/json\r\n"
+                  . "Authorization: Bearer $key\r\n"
+                  . 'Content-Length: ' . length($text) . "\r\n\r\n");
+    $client->send($text, step => 9999);
+
+    my ($event) = sse_events($client->response->{body});
+
+    is($event->{event}, 'image_edit.completed', 'with escapes, as a stream');
+    is(decode_base64($event->{json}{b64_json}), png(8, 9), 'the same');
+
+    my ($again) = reverse $painter->openai->requests(2);
+
+    is(scalar(grep { index($again->{body}, $_) > 0 } @pictures), 3,
+       'of the same pictures');
+};
+
+
+subtest 'bad JSON' => sub {
+    my $before = account($user);
+    my @one = ({ image_url => data_url($pixel) });
+    my $data = 'data:image/png;base64,';
+
+    $painter->openai->play;
+
+    for my $case (
+        [images => 'a file of OpenAI', [{ file_id => 'file-1' }]],
+        [images => 'an address', [{ image_url => 'https://studio.example' }]],
+        [images => 'a long one', [{ image_url => 'https:' . '/' x 5000 }]],
+        [images => 'no base64', [{ image_url => 'data:image/png,abc' }]],
+        [images => 'none again', [{ image_url => $data . 'ab!d' }]],
+        [images => 'half of it', [{ image_url => $data . 'A' }]],
+        [images => 'nothing', [{ image_url => $data }]],
+        [images => 'HTML', [{ image_url => data_url('<html>') }]],
+        [images => 'no data at all', [{ image_url => '' }]],
+        [images => 'a number', [{ image_url => 5 }]],
+        [images => 'text', ['x']],
+        [images => 'not a list', { 0 => $one[0] }],
+        [images => 'less', 'x'],
+        [images => 'none', []],
+        [images => 'null', undef],
+        [images => 'too many', [(@one) x 17]],
+        [mask => 'an address', \@one, mask => { image_url => 'http://x' }],
+        [mask => 'text', \@one, mask => 'x'],
+        [mask => 'no PNG', \@one, mask => { image_url => data_url('x') }],
+        [prompt => 'a number', \@one, prompt => 5],
+        [prompt => 'none', \@one, prompt => undef],
+        [n => 'text', \@one, n => '1'],
+        [n => 'too large', \@one, n => 11],
+        [stream => 'text', \@one, stream => 'true'],
+        [image => 'of a form', \@one, image => 'x'],
+        [undef, 'unknown', \@one, deep => { er => 'x' }],
+        [undef, 'more of them', \@one, map { ("m$_", 1) } 1 .. 64])
+    {
+        my ($param, $name, $images, @more) = @$case;
+        my $reply = edit_json({ prompt => 'x', model => 'gpt-image-2',
+                                images => $images, @more });
+
+        $param //= '';
+        is("$reply->{status} " . ($reply->{json}{error}{param} // ''),
+           "400 $param", "$param: $name");
+    }
+
+    my $whole = $json->encode({ prompt => 'x', images => \@one });
+
+    for my $body ('', '[]', '["x"]', '"x"', '5', 'x', '{', "\xff$whole",
+                  substr($whole, 0, -1), substr($whole, 0, -9), "$whole}",
+                  $whole =~ s/\}\z/,"n":nil}/r, $whole =~ s/:"x"/:"\xff"/r,
+                  $whole =~ s/:"x"/:"\\u0000"/r,
+                  $whole =~ s/\}\z/,"prompt":"y"}/r)
+    {
+        is(edit_json($body)->{status}, 400, 'bad: ' . substr $body, 0, 20);
+    }
+
+    is(edit_json({ prompt => 'x' x 300_000, images => \@one })->{status},
+       413, 'a prompt that is too large');
+    is(account($user), $before, 'nothing is charged');
+    is(scalar(() = $painter->openai->requests(0)), 0, 'and nobody asked');
+
+    my $drafts = $painter->sidecar->files . '/??/*.draft';
+    my $gone = wait_until { !(() = glob $drafts) } 30;
+
+    ok($gone, 'and nothing is left on the disk');
+};
+
+
+subtest 'JSON and a key' => sub {
+    my %once = (headers => { 'Idempotency-Key' => 'json-1' });
+    my %body = (prompt => 'x', model => 'gpt-image-2',
+                response_format => 'url',
+                images => [{ image_url => data_url($pixel) }]);
+    my $before = (split / /, account($user))[0];
+
+    $painter->openai->play(painted($pixel));
+
+    my ($first, $second, $other) = map { edit_json($_, %once) }
+        \%body, JSON::PP->new->canonical->pretty->encode(\%body),
+        { %body, images => [{ image_url => data_url(png(2, 2)) }] };
+
+    is($first->{status}, 200, 'the first');
+    is($second->{headers}{'idempotent-replayed'}, 'true', 'the same again');
+    is($second->{body}, $first->{body}, 'whatever stands between members');
+    is($other->{status}, 409, 'another picture is not it');
+    is(account($user), $before + 1 . ' 0 100', 'charged once');
+};
+
+
 subtest 'the official SDK' => sub {
     my $missing = Pulse::Sdk->missing('openai');
 
@@ -280,7 +437,8 @@ subtest 'the official SDK' => sub {
 
     $painter->openai->play(painted(png(4, 4), png(5, 5)), painted($pixel),
                            painted(png(6, 6)), painted($pixel),
-                           painted(png(7, 6)), painted(png(8, 6)));
+                           painted(png(7, 6)), painted(png(8, 6)),
+                           painted($pixel));
 
     local $ENV{OPENAI_BASE_URL} = 'http://127.0.0.1:' . $painter->port
                                   . '/v1';
@@ -310,6 +468,7 @@ subtest 'the official SDK' => sub {
                @{ $saw->{edit_stream} }],
               ['image_edit.completed', length png(8, 6), 'auto'],
               'and one of an edit');
+    is($saw->{json}, 1, 'an edit as JSON');
     is_deeply($saw->{several}, { name => 'BadRequestError', status => 400,
         code => 'INVALID_REQUEST', param => 'n',
         type => 'invalid_request_error' }, 'none of several');
@@ -321,7 +480,7 @@ subtest 'the official SDK' => sub {
     is_deeply([@{ $saw->{poor} }{qw(status type)}],
               [402, 'insufficient_quota'], 'nothing left');
 
-    my @requests = $painter->openai->requests(6);
+    my @requests = $painter->openai->requests(7);
 
     is($requests[0]{json}{moderation}, 'low', 'what is passed on');
     ok(!exists $requests[1]{json}{response_format}, 'what is not');

@@ -205,12 +205,16 @@ subtest 'memory of 20 MB' => sub {
     write_file("$dir/json", '{"model":"gpt-image-2","prompt":"x"}');
     write_file("$dir/stream",
                '{"model":"gpt-image-2","prompt":"x","stream":true}');
+    write_file("$dir/object", '{"model":"gpt-image-2","prompt":"x",'
+               . '"images":[{"image_url":"data:image/png;base64,'
+               . "$base64\"}]}");
 
     $painter->openai->play({ bytes => "$dir/answer" });
 
     for my $case (['generations', 'json', 'application/json'],
                   ['generations', 'stream', 'application/json'],
-                  ['edits', 'form', 'multipart/form-data; boundary=B'])
+                  ['edits', 'form', 'multipart/form-data; boundary=B'],
+                  ['edits', 'object', 'application/json'])
     {
         my ($path, $body, $type) = @$case;
 
@@ -228,7 +232,7 @@ subtest 'memory of 20 MB' => sub {
            "$path, $body: byte by byte");
     }
 
-    is(account($user), '3 0 10', 'charged');
+    is(account($user), '4 0 10', 'charged');
 
     my $pid = $painter->sidecar->pid;
 

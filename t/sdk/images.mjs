@@ -76,6 +76,13 @@ saw.edit_stream = await streamed(client.images.edit({
     image: fs.createReadStream(picture),
 }));
 
+const bytes = fs.readFileSync(picture).toString('base64');
+
+saw.json = (await client.post('/images/edits', { body: {
+    model, prompt: 'x',
+    images: [{ image_url: `data:image/png;base64,${bytes}` }],
+} })).data.length;
+
 saw.several = await refusal(client.images.generate({
     model, prompt: 'x', stream: true, n: 2,
 }));

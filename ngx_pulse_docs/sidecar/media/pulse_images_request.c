@@ -63,6 +63,7 @@ static ngx_int_t pulse_images_inputs(pulse_images_t *images,
     enum MHD_Result *rc);
 static ngx_int_t pulse_images_input(pulse_images_t *images,
     const pulse_part_t *part, enum MHD_Result *rc);
+static const char *pulse_images_pointer(pulse_images_t *images);
 static ngx_int_t pulse_images_refuse(pulse_images_t *images,
     const char *pointer, const char *arabic, const char *english,
     enum MHD_Result *rc);
@@ -198,7 +199,9 @@ pulse_images_parts(pulse_images_t *images, enum MHD_Result *rc)
     }
 
     if (parts->reason) {
-        return pulse_images_refuse(images, "", "النموذج المرسل غير سليم.",
+        return pulse_images_refuse(images,
+                                   parts->pointer ? parts->pointer : "",
+                                   "النموذج المرسل غير سليم.",
                                    parts->reason, rc);
     }
 
@@ -280,6 +283,13 @@ pulse_images_field(pulse_images_t *images, const pulse_part_t *part,
     v->key = name;
     v->string = part->text;
     v->parent = object;
+
+    if (images->request->parts->object) {
+        v->type = part->json;
+        v->boolean = (part->json == NGX_PULSE_JSON_BOOL
+                      && part->text.data[0] == 't');
+        return NGX_OK;
+    }
 
     /* in a form all is text */
 
@@ -678,7 +688,7 @@ pulse_images_suits(pulse_images_t *images, enum MHD_Result *rc)
         > (ngx_uint_t) pulse_media_most(wish->model, "max_inputs",
                                         PULSE_IMAGE_INPUTS))
     {
-        return pulse_images_refuse(images, "/image",
+        return pulse_images_refuse(images, pulse_images_pointer(images),
                                    "عدد الصور أكبر مما يقبله النموذج.",
                                    "are more pictures than the model takes",
                                    rc);
@@ -771,7 +781,8 @@ pulse_images_inputs(pulse_images_t *images, enum MHD_Result *rc)
     }
 
     if (images->wish.ninputs == 0) {
-        return pulse_images_refuse(images, "/image", "هذا الحقل مطلوب.",
+        return pulse_images_refuse(images, pulse_images_pointer(images),
+                                   "هذا الحقل مطلوب.",
                                    "This field is required.", rc);
     }
 
@@ -796,7 +807,8 @@ pulse_images_input(pulse_images_t *images, const pulse_part_t *part,
     wish = &images->wish;
     mask = (strcmp(part->name, "mask") == 0);
 
-    if (!mask && strcmp(part->name, "image") != 0
+    if (!mask && !images->request->parts->object
+        && strcmp(part->name, "image") != 0
         && strcmp(part->name, "image[]") != 0)
     {
         return pulse_images_refuse(images, "",
@@ -805,7 +817,9 @@ pulse_images_input(pulse_images_t *images, const pulse_part_t *part,
     }
 
     if (mask ? wish->mask.fd != -1 : wish->ninputs == PULSE_IMAGE_INPUTS) {
-        return pulse_images_refuse(images, mask ? "/mask" : "/image",
+        return pulse_images_refuse(images,
+                                   mask ? "/mask"
+                                        : pulse_images_pointer(images),
                                    "العدد هنا أكبر مما يُقبل.",
                                    "There are too many of these.", rc);
     }
@@ -839,6 +853,19 @@ pulse_images_input(pulse_images_t *images, const pulse_part_t *part,
     input->type = pulse_raster_content_type(raster.type);
 
     return NGX_OK;
+}
+
+
+/* To where pictures are. */
+
+static const char *
+pulse_images_pointer(pulse_images_t *images)
+{
+    pulse_parts_t  *parts;
+
+    parts = images->request->parts;
+
+    return (parts && parts->object) ? "/images" : "/image";
 }
 
 

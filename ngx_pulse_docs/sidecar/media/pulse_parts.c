@@ -7,9 +7,6 @@
 
 
 static void pulse_parts_cleanup(void *data);
-static ngx_int_t pulse_parts_part(void *ctx,
-    const pulse_multipart_part_t *header);
-static ngx_int_t pulse_parts_data(void *ctx, const u_char *p, size_t len);
 static ngx_int_t pulse_parts_ended(pulse_parts_t *parts, pulse_part_t *part);
 static ngx_int_t pulse_parts_write(pulse_parts_t *parts, pulse_part_t *part,
     const u_char *p, size_t len);
@@ -25,16 +22,19 @@ ngx_int_t
 pulse_parts_begin(pulse_http_request_t *r)
 {
     ngx_str_t            type;
+    ngx_uint_t           form;
     pulse_parts_t       *parts;
     ngx_pool_cleanup_t  *cleanup;
 
-    static const char  form[] = "multipart/form-data";
+    static const char  multipart[] = "multipart/form-data";
 
     type = pulse_http_header(r, "Content-Type");
 
-    if (type.len < sizeof(form) - 1
-        || strncasecmp((char *) type.data, form, sizeof(form) - 1) != 0)
-    {
+    form = (type.len >= sizeof(multipart) - 1
+            && strncasecmp((char *) type.data, multipart,
+                           sizeof(multipart) - 1) == 0);
+
+    if (!form && r->studio) {
         return NGX_OK;
     }
 
@@ -58,14 +58,22 @@ pulse_parts_begin(pulse_http_request_t *r)
         return NGX_ERROR;
     }
 
+    r->parts = parts;
+
+    if (!form) {
+
+        /* nginx lets only these two kinds pass */
+
+        pulse_parts_json_init(parts);
+        return NGX_OK;
+    }
+
     if (pulse_multipart_init(&parts->reader, &type, &pulse_parts_handlers,
                              parts)
         != NGX_OK)
     {
         parts->reason = "the form has no usable boundary";
     }
-
-    r->parts = parts;
 
     return NGX_OK;
 }
@@ -86,6 +94,10 @@ pulse_parts_cleanup(void *data)
         free(parts->elts[i].text.data);
     }
 
+    if (parts->object) {
+        pulse_json_stream_free(&parts->json);
+    }
+
     ngx_pulse_buf_free(&parts->text);
     EVP_MD_CTX_free(parts->digest);
 }
@@ -95,6 +107,11 @@ void
 pulse_parts_feed(pulse_parts_t *parts, const u_char *p, size_t len)
 {
     if (parts->reason || parts->failed || parts->too_large) {
+        return;
+    }
+
+    if (parts->object) {
+        pulse_parts_json_feed(parts, p, len);
         return;
     }
 
@@ -109,6 +126,10 @@ pulse_parts_end(pulse_parts_t *parts)
 {
     if (parts->reason || parts->failed || parts->too_large) {
         return NGX_DECLINED;
+    }
+
+    if (parts->object) {
+        return pulse_parts_json_end(parts);
     }
 
     if (pulse_multipart_end(&parts->reader) != NGX_OK) {
@@ -131,7 +152,7 @@ pulse_parts_digest(pulse_parts_t *parts, EVP_MD_CTX *digest)
 }
 
 
-static ngx_int_t
+ngx_int_t
 pulse_parts_part(void *ctx, const pulse_multipart_part_t *header)
 {
     pulse_parts_t *parts = ctx;
@@ -165,7 +186,7 @@ pulse_parts_part(void *ctx, const pulse_multipart_part_t *header)
 }
 
 
-static ngx_int_t
+ngx_int_t
 pulse_parts_data(void *ctx, const u_char *p, size_t len)
 {
     pulse_parts_t *parts = ctx;
