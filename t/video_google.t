@@ -86,6 +86,40 @@ subtest 'Veo, into a bucket' => sub {
 };
 
 
+sub asked_for {
+    my ($pattern) = @_;
+
+    return scalar grep { $_->{path} =~ $pattern } $twin->requests;
+}
+
+
+subtest 'Veo, with a token that ends before its time' => sub {
+    my $tokens = asked_for(qr{^/token$});
+
+    $twin->tell('revoke');
+
+    my ($id) = made(model => 'veo3');
+
+    is(asked_for(qr{^/token$}), $tokens + 1, 'it is begun with another');
+
+    $twin->tell('revoke');
+    $twin->tell(set => { state => 'stored', revokes => 1 });
+    completed($id, 'polled and fetched with others');
+    is(asked_for(qr{^/token$}), $tokens + 3, 'one each');
+
+    my $before = $video->account($user);
+    my $submitted = asked_for(qr{:predictLongRunning$});
+
+    $twin->tell(revoke => { always => 1 });
+    $id = $video->begin($key, model => 'veo3');
+    is($video->ended($id), 'failed', 'where none is any good');
+    is(asked_for(qr{:predictLongRunning$}), $submitted + 2, 'it is asked'
+       . ' twice');
+    is($video->account($user), $before, 'for nothing');
+    $twin->tell('revoke');
+};
+
+
 subtest 'Veo, from a picture' => sub {
     my $picture = Pulse::Video::slurp("$Pulse::Env::root/t/docs/logo.png")
         if -e "$Pulse::Env::root/t/docs/logo.png";
@@ -145,7 +179,7 @@ subtest 'Veo, refused' => sub {
     is($video->ended($id), 'failed');
     is(shown($id)->{error}{code}, 'INVALID_REQUEST');
     $twin->tell('refuse');
-    like($video->account($user), qr/^3\+0$/);
+    like($video->account($user), qr/^4\+0$/);
 };
 
 
@@ -154,7 +188,7 @@ subtest 'Veo cannot be canceled there' => sub {
 
     is($video->api($key, DELETE => "/v1/jobs/$id")->{json}{data}{status},
        'cancelled');
-    is($video->account($user), '3+0');
+    is($video->account($user), '4+0');
 
     my $ended = wait_until {
         return sql("SELECT 1 FROM videos WHERE task_id = '$id'"
@@ -196,7 +230,7 @@ subtest 'interactions' => sub {
     } 30;
 
     ok($told, 'and it can be canceled');
-    is($video->account($user), '5+0');
+    is($video->account($user), '6+0');
 };
 
 
@@ -226,7 +260,7 @@ subtest 'its time is over' => sub {
     my $told = wait_until { return $twin->tell('jobs')->[-1]{canceled} } 30;
 
     ok($told, 'the provider is told');
-    is($video->account($user), '6+0');
+    is($video->account($user), '7+0');
 };
 
 done_testing();

@@ -94,7 +94,9 @@ typedef struct {
  * "hosts" is where results may be besides the base's own host, see
  * pulse_address_listed(), and "trusted" which of these get the credential too.
  * "credential" makes a header field, for which it may ask somebody: NGX_OK, or
- * NGX_ERROR with a line in the log.  Writers return NGX_OK, or NGX_ERROR
+ * NGX_ERROR with a line in the log.  "refused", which is NULL where it never
+ * changes, is told of a field that was answered with 401: the next one is
+ * another.  Writers return NGX_OK, or NGX_ERROR
  * without memory; "cancel" is NULL where nothing can be canceled.
  * "accept", which may be NULL, is asked once, before the start: NULL, or why
  * it cannot be used.
@@ -109,6 +111,7 @@ typedef struct {
     const char          *(*accept)(void);
     const char          *(*base)(void);
     ngx_int_t            (*credential)(ngx_pool_t *pool, const char **field);
+    void                 (*refused)(const char *field);
     ngx_int_t            (*submit)(ngx_pool_t *pool,
                              const pulse_video_order_t *order,
                              pulse_video_request_t *request);

@@ -23,6 +23,9 @@ static ngx_int_t pulse_video_picture(pulse_video_t *v, const ngx_str_t *id,
 static ngx_int_t pulse_video_ask(pulse_video_t *v,
     const pulse_video_request_t *request, ngx_uint_t timeout,
     ngx_uint_t (*stop)(void));
+static ngx_int_t pulse_video_send(pulse_video_t *v,
+    const pulse_video_request_t *request, ngx_uint_t timeout,
+    ngx_uint_t (*stop)(void));
 static ngx_int_t pulse_video_memory(pulse_video_t *v);
 
 
@@ -223,6 +226,22 @@ static ngx_int_t
 pulse_video_ask(pulse_video_t *v, const pulse_video_request_t *request,
     ngx_uint_t timeout, ngx_uint_t (*stop)(void))
 {
+    ngx_int_t  rc;
+
+    rc = pulse_video_send(v, request, timeout, stop);
+
+    if (rc != NGX_ABORT && pulse_video_renews(v)) {
+        rc = pulse_video_send(v, request, timeout, stop);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+pulse_video_send(pulse_video_t *v, const pulse_video_request_t *request,
+    ngx_uint_t timeout, ngx_uint_t (*stop)(void))
+{
     ngx_int_t      rc;
     pulse_call_t  *call;
 
@@ -271,6 +290,21 @@ pulse_video_ask(pulse_video_t *v, const pulse_video_request_t *request,
     }
 
     return rc;
+}
+
+
+ngx_uint_t
+pulse_video_renews(pulse_video_t *v)
+{
+    if (v->call.status != MHD_HTTP_UNAUTHORIZED
+        || v->call.credential == NULL || v->provider->refused == NULL)
+    {
+        return 0;
+    }
+
+    v->provider->refused(v->call.credential);
+
+    return 1;
 }
 
 

@@ -42,6 +42,7 @@ const pulse_video_provider_t  pulse_video_interactions = {
     NULL,
     pulse_interactions_base,
     pulse_interactions_credential,
+    NULL,                               /* a key stays what it is */
     pulse_interactions_submit,
     pulse_interactions_poll,
     pulse_interactions_cancel,

@@ -42,6 +42,7 @@ const pulse_video_provider_t  pulse_video_replicate = {
     NULL,
     pulse_replicate_base,
     pulse_replicate_credential,
+    NULL,                               /* a key stays what it is */
     pulse_replicate_submit,
     pulse_replicate_poll,
     pulse_replicate_cancel,

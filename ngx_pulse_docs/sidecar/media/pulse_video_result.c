@@ -106,6 +106,10 @@ pulse_video_fetch(pulse_video_t *v)
 
         rc = pulse_video_get_file(v, url);
 
+        if (rc == NGX_OK && pulse_video_renews(v)) {
+            rc = pulse_video_get_file(v, url);
+        }
+
         if (rc != NGX_OK) {
             return rc;
         }

@@ -21,6 +21,7 @@
 #define PULSE_VERTEX_LIVES    3600      /* s, of an assertion */
 #define PULSE_VERTEX_EARLY    120       /* s before a token ends */
 #define PULSE_VERTEX_TIMEOUT  20
+#define PULSE_VERTEX_FIELD    "Authorization: Bearer "
 
 
 /* The service account, read once; the token is everybody's. */
@@ -53,6 +54,7 @@ static ngx_int_t pulse_vertex_text(const ngx_pulse_json_value_t *v,
 static const char *pulse_vertex_base(void);
 static ngx_int_t pulse_vertex_credential(ngx_pool_t *pool,
     const char **field);
+static void pulse_vertex_refused(const char *field);
 static ngx_int_t pulse_vertex_ask(ngx_pool_t *pool);
 static const char *pulse_vertex_assertion(ngx_pool_t *pool, size_t *len);
 static ngx_int_t pulse_vertex_submit(ngx_pool_t *pool,
@@ -90,6 +92,7 @@ const pulse_video_provider_t  pulse_video_vertex = {
     pulse_vertex_accept,
     pulse_vertex_base,
     pulse_vertex_credential,
+    pulse_vertex_refused,
     pulse_vertex_submit,
     pulse_vertex_poll,
     NULL,                               /* operations cannot be canceled */
@@ -308,7 +311,7 @@ pulse_vertex_credential(ngx_pool_t *pool, const char **field)
 
     if (rc == NGX_OK) {
         ngx_pulse_buf_init(&b, 0);
-        ngx_pulse_buf_literal(&b, "Authorization: Bearer ");
+        ngx_pulse_buf_literal(&b, PULSE_VERTEX_FIELD);
         ngx_pulse_buf_append(&b, (u_char *) pulse_vertex.token,
                              strlen(pulse_vertex.token));
         *field = pulse_video_take(pool, &b, NULL);
@@ -321,6 +324,24 @@ pulse_vertex_credential(ngx_pool_t *pool, const char **field)
     pthread_mutex_unlock(&pulse_vertex.mutex);
 
     return rc;
+}
+
+
+/* It ended before its time.  Who heard of that later than others must not end
+ * the one that they have by now. */
+
+static void
+pulse_vertex_refused(const char *field)
+{
+    pthread_mutex_lock(&pulse_vertex.mutex);
+
+    if (strcmp(field + sizeof(PULSE_VERTEX_FIELD) - 1, pulse_vertex.token)
+        == 0)
+    {
+        pulse_vertex.until = 0;
+    }
+
+    pthread_mutex_unlock(&pulse_vertex.mutex);
 }
 
 

@@ -57,6 +57,10 @@ ngx_int_t pulse_video_cancel(pulse_video_t *v);
 /* The same of what a webhook told. */
 ngx_int_t pulse_video_hear(pulse_video_t *v);
 
+/* After an answer: 1 if its credential was refused and another is to be had.
+ * The same may be asked once more then: nothing comes of what is refused so. */
+ngx_uint_t pulse_video_renews(pulse_video_t *v);
+
 
 /* --- what came (pulse_video_result.c) --- */
 

@@ -8,6 +8,7 @@ package Pulse::Twin::Video;
 #                                          recordings => DIR, video => BYTES);
 #     $twin->tell(set => { state => 'done' });    # of the newest, or of "id"
 #     $twin->tell('jobs');                        # what it was asked to make
+#     $twin->tell('revoke');                      # the token of Vertex
 #     $twin->tell(begin => { state => 'done' });  # of all that follow
 #     $twin->tell(webhook => { id => ... });      # headers and body, signed
 
@@ -247,8 +248,8 @@ sub vertex {
     my $body = $json->decode($request->{body});
 
     return (401, { error => { code => 401, status => 'UNAUTHENTICATED' } })
-        if ($request->{headers}{authorization} // '')
-           ne 'Bearer ' . ($self->{bearer} // '');
+        if $self->{always} || ($request->{headers}{authorization} // '')
+                              ne 'Bearer ' . ($self->{bearer} // '');
 
     my ($at, $model, $what) = $path =~ m{^(projects/maker-1/locations/
         us-central1/publishers/google/models/([\w.-]+)):(\w+)$}x
@@ -277,6 +278,8 @@ sub vertex {
     return (200, { name => $job->{id}, done => JSON::PP::true,
                    error => { code => 13, message => 'internal' } })
         if $job->{state} eq 'failed';
+    $self->{bearer} = 'revoked' if $job->{revokes};
+
     return (200, { name => $job->{id}, done => JSON::PP::true,
                    response => { videos => [{
                        gcsUri => 'gs://maker-1/made of it/a.mp4',
@@ -345,6 +348,17 @@ sub google {
 # --- what a suite says
 
 sub twin_jobs { $_[0]{jobs} // [] }
+
+# The token that it gave is none, or with "always" none will be.
+
+sub twin_revoke {
+    my ($self, $how) = @_;
+
+    $self->{bearer} = 'revoked';
+    $self->{always} = $how->{always};
+
+    return {};
+}
 
 sub twin_refuse {
     my ($self, $how) = @_;
