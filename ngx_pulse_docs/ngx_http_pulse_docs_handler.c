@@ -59,6 +59,8 @@ static ngx_int_t ngx_http_pulse_docs_field_type(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_docs_field_code(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
+static ngx_int_t ngx_http_pulse_docs_field_moderated(ngx_http_request_t *r,
+    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_docs_pass_header(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_pulse_docs_filter_init(void *data);
@@ -73,6 +75,7 @@ static void ngx_http_pulse_docs_finalize_request(ngx_http_request_t *r,
 static ngx_http_pulse_docs_field_t  ngx_http_pulse_docs_fields[] = {
     { ngx_string("Content-Length"), ngx_http_pulse_docs_field_length },
     { ngx_string("X-Pulse-Code"), ngx_http_pulse_docs_field_code },
+    { ngx_string("X-Pulse-Moderated"), ngx_http_pulse_docs_field_moderated },
     { ngx_string("Content-Type"), ngx_http_pulse_docs_field_type },
     { ngx_string("Content-Disposition"), NULL },
     { ngx_string("Location"), NULL },
@@ -686,6 +689,16 @@ ngx_http_pulse_docs_field_code(ngx_http_request_t *r,
     ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value)
 {
     ngx_http_pulse_verdict(r, ngx_http_pulse_code_find(value));
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_pulse_docs_field_moderated(ngx_http_request_t *r,
+    ngx_http_pulse_docs_ctx_t *ctx, ngx_str_t *value)
+{
+    ngx_http_pulse_moderation_count_told(value);
 
     return NGX_OK;
 }

@@ -136,6 +136,10 @@ void ngx_http_pulse_moderation_count(ngx_http_pulse_moderation_count_e count);
 /* Each of a JSON array of categories. */
 void ngx_http_pulse_moderation_count_categories(const ngx_str_t *names);
 
+/* What the sidecar says it found: "flagged_by_rules [...]", with the result as
+ * the metric has it and, of a refusal, its categories. */
+void ngx_http_pulse_moderation_count_told(const ngx_str_t *told);
+
 /* How long the provider took. */
 void ngx_http_pulse_moderation_observe(ngx_msec_t ms);
 

@@ -204,6 +204,36 @@ ngx_http_pulse_moderation_count_categories(const ngx_str_t *names)
 
 
 void
+ngx_http_pulse_moderation_count_told(const ngx_str_t *told)
+{
+    size_t       len;
+    ngx_str_t    names;
+    ngx_uint_t   i;
+    const char  *result;
+
+    for (i = 0; i < NGX_HTTP_PULSE_MODERATION_NCOUNTS; i++) {
+        result = ngx_http_pulse_moderation_results[i].labels
+                 + sizeof("result=\"") - 1;
+        len = ngx_strlen(result) - 1;
+
+        if (told->len < len || ngx_memcmp(told->data, result, len) != 0
+            || (told->len > len && told->data[len] != ' '))
+        {
+            continue;
+        }
+
+        names.data = told->data + len;
+        names.len = told->len - len;
+
+        ngx_http_pulse_moderation_count(i);
+        ngx_http_pulse_moderation_count_categories(&names);
+
+        return;
+    }
+}
+
+
+void
 ngx_http_pulse_moderation_observe(ngx_msec_t ms)
 {
     ngx_pulse_metric_observe(&ngx_http_pulse_moderation_time, ms);

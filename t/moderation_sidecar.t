@@ -126,6 +126,18 @@ sub used {
 }
 
 
+# What nginx has counted: counted('result="passed"'), counted('category="x"').
+
+sub counted {
+    my ($label) = @_;
+
+    my $metrics = http(GET => '/metrics', port => $painter->port)->{body};
+
+    return $metrics =~ /^pulse_moderation_\w+_total\{\Q$label\E\} (\d+)$/m
+           ? $1 : 'none';
+}
+
+
 my @studio = qw(/v1/images/generate /v1/images/edit /v1/video/generate);
 my @dialect = qw(/v1/images/generations /v1/images/edits);
 my $nothing = used();
@@ -181,6 +193,10 @@ subtest 'by rules' => sub {
     is(scalar @lines, 10, 'a line for each');
     is(scalar(grep { /: \["violence"\]: $hash$/ } @lines), 3,
        'with category and hash');
+
+    is_deeply([map { counted($_) } 'result="flagged_by_rules"',
+               'category="violence"', 'category="hate"', 'result="passed"'],
+              [10, 7, 5, 0], 'and all counted');
 };
 
 
@@ -194,6 +210,7 @@ subtest 'what is not against the rules' => sub {
     mode('off');
     $openai->play(painted($small));
     is(said(ask($studio[0], 'a zorbomb')), '200 fine', 'where it is off');
+    is(counted('result="passed"'), 1, 'which is not counted');
 };
 
 
@@ -219,6 +236,9 @@ subtest 'by the endpoint' => sub {
     }
 
     is(used(), $before, 'nothing is charged');
+    is_deeply([map { counted($_) } 'result="flagged_by_provider"',
+               'category="violence/graphic"', 'category="violence"'],
+              [5, 5, 12], 'and all counted');
 
     my ($request) = $openai->requests(1);
 
@@ -416,6 +436,9 @@ subtest 'when there is no verdict' => sub {
     like($painter->sidecar->log_text,
          qr/pulse moderation: the provider gives no verdict: status 401/,
          'the log says so');
+    is_deeply([map { counted(qq(result="$_")) }
+               qw(refused_unchecked passed_unchecked unfit)], [16, 1, 4],
+              'and nginx has counted it');
 };
 
 

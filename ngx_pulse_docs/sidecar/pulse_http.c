@@ -34,7 +34,7 @@ static ngx_uint_t pulse_http_match(pulse_http_request_t *r,
 static enum MHD_Result pulse_http_work(pulse_http_request_t *r);
 static enum MHD_Result pulse_http_not_found(pulse_http_request_t *r);
 static enum MHD_Result pulse_http_not_allowed(pulse_http_request_t *r);
-static void pulse_http_usage(struct MHD_Response *response, const char *name,
+static void pulse_http_tell(struct MHD_Response *response, const char *name,
     const char *value);
 static void pulse_http_completed(void *cls, struct MHD_Connection *connection,
     void **con_cls, enum MHD_RequestTerminationCode code);
@@ -427,10 +427,11 @@ pulse_http_queue(pulse_http_request_t *r, unsigned status,
 {
     enum MHD_Result  rc;
 
-    pulse_http_usage(response, "X-Usage-Tokens", r->tokens);
-    pulse_http_usage(response, "X-Usage-Images", r->images);
-    pulse_http_usage(response, "X-Usage-Videos", r->videos);
-    pulse_http_usage(response, "X-Usage-Warning", r->warning);
+    pulse_http_tell(response, "X-Usage-Tokens", r->tokens);
+    pulse_http_tell(response, "X-Usage-Images", r->images);
+    pulse_http_tell(response, "X-Usage-Videos", r->videos);
+    pulse_http_tell(response, "X-Usage-Warning", r->warning);
+    pulse_http_tell(response, "X-Pulse-Moderated", r->moderated);
 
     if (r->suspended) {
 
@@ -462,7 +463,7 @@ pulse_http_discard(pulse_http_request_t *r)
 
 
 static void
-pulse_http_usage(struct MHD_Response *response, const char *name,
+pulse_http_tell(struct MHD_Response *response, const char *name,
     const char *value)
 {
     if (value && value[0] != '\0'

@@ -58,6 +58,7 @@ struct pulse_http_request_s {
     const char             *images;
     const char             *videos;
     const char             *warning;        /* X-Usage-Warning */
+    const char             *moderated;      /* X-Pulse-Moderated */
     char                    after[NGX_INT64_LEN + 1];   /* Retry-After */
     pulse_once_t           *claim;          /* of a key; pulse_once.h */
     unsigned                once:1;

@@ -11,6 +11,7 @@
 #define PULSE_MODERATE_RULES     (1024 * 1024)     /* bytes of a file */
 #define PULSE_MODERATE_KEY       4096
 #define PULSE_MODERATE_PATIENCE  60             /* s */
+#define PULSE_MODERATE_TOLD      2048           /* bytes of a header */
 
 
 /* what nginx says is to be asked, as bits */
@@ -23,6 +24,8 @@ static ngx_int_t pulse_moderate_read(const char *file);
 static ngx_int_t pulse_moderate_key_read(const char *file);
 static ngx_uint_t pulse_moderate_mode(pulse_http_request_t *r,
     ngx_uint_t *refuse);
+static void pulse_moderate_tell(pulse_http_request_t *r, const char *result,
+    const ngx_pulse_buf_t *details);
 static pulse_moderate_e pulse_moderate_local(
     const pulse_moderate_input_t *input, ngx_pulse_buf_t *details);
 static pulse_moderate_e pulse_moderate_provider(pulse_http_request_t *r,
@@ -30,6 +33,9 @@ static pulse_moderate_e pulse_moderate_provider(pulse_http_request_t *r,
 static void pulse_moderate_flagged(const char *by,
     const ngx_pulse_buf_t *names, const ngx_str_t *text,
     ngx_pulse_buf_t *details);
+
+
+static const char  pulse_moderate_details[] = "{\"categories\":";
 
 
 /* set before threads start, and never changed */
@@ -198,27 +204,79 @@ pulse_moderate_e
 pulse_moderate_ask(pulse_http_request_t *r,
     const pulse_moderate_input_t *input, ngx_pulse_buf_t *details)
 {
-    ngx_uint_t        mode, refuse;
-    pulse_moderate_e  verdict;
+    ngx_uint_t         mode, refuse;
+    const char        *result;
+    pulse_moderate_e   verdict;
 
     mode = pulse_moderate_mode(r, &refuse);
+
+    if (mode == 0) {
+        return PULSE_MODERATE_PASSES;
+    }
+
     verdict = PULSE_MODERATE_PASSES;
+    result = "passed";
 
     if (mode & PULSE_MODERATE_LOCAL) {
         verdict = pulse_moderate_local(input, details);
+        result = (verdict == PULSE_MODERATE_FLAGGED) ? "flagged_by_rules"
+                                                     : result;
     }
 
     if (verdict == PULSE_MODERATE_PASSES
         && (mode & PULSE_MODERATE_PROVIDER))
     {
         verdict = pulse_moderate_provider(r, input, details);
+        result = (verdict == PULSE_MODERATE_FLAGGED) ? "flagged_by_provider"
+                                                     : result;
     }
 
-    if (verdict == PULSE_MODERATE_DOWN && !refuse) {
-        verdict = PULSE_MODERATE_PASSES;
+    if (verdict == PULSE_MODERATE_UNFIT) {
+        result = "unfit";
+    }
+
+    if (verdict == PULSE_MODERATE_DOWN) {
+        result = refuse ? "refused_unchecked" : "passed_unchecked";
+        verdict = refuse ? verdict : PULSE_MODERATE_PASSES;
+    }
+
+    if (verdict != PULSE_MODERATE_ERROR) {
+        pulse_moderate_tell(r, result, details);
     }
 
     return verdict;
+}
+
+
+/* The figures are nginx's: it has them of what it looks at itself, and outlives
+ * us. */
+
+static void
+pulse_moderate_tell(pulse_http_request_t *r, const char *result,
+    const ngx_pulse_buf_t *details)
+{
+    size_t           head;
+    ngx_pulse_buf_t  b;
+
+    head = sizeof(pulse_moderate_details) - 1;
+
+    ngx_pulse_buf_init(&b, PULSE_MODERATE_TOLD);
+    ngx_pulse_buf_append(&b, (u_char *) result, strlen(result));
+
+    if (details->len > head) {
+        ngx_pulse_buf_char(&b, ' ');
+        ngx_pulse_buf_append(&b, details->data + head,
+                             details->len - head - 1);
+    }
+
+    ngx_pulse_buf_char(&b, '\0');
+
+    /* more than any list of rules or provider has is counted as a refusal,
+     * and without its categories */
+
+    r->moderated = pulse_http_text(r, b.failed ? result : (char *) b.data);
+
+    ngx_pulse_buf_free(&b);
 }
 
 
@@ -340,7 +398,8 @@ pulse_moderate_flagged(const char *by, const ngx_pulse_buf_t *names,
 {
     u_char  hash[NGX_PULSE_MODERATION_HASH];
 
-    ngx_pulse_buf_literal(details, "{\"categories\":");
+    ngx_pulse_buf_append(details, (u_char *) pulse_moderate_details,
+                         sizeof(pulse_moderate_details) - 1);
     ngx_pulse_buf_str(details, names);
     ngx_pulse_buf_char(details, '}');
 

@@ -55,7 +55,8 @@ ngx_int_t pulse_moderate_init(const pulse_moderate_conf_t *conf);
  * The verdict alone, for who answers in a dialect; if it is FLAGGED,
  * {"categories":[...]} is appended to "details".  It may wait for OpenAI:
  * for worker threads, not for those of connections.  A refusal is logged
- * here, by category and hash.
+ * here, by category and hash; nginx is told of any verdict with the answer,
+ * and counts it.
  */
 pulse_moderate_e pulse_moderate_ask(pulse_http_request_t *r,
     const pulse_moderate_input_t *input, ngx_pulse_buf_t *details);

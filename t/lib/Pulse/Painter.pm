@@ -79,6 +79,7 @@ HTTP
             pulse_docs form;
         }
         location /v1/usage/ { pulse_api; }
+        location = /metrics { pulse_auth off; pulse_api; }
         location /v1/ { pulse_docs; }
         location /files/ { pulse_auth off; pulse_files /stored/; }
         location /stored/ {
