@@ -238,6 +238,8 @@ subtest 'what is refused' => sub {
         ['{"model": "demo", "messages": "x"}', 'messages', 'a string'],
         ['{"model": "demo", "messages": [1], "max_tokens": 0}', 'max_tokens',
          'no room'],
+        ['{"model": "demo", "messages": [1], "n": 2}', 'n',
+         'two answers'],
         ['{"model": "demo", "messages": [1], "max_tokens": 1.5}',
          'max_tokens', 'half a token'],
         ['{"model": "demo", "messages": [1], "tool_choice": "required"}',

@@ -195,6 +195,16 @@ pulse_demo_limit(ngx_pulse_json_value_t *body, pulse_demo_t *demo,
     int64_t                  n;
     ngx_pulse_json_value_t  *value;
 
+    *param = "n";
+    value = ngx_pulse_json_get(body, *param);
+
+    if (value && value->type != NGX_PULSE_JSON_NULL
+        && (value->type != NGX_PULSE_JSON_NUMBER
+            || ngx_pulse_json_int(&value->string, &n) != NGX_OK || n != 1))
+    {
+        return "The demo gives one answer only: n must be 1.";
+    }
+
     *param = "max_completion_tokens";
     value = ngx_pulse_json_get(body, *param);
 
