@@ -49,6 +49,7 @@ typedef struct {
     ngx_pulse_breaker_limits_t      breaker;
     ngx_pulse_breaker_t            *health;         /* in shared memory */
     ngx_uint_t                      row;            /* of metrics */
+    ngx_msec_t                      token_timeout;  /* to the first; 0: none */
     ngx_msec_t                      total_timeout;  /* 0: none */
     ngx_msec_t                      drain_time;
     size_t                          drain_max;
@@ -217,6 +218,7 @@ typedef struct {
 
     ngx_event_t                     alive;       /* the next sign of life */
     ngx_event_t                     total;       /* end of all patience */
+    ngx_msec_t                      asked;       /* when it began */
     size_t                          awaited;     /* bytes before a token */
     size_t                          drained;     /* bytes after the client */
     ngx_int_t                       first;       /* result of their last */
@@ -701,6 +703,9 @@ void ngx_http_pulse_gateway_timers_stop(ngx_http_pulse_gateway_ctx_t *ctx);
 
 /* The time of the current candidate begins. */
 void ngx_http_pulse_gateway_total(ngx_http_pulse_gateway_ctx_t *ctx);
+
+/* Its first token is here. */
+void ngx_http_pulse_gateway_began(ngx_http_pulse_gateway_ctx_t *ctx);
 
 
 /* --- metrics (ngx_http_pulse_gateway_metric.c) --- */

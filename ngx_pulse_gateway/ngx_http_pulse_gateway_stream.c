@@ -448,6 +448,7 @@ ngx_http_pulse_gateway_delta(ngx_http_pulse_gateway_ctx_t *ctx)
 {
     if (ctx->answer.deltas == 1) {
         ngx_http_pulse_gateway_first_token(ctx->request, ctx);
+        ngx_http_pulse_gateway_began(ctx);
     }
 
     if (ngx_http_pulse_gateway_counted(ctx)

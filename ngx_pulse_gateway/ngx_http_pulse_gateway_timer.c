@@ -190,18 +190,53 @@ ngx_http_pulse_gateway_early_header(ngx_http_request_t *r,
 }
 
 
+/* Until the first token the patience is less, if it is so configured. */
+
 void
 ngx_http_pulse_gateway_total(ngx_http_pulse_gateway_ctx_t *ctx)
 {
-    ngx_msec_t  total;
+    ngx_msec_t                  total;
+    ngx_http_pulse_provider_t  *provider;
 
-    total = ctx->route.elts[ctx->candidate].provider->total_timeout;
+    provider = ctx->route.elts[ctx->candidate].provider;
+    total = provider->total_timeout;
+
+    if (ctx->chat.stream && provider->token_timeout
+        && (total == 0 || provider->token_timeout < total))
+    {
+        total = provider->token_timeout;
+    }
+
+    ctx->asked = ngx_current_msec;
 
     if (total) {
         ngx_add_timer(&ctx->total, total);
 
     } else if (ctx->total.timer_set) {
         ngx_del_timer(&ctx->total);
+    }
+}
+
+
+void
+ngx_http_pulse_gateway_began(ngx_http_pulse_gateway_ctx_t *ctx)
+{
+    ngx_msec_t                  spent;
+    ngx_http_pulse_provider_t  *provider;
+
+    provider = ctx->route.elts[ctx->candidate].provider;
+
+    if (provider->token_timeout == 0 || !ctx->total.timer_set) {
+        return;
+    }
+
+    ngx_del_timer(&ctx->total);
+
+    if (provider->total_timeout) {
+        spent = ngx_min(ngx_current_msec - ctx->asked,
+                        provider->total_timeout);
+
+        ngx_add_timer(&ctx->total, provider->total_timeout - spent);
     }
 }
 

@@ -105,6 +105,13 @@ static ngx_command_t  ngx_http_pulse_provider_commands[] = {
       offsetof(ngx_http_pulse_provider_conf_t, first_byte_timeout),
       NULL },
 
+    { ngx_string("first_token_timeout"),
+      NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(ngx_http_pulse_provider_conf_t, first_token_timeout),
+      NULL },
+
     { ngx_string("total_timeout"),
       NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -224,6 +231,7 @@ ngx_http_pulse_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pc.send_timeout = NGX_CONF_UNSET_MSEC;
     pc.read_timeout = NGX_CONF_UNSET_MSEC;
     pc.first_byte_timeout = NGX_CONF_UNSET_MSEC;
+    pc.first_token_timeout = NGX_CONF_UNSET_MSEC;
     pc.total_timeout = NGX_CONF_UNSET_MSEC;
     pc.ssl_verify = NGX_CONF_UNSET;
     pc.insecure = NGX_CONF_UNSET;
@@ -535,6 +543,7 @@ ngx_http_pulse_provider_make(ngx_conf_t *cf,
     ngx_conf_init_msec_value(pc->send_timeout, 30000);
     ngx_conf_init_msec_value(pc->read_timeout, 60000);
     ngx_conf_init_msec_value(pc->first_byte_timeout, 120000);
+    ngx_conf_init_msec_value(pc->first_token_timeout, 0);
     ngx_conf_init_msec_value(pc->total_timeout, 3600000);
     ngx_conf_init_value(pc->ssl_verify, 1);
     ngx_conf_init_value(pc->insecure, 0);
@@ -547,6 +556,7 @@ ngx_http_pulse_provider_make(ngx_conf_t *cf,
 
     provider->standby = (pc->standby != 0);
     provider->prefix_only = (pc->prefix_only != 0);
+    provider->token_timeout = pc->first_token_timeout;
     provider->total_timeout = pc->total_timeout;
 
     if (pc->base_url.len == 0) {

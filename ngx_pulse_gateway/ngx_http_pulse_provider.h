@@ -20,6 +20,7 @@ typedef struct {
     ngx_msec_t                   send_timeout;
     ngx_msec_t                   read_timeout;
     ngx_msec_t                   first_byte_timeout;
+    ngx_msec_t                   first_token_timeout;
     ngx_msec_t                   total_timeout;
     ngx_flag_t                   ssl_verify;
     ngx_flag_t                   insecure;

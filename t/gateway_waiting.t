@@ -16,6 +16,7 @@ use Test::More;
 my ($port, $h2) = (free_port(), free_port());
 my $slow = Pulse::Replay->start(as => 'SLOW');
 my $other = Pulse::Replay->start(as => 'OTHER');
+my $calm = Pulse::Replay->start(as => 'CALM');
 
 my $nginx = gateway_nginx(
     port => $port,
@@ -26,9 +27,14 @@ my $nginx = gateway_nginx(
             . provider('other', $other->url . '/v1', 'models o*;')
             . provider('brief', $slow->url . '/v1',
                        'models b*; total_timeout 700ms;')
+            . provider('early', $slow->url . '/v1',
+                       'models f*; first_token_timeout 1s;')
+            . provider('calm', $calm->url . '/v1',
+                       'models c*; first_token_timeout 10s;')
             . provider('endless', $slow->url . '/v1',
                        'models e*; total_timeout 3s;')
-            . 'pulse_route both hasty:h other:o backup;',
+            . 'pulse_route both hasty:h other:o backup;'
+            . 'pulse_route soon early:f other:o backup;',
     location => 'pulse_keepalive_comment 100ms;',
 )->run;
 
@@ -101,6 +107,23 @@ sub row {
 
     return $all[-1];
 }
+
+
+# Its first token comes soon, its end does not: it is read when all else is
+# done.
+
+my $long = chunk({ delta => { content => 'long ' x 200 } });
+
+$calm->play(stream($long . $body, chunk => length $long,
+                   step => 300 + length $long, delay => 12));
+
+my $reader = make_user(plan => 'creator');
+my $patient = Pulse::Client->connect(port => $port);
+
+$patient->request(POST => '/v1/chat/completions', bearer => make_key($reader),
+                  json => { model => 'c', max_tokens => 5000,
+                            %{ $asked{openai}[1] } });
+ok($patient->read_until(qr/long/), 'a first token in its time');
 
 
 # --- signs of life, and an answer after them
@@ -215,6 +238,24 @@ for my $failure ({ hang => 1 }, { status => 500, held => 1 },
 }
 
 
+# --- no token, though something comes all the time
+
+my $comments = stream(": thinking\n\n" x 2000, step => 19, chunk => 13,
+                      delay => 0.05);
+
+$slow->play($comments);
+$other->play(stream($body));
+$reply = ask('openai', 'soon');
+like($reply->{body}, qr/^: X-Pulse-Provider: other\n/m, 'comments: another');
+is(row('comments')->{amount}, 11, 'comments: its figures');
+
+$slow->play($comments);
+$reply = ask('openai', 'f');
+is((sse_events($reply->{body}))[-1]{json}{error}{code}, 'GATEWAY_TIMEOUT',
+   'comments, and nobody else');
+ok($reply->{complete}, 'comments: a clean end');
+
+
 # --- nobody, after the header
 
 for my $dialect (sort keys %asked) {
@@ -277,6 +318,11 @@ ok($reply->{complete}, 'a clean end');
 my $row = row('within a stream');
 is($row->{estimated}, 't', 'within a stream: estimated');
 cmp_ok($row->{output}, '>', 0, 'within a stream: what came');
+
+$reply = $patient->response;
+like($reply->{body}, qr/token.*\[DONE\]\n\n\z/s,
+     'who has begun may take its time');
+is((ledger($reader, 1))[0]{estimated}, 'f', 'and its figures count');
 
 is($nginx->stop, undef, 'nginx ends');
 is_deeply([$nginx->problems], [], 'and its log is clean');
