@@ -19,8 +19,8 @@ PURE_SOURCES = $(filter-out $(PURE_NOT),$(wildcard \
     ngx_pulse_docs/sidecar/storage/pulse_sigv4.c \
     ngx_pulse_docs/sidecar/pulse_file.c ngx_pulse_docs/sidecar/pulse_hex.c \
     $(addprefix ngx_pulse_docs/sidecar/media/pulse_,base64.c \
-        address.c image_replicate.c json_stream.c multipart.c pieces.c \
-        signature.c \
+        address.c image_replicate.c json_stream.c multipart.c parts.c \
+        parts_json.c pieces.c signature.c \
         video_answer.c video_interactions.c video_replicate.c)))
 PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
     ngx_pulse_docs/sidecar/documents/*.h \
@@ -28,13 +28,15 @@ PURE_HEADERS = $(wildcard ngx_pulse_*/*.h ngx_pulse_gateway/dialects/*.h \
     ngx_pulse_docs/sidecar/storage/*.h)
 
 PURE_NGINX = /usr/share/nginx/src/src
+PURE_PG := $(shell pg_config --includedir)
 
 PURE_CFLAGS = -g -W -Wall -Wextra -Wno-unused-parameter -Werror \
     -I t/c $(addprefix -I ,$(dir $(wildcard ngx_pulse_*/.)) \
         ngx_pulse_gateway/dialects ngx_pulse_docs/sidecar/documents \
         ngx_pulse_docs/sidecar/media ngx_pulse_docs/sidecar/payments \
         ngx_pulse_docs/sidecar/storage ngx_pulse_docs/sidecar) \
-    -I $(BUILD)/nginx $(DOCUMENT_CFLAGS) \
+    -I $(BUILD)/nginx -isystem $(PURE_PG) \
+    $(DOCUMENT_CFLAGS) \
     $(addprefix -isystem $(PURE_NGINX)/,core event event/modules os/unix)
 PURE_LIBS = -lyajl -lcrypto -lcurl -lz -lm $(DOCUMENT_LIBS)
 
