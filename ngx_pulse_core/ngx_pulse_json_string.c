@@ -3,10 +3,18 @@
 #include <ngx_core.h>
 #include "ngx_pulse_json_string.h"
 
+#if (__SSE2__)
+#include <emmintrin.h>
+#endif
+
 
 #define NGX_PULSE_JSON_ONES   0x0101010101010101
 #define NGX_PULSE_JSON_HIGHS  0x8080808080808080
 
+
+#if (__SSE2__)
+static ngx_inline ngx_uint_t ngx_pulse_json_ends(const u_char *p);
+#endif
 
 static ngx_uint_t ngx_pulse_json_is_hex4(const u_char *p,
     const u_char *last);
@@ -46,6 +54,18 @@ ngx_pulse_json_plain(const u_char *p, const u_char *last)
 {
     uint64_t  word, found;
 
+#if (__SSE2__)
+
+    for ( /* void */ ; last - p >= 16; p += 16) {
+        found = ngx_pulse_json_ends(p);
+
+        if (found) {
+            return p + __builtin_ctzll(found);
+        }
+    }
+
+#endif
+
 #if (NGX_HAVE_LITTLE_ENDIAN)
 
     for ( /* void */ ; (size_t) (last - p) >= sizeof(word); p += sizeof(word))
@@ -72,6 +92,27 @@ ngx_pulse_json_plain(const u_char *p, const u_char *last)
 
     return p;
 }
+
+
+#if (__SSE2__)
+
+/* Of 16 bytes, a bit for each that is not plain. */
+
+static ngx_inline ngx_uint_t
+ngx_pulse_json_ends(const u_char *p)
+{
+    __m128i  v, found;
+
+    v = _mm_loadu_si128((const __m128i *) p);
+
+    found = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(' ' - 1)), v);
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(v, _mm_set1_epi8('"')));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+
+    return _mm_movemask_epi8(found);
+}
+
+#endif
 
 
 const char *

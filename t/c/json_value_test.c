@@ -1,6 +1,7 @@
 
 #include "unit.h"
 #include "ngx_pulse_json.h"
+#include "ngx_pulse_json_string.h"
 
 
 typedef struct {
@@ -22,6 +23,7 @@ typedef struct {
 } strings_t;
 
 
+static void test_plain(void);
 static void test_escapes(void);
 static void test_events(void);
 static void test_stops(void);
@@ -44,6 +46,7 @@ static ngx_int_t compare(void *ctx, ngx_pulse_json_event_t *ev);
 int
 main(void)
 {
+    test_plain();
     test_escapes();
     test_events();
     test_stops();
@@ -57,6 +60,33 @@ main(void)
     test_long();
 
     return unit_done();
+}
+
+
+/* each byte at each place around the ends of what is looked at as one */
+
+static void
+test_plain(void)
+{
+    size_t      len, at;
+    u_char      text[50];
+    ngx_uint_t  ch, ends;
+
+    for (ch = 0; ch < 256; ch++) {
+        ends = (ch < ' ' || ch == '"' || ch == '\\');
+
+        for (len = 0; len < sizeof(text); len++) {
+            for (at = 0; at < len; at++) {
+                ngx_memset(text, 'a', sizeof(text));
+                text[at] = (u_char) ch;
+                text[len] = '"';
+
+                unit_case("\\x%x at %d of %d", (int) ch, (int) at, (int) len);
+                check_int(ngx_pulse_json_plain(text, text + len) - text,
+                          ends ? at : len);
+            }
+        }
+    }
 }
 
 
