@@ -469,15 +469,30 @@ subtest 'configuration that is wrong' => sub {
 
     my $good = "$Pulse::Env::root/conf/models.json";
 
-    for my $url ('http://openai.example/v1', 'https://openai.example/v1/',
-                 'https://a:b@openai.example', 'https://openai.example/?a',
+    for my $url ('https://a:b@openai.example', 'https://openai.example/?a',
                  'ftp://127.0.0.1', 'openai')
     {
         my $text = $said->($good, OPENAI_BASE_URL => $url);
 
-        like($text, qr/pulse media: OPENAI_BASE_URL: it is no https: URL/,
+        like($text, qr/pulse media: OPENAI_BASE_URL: it is no http: or https:/,
              $url);
         like($text, qr/status 1/, 'it does not start');
+    }
+
+    for my $url ('http://openai.example/v1', 'http://127.0.0.1.example') {
+        my %env = (OPENAI_API_KEY => 'x', OPENAI_BASE_URL => $url);
+
+        like($said->($good, %env),
+             qr/\[warn\] .*OPENAI_BASE_URL: no pictures .* for loopback/,
+             "$url is nginx's alone");
+    }
+
+    for my $url ('https://openai.example/v1/', 'http://127.0.0.1/',
+                 'http://[::1]:80/v1//', 'http://localhost')
+    {
+        my %env = (OPENAI_API_KEY => 'x', OPENAI_BASE_URL => $url);
+
+        unlike($said->($good, %env), qr/OPENAI_BASE_URL/, $url);
     }
 
     like($said->($models), qr{capabilities/edits must be a boolean},

@@ -1,4 +1,5 @@
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <curl/curl.h>
 #include <time.h>
@@ -99,20 +100,32 @@ pulse_media_environment(pulse_media_known_t *known)
 
     curl_url_cleanup(url);
 
-    if (rc != NGX_OK) {
-        pulse_log(PULSE_LOG_ERR, "pulse media: %s: it is no https: URL"
-                  " without credential, query or \"/\" at its end; http: is"
-                  " for loopback", known->base);
+    if (rc == NGX_ERROR) {
+        pulse_log(PULSE_LOG_ERR, "pulse media: %s: it is no http: or https:"
+                  " URL without credential and query", known->base);
+        return NGX_ERROR;
     }
 
-    return rc;
+    if (rc == NGX_DECLINED && known->conf.key) {
+
+        /* nginx may be allowed to chat there */
+
+        pulse_log(PULSE_LOG_WARN, "pulse media: %s: no pictures and videos"
+                  " are asked for there: http: is for loopback", known->base);
+        known->conf.key = NULL;
+    }
+
+    return NGX_OK;
 }
 
+
+/* NGX_DECLINED: it would leave this machine unencrypted. */
 
 static ngx_int_t
 pulse_media_base(pulse_media_known_t *known, CURLU *url, const char *base)
 {
     char       *host, *scheme, *other, *p;
+    size_t      len;
     ngx_int_t   rc;
 
     static const CURLUPart  none[] = {
@@ -122,9 +135,7 @@ pulse_media_base(pulse_media_known_t *known, CURLU *url, const char *base)
 
     ngx_uint_t  i;
 
-    if (base[strlen(base) - 1] == '/'
-        || curl_url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK)
-    {
+    if (curl_url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK) {
         return NGX_ERROR;
     }
 
@@ -146,13 +157,25 @@ pulse_media_base(pulse_media_known_t *known, CURLU *url, const char *base)
             *p = tolower((u_char) *p);
         }
 
-        if (strcmp(scheme, "https") == 0
-            || (strcmp(scheme, "http") == 0 && pulse_media_loopback(host)))
-        {
-            known->conf.base = strdup(base);
-            known->conf.host = strdup(host);
+        if (strcmp(scheme, "https") == 0) {
+            rc = NGX_OK;
 
-            rc = (known->conf.base && known->conf.host) ? NGX_OK : NGX_ERROR;
+        } else if (strcmp(scheme, "http") == 0) {
+            rc = pulse_media_loopback(host) ? NGX_OK : NGX_DECLINED;
+        }
+    }
+
+    if (rc != NGX_ERROR) {
+
+        /* a path begins with a slash, which some write at the end, too */
+
+        for (len = strlen(base); base[len - 1] == '/'; len--) { /* void */ }
+
+        known->conf.base = strndup(base, len);
+        known->conf.host = strdup(host);
+
+        if (known->conf.base == NULL || known->conf.host == NULL) {
+            rc = NGX_ERROR;
         }
     }
 
@@ -166,8 +189,11 @@ pulse_media_base(pulse_media_known_t *known, CURLU *url, const char *base)
 static ngx_uint_t
 pulse_media_loopback(const char *host)
 {
+    struct in_addr  address;
+
     return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0
-           || strncmp(host, "127.", 4) == 0;
+           || (inet_pton(AF_INET, host, &address) == 1
+               && ntohl(address.s_addr) >> 24 == 127);
 }
 
 
