@@ -9,14 +9,19 @@ use utf8;
 use Pulse::Env 'stores';
 use Pulse::Client qw(http);
 use Pulse::Gateway qw(gateway_nginx ledger provider reserved);
+use Pulse::Http2;
+use Pulse::Process qw(free_port);
 use Pulse::Replay;
 use Test::More;
 
 my $replay = Pulse::Replay->start;
+my ($port, $h2) = (free_port(), free_port());
 
 # what is to be given up has places of its own: all else may take its time
 
 my $nginx = gateway_nginx(
+    port => $port,
+    listen => "listen $port; listen $h2 http2;",
     http => provider('one', $replay->url . '/v1', 'models m*;'),
     location => 'client_max_body_size 4m;',
     config => <<'CONF',
@@ -36,7 +41,6 @@ my $nginx = gateway_nginx(
 CONF
 )->run;
 
-my $port = $nginx->port;
 my $user = make_user(plan => 'creator', tokens => 100_000_000);
 my $key = make_key($user);
 my $json = JSON::PP->new->canonical->utf8;
@@ -179,6 +183,39 @@ like($reply->{body}, qr/data: \[DONE\]\n\n\z/, 'HTTP/1.0: a stream');
 is($reply->{headers}{'transfer-encoding'}, undef, 'HTTP/1.0: as it knows it');
 $rows++;
 is(scalar ledger($user, $rows), $rows, 'each is in the ledger once');
+
+
+# --- frames of HTTP/2
+
+for my $step (1, 4099) {
+    my $content = $step == 1 ? $small : "$small " x 1500;
+    my $frames = Pulse::Http2->connect(port => $h2);
+
+    $replay->play(\%answer);
+
+    my $stream = $frames->post($path, body($content), $key, step => $step);
+
+    is($frames->wait_for($stream, sub { $_[0]{ended} })->{status}, 200,
+       "frames of $step: an answer");
+    ok(($replay->requests(1))[0]{json}{messages}[0]{content} eq $content,
+       "frames of $step: to what was asked");
+    $rows++;
+    is(scalar ledger($user, $rows), $rows, "frames of $step: in the ledger");
+
+    # the connection goes on after a stream that does not
+
+    $replay->play(\%answer);
+    $frames->reset($frames->post($path, substr(body($content), 0, -1), $key,
+                                 step => $step, open => 1));
+
+    $stream = $frames->post($path, substr(body($content), 0, -1), $key);
+
+    is($frames->wait_for($stream, sub { $_[0]{ended} })->{status}, 400,
+       "frames of $step: cut");
+    $frames->post($path, body($content), $key, open => 1);
+    $frames->leave;
+    untouched("frames of $step, left");
+}
 
 
 # --- not to its end

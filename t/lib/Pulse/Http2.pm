@@ -79,13 +79,15 @@ sub integer {
 }
 
 
-# post(path, value, bearer): the number of the stream
+# post(path, value, bearer, step => bytes in a frame, open => 1: more is to
+# come): the number of the stream.  A value that is no reference is the body.
 
 sub post {
-    my ($self, $path, $body, $bearer) = @_;
+    my ($self, $path, $body, $bearer, %o) = @_;
 
     my $stream = $self->{next};
-    my $text = $json->encode($body);
+    my $text = ref $body ? $json->encode($body) : $body;
+    my @pieces = unpack '(a' . ($o{step} // (length($text) || 1)) . ')*', $text;
 
     $self->{next} += 2;
     $self->{streams}{$stream} = { body => '' };
@@ -95,7 +97,9 @@ sub post {
         literal(':path', $path), literal(':authority', 'localhost'),
         literal('content-type', 'application/json'),
         literal('authorization', "Bearer $bearer"));
-    $self->frame(DATA, END_STREAM, $stream, $text);
+
+    $self->frame(DATA, 0, $stream, $_) for @pieces;
+    $self->frame(DATA, END_STREAM, $stream, '') if !$o{open};
 
     return $stream;
 }
@@ -172,9 +176,10 @@ sub take {
 
     } elsif (defined $state && $type == HEADERS) {
 
-        # the static table has an entry for this status
+        # the static table has an entry for each of these
 
-        $state->{status} = 200 if $payload =~ /\A[\x20-\x3f]*\x88/;
+        $state->{status} = (200, 204, 206, 304, 400, 404, 500)[ord($1) - 0x88]
+            if $payload =~ /\A[\x20-\x3f]*([\x88-\x8e])/;
         $state->{ended} = 1 if $flags & END_STREAM;
 
     } elsif (defined $state && $type == DATA) {
