@@ -80,6 +80,7 @@ static ngx_http_pulse_page_t  ngx_http_pulse_error_pages[] = {
     { 502, 0,   NGX_HTTP_PULSE_PROVIDER_ERROR },
     { 503, 0,   NGX_HTTP_PULSE_PROVIDER_UNAVAILABLE },
     { 504, 0,   NGX_HTTP_PULSE_GATEWAY_TIMEOUT },
+    { 505, 505, NGX_HTTP_PULSE_INVALID_REQUEST },
     { 0, 0, NGX_HTTP_PULSE_INTERNAL_ERROR }
 };
 

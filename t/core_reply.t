@@ -23,7 +23,7 @@ my $nginx = Pulse::Nginx->new(http => <<"HTTP", config => <<'CONFIG')->run;
 HTTP
     access_log logs/pulse.log pulse;
     error_page 403 404 405 413 500 502 503 504 @error;
-    error_page 400 414 /error;
+    error_page 400 414 505 /error;
     error_page 494 =431 /error;
 
     location @error { pulse_error; }
@@ -318,6 +318,10 @@ is_error($client->response, 400, 'INVALID_REQUEST', 'no host');
 $client = Pulse::Client->connect(port => $port);
 $client->send("rubbish\r\n\r\n");
 is_error($client->response, 400, 'INVALID_REQUEST', 'no request');
+
+$client = Pulse::Client->connect(port => $port);
+$client->send("GET /text HTTP/3.0\r\nHost: a\r\n\r\n");
+is_error($client->response, 505, 'INVALID_REQUEST', 'another HTTP');
 
 $reply = call(POST => '/method', body => 'x');
 is_error($reply, 405, 'METHOD_NOT_ALLOWED', 'return 405');
