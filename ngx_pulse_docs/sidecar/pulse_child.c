@@ -255,6 +255,14 @@ pulse_child_wait(pulse_child_t *child, pid_t pid, int out, int err)
         /* void */
     }
 
+    /* by the kernel: it is past its "cpu", or the machine is out of memory */
+
+    if (WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL
+        && !child->full && !child->stopped)
+    {
+        child->late = 1;
+    }
+
     return (ended == -1) ? NGX_ERROR : NGX_OK;
 }
 

@@ -39,7 +39,7 @@ typedef struct {
 
     ngx_pulse_buf_t     err;            /* to be freed by the caller */
     int                 status;         /* as of waitpid() */
-    unsigned            late:1;
+    unsigned            late:1;         /* or past what the kernel allows */
     unsigned            full:1;         /* more than "out" may hold */
     unsigned            stopped:1;
 } pulse_child_t;

@@ -14,6 +14,7 @@ typedef ngx_uint_t (*test_heard_pt)(void *ctx, ngx_pulse_buf_t *out);
 static void test_says(void);
 static void test_goes_on(void);
 static void test_ends_quietly(void);
+static void test_takes_much(void);
 static void test_full(void);
 static void test_stopped(void);
 static void test_nothing_to_run(void);
@@ -23,12 +24,16 @@ static ngx_uint_t stop(void *ctx, ngx_pulse_buf_t *out);
 static void done(pulse_child_t *child);
 
 
+static ngx_uint_t  cpu = LONG;          /* s */
+
+
 int
 main(int argc, char **argv)
 {
     test_says();
     test_goes_on();
     test_ends_quietly();
+    test_takes_much();
     test_full();
     test_stopped();
     test_nothing_to_run();
@@ -85,6 +90,27 @@ test_ends_quietly(void)
 
     check(!child.late);
     check(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0);
+
+    done(&child);
+}
+
+
+/* The kernel ends it, and says nothing before. */
+
+static void
+test_takes_much(void)
+{
+    pulse_child_t    child;
+    ngx_pulse_buf_t  out;
+
+    cpu = 1;
+
+    check_int(run(&child, "while :; do :; done", &out, LONG, NULL), NGX_OK);
+
+    cpu = LONG;
+
+    check(child.late && !child.full && !child.stopped);
+    check(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGKILL);
 
     done(&child);
 }
@@ -147,7 +173,7 @@ run(pulse_child_t *child, const char *script, ngx_pulse_buf_t *out,
     child->in = -1;
     child->memory = 1024UL * 1024 * 1024;
     child->file = 1024 * 1024;
-    child->cpu = 60;
+    child->cpu = cpu;
     child->time = time;
     child->heard = heard;
     child->out = out;

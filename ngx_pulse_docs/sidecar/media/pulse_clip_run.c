@@ -130,9 +130,7 @@ pulse_clip_run(pulse_clip_args_t *args, pulse_child_t *child,
 
     clip->why = pulse_clip_broken;
 
-    if (child->late || (WIFSIGNALED(child->status)
-                        && WTERMSIG(child->status) == SIGXCPU))
-    {
+    if (child->late) {
         clip->why = pulse_clip_slow;
 
     } else if (WIFSIGNALED(child->status)
