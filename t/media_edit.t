@@ -441,6 +441,44 @@ subtest 'files that name others' => sub {
 };
 
 
+# Without descriptors there is no process to look at it: one for the connection
+# and one for the file are left, and what is idle may come and go.
+
+subtest 'nobody can look at it' => sub {
+    my $pid = $sidecar->pid;
+    my $id = put_file($mp4, 'video/mp4');
+    my $soft = qx{prlimit --pid=$pid --nofile --noheadings --raw -o SOFT} + 0;
+    my $limit = sub {
+        system('prlimit', "--pid=$pid", "--nofile=$_[0]:") == 0
+            or die "prlimit failed\n";
+    };
+
+    my $seen = wait_until {
+        my %open = map { m{([0-9]+)$} => 1 } glob "/proc/$pid/fd/*";
+        my ($first, $free) = (0, 0);
+
+        for ( ; $free < 3; $first++) {
+            $free++ if !$open{$first};
+        }
+
+        $limit->($first);
+
+        my $said = api(POST => "/files/$id/complete", limit => 60);
+
+        $limit->($soft);
+
+        return 1 if $said->{json}{error}{code} eq 'SERVICE_UNAVAILABLE';
+
+        diag $said->{body};
+        return 0;
+    };
+
+    ok($seen, 'what it is is not known');
+    is(api(POST => "/files/$id/complete")->{json}{data}{status}, 'ready',
+       'and asked again');
+};
+
+
 subtest 'cancelled' => sub {
     my $large = make('large.mp4', source('testsrc2=s=1280x720:r=25:d=12'),
                      '-c:v', 'libx264', '-preset', 'ultrafast');

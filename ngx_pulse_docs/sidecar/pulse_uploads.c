@@ -40,8 +40,11 @@ static enum MHD_Result pulse_uploads_reply(pulse_http_request_t *r,
     const pulse_files_t *file, ngx_uint_t form);
 static enum MHD_Result pulse_uploads_check(pulse_http_request_t *r,
     pulse_upload_t *upload);
-static ngx_uint_t pulse_uploads_is(pulse_upload_t *upload);
-static ngx_uint_t pulse_uploads_is_media(pulse_upload_t *upload);
+static enum MHD_Result pulse_uploads_missing(pulse_http_request_t *r);
+static ngx_int_t pulse_uploads_look(pulse_upload_t *upload);
+static ngx_int_t pulse_uploads_type(pulse_upload_t *upload);
+static ngx_int_t pulse_uploads_media(pulse_upload_t *upload);
+static ngx_int_t pulse_uploads_scan(pulse_upload_t *upload);
 static enum MHD_Result pulse_uploads_refuse(pulse_http_request_t *r,
     const char *pointer, const char *arabic, const char *english);
 static enum MHD_Result pulse_uploads_accept(pulse_http_request_t *r,
@@ -219,16 +222,7 @@ static enum MHD_Result
 pulse_uploads_check(pulse_http_request_t *r, pulse_upload_t *upload)
 {
     if (pulse_shelf_quarantined(r->id.data, &upload->data) != NGX_OK) {
-
-        if (errno == ENOENT) {
-            return pulse_reply_field(r, "", "لم يُرفع الملف بعد.",
-                                     "nothing was uploaded yet");
-        }
-
-        pulse_log(PULSE_LOG_ERR, "pulse uploads: %.36s cannot be read: %s",
-                  r->id.data, strerror(errno));
-
-        return pulse_reply_error(r, pulse_reply_store, NULL);
+        return pulse_uploads_missing(r);
     }
 
     if (upload->data.len != upload->size) {
@@ -237,70 +231,110 @@ pulse_uploads_check(pulse_http_request_t *r, pulse_upload_t *upload)
                                     "is not the size of what was uploaded");
     }
 
-    if (!pulse_uploads_is(upload)) {
+    /* what could not be looked at waits in the quarantine for another try */
+
+    switch (pulse_uploads_look(upload)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
         return pulse_uploads_refuse(r, "/content_type",
                                     "محتوى الملف ليس من النوع المذكور.",
                                     "is not the type of what was uploaded");
+
+    default: /* NGX_ERROR */
+        return pulse_reply_error(r, pulse_reply_busy, NULL);
     }
 
-    if (pulse_uploads.clamd) {
+    switch (pulse_uploads_scan(upload)) {
 
-        switch (pulse_clamd_scan(pulse_uploads.clamd, &upload->data)) {
+    case NGX_OK:
+        return pulse_uploads_accept(r, upload);
 
-        case NGX_OK:
-            break;
+    case NGX_DECLINED:
+        return pulse_uploads_refuse(r, "", "يحتوي الملف على برمجية خبيثة.",
+                                    "holds malware");
 
-        case NGX_DECLINED:
-            return pulse_uploads_refuse(r, "", "يحتوي الملف على برمجية خبيثة.",
-                                        "holds malware");
-
-        default: /* NGX_ERROR */
-
-            /* it waits in the quarantine for another try */
-
-            return pulse_reply_error(r, pulse_reply_busy, NULL);
-        }
+    default: /* NGX_ERROR */
+        return pulse_reply_error(r, pulse_reply_busy, NULL);
     }
-
-    return pulse_uploads_accept(r, upload);
 }
 
 
-static ngx_uint_t
-pulse_uploads_is(pulse_upload_t *upload)
+static enum MHD_Result
+pulse_uploads_missing(pulse_http_request_t *r)
 {
-    ngx_uint_t   is;
-    const char  *type;
+    if (errno == ENOENT) {
+        return pulse_reply_field(r, "", "لم يُرفع الملف بعد.",
+                                 "nothing was uploaded yet");
+    }
+
+    pulse_log(PULSE_LOG_ERR, "pulse uploads: %.36s cannot be read: %s",
+              r->id.data, strerror(errno));
+
+    return pulse_reply_error(r, pulse_reply_store, NULL);
+}
+
+
+/* NGX_OK if it is of the type that was said, else NGX_DECLINED; NGX_ERROR
+ * with a line in the log: nobody could tell. */
+
+static ngx_int_t
+pulse_uploads_look(pulse_upload_t *upload)
+{
+    ngx_int_t  rc;
 
     if (strncmp(upload->content_type, "video/", 6) == 0
         || strcmp(upload->content_type, "image/webp") == 0)
     {
-        return pulse_uploads_is_media(upload);
+        return pulse_uploads_media(upload);
     }
 
-    pthread_mutex_lock(&pulse_uploads.mutex);
+    rc = pulse_uploads_type(upload);
 
-    type = magic_buffer(pulse_uploads.magic, upload->data.data,
-                        upload->data.len);
-    is = (type && strcmp(type, upload->content_type) == 0);
-
-    pthread_mutex_unlock(&pulse_uploads.mutex);
-
-    if (!is || strncmp(upload->content_type, "image/", 6) != 0) {
-        return is;
+    if (rc != NGX_OK || strncmp(upload->content_type, "image/", 6) != 0) {
+        return rc;
     }
 
     upload->picture.data.data = upload->data.data;
     upload->picture.data.len = upload->data.len;
 
-    return pulse_picture_read(&upload->picture) == NGX_OK;
+    return pulse_picture_read(&upload->picture);
 }
 
 
-/* what the library of types does not look into */
+static ngx_int_t
+pulse_uploads_type(pulse_upload_t *upload)
+{
+    ngx_int_t    rc;
+    const char  *type;
 
-static ngx_uint_t
-pulse_uploads_is_media(pulse_upload_t *upload)
+    pthread_mutex_lock(&pulse_uploads.mutex);
+
+    type = magic_buffer(pulse_uploads.magic, upload->data.data,
+                        upload->data.len);
+
+    if (type) {
+        rc = (strcmp(type, upload->content_type) == 0) ? NGX_OK
+                                                       : NGX_DECLINED;
+    } else {
+        pulse_log(PULSE_LOG_ERR, "pulse uploads: an upload cannot be looked"
+                  " at: %s", magic_error(pulse_uploads.magic));
+        rc = NGX_ERROR;
+    }
+
+    pthread_mutex_unlock(&pulse_uploads.mutex);
+
+    return rc;
+}
+
+
+/* What the library of types does not look into.  A probe that takes too long
+ * says nothing of the file: there may be too much else to do. */
+
+static ngx_int_t
+pulse_uploads_media(pulse_upload_t *upload)
 {
     int              fd;
     ngx_int_t        rc;
@@ -313,11 +347,16 @@ pulse_uploads_is_media(pulse_upload_t *upload)
     if (fd == -1) {
         pulse_log(PULSE_LOG_ERR, "pulse uploads: an upload cannot be looked"
                   " at: %s", strerror(errno));
-        return 0;
+        return NGX_ERROR;
     }
 
     if (strncmp(upload->content_type, "video/", 6) == 0) {
         rc = pulse_clip_probe(fd, &clip);
+
+        if (rc == NGX_DECLINED && clip.why == pulse_clip_slow) {
+            rc = NGX_ERROR;
+        }
+
         type = pulse_clip_content_type(clip.type);
         upload->picture.width = clip.width;
         upload->picture.height = clip.height;
@@ -329,13 +368,23 @@ pulse_uploads_is_media(pulse_upload_t *upload)
         upload->picture.height = raster.height;
     }
 
-    close(fd);
-
-    if (strcmp(type, upload->content_type) != 0) {
-        return 0;
+    if (rc == NGX_ERROR) {
+        pulse_log(PULSE_LOG_ERR, "pulse uploads: an upload cannot be looked"
+                  " at: its probe failed");
     }
 
-    return rc == NGX_OK;
+    close(fd);
+
+    return (rc == NGX_OK && strcmp(type, upload->content_type) != 0)
+           ? NGX_DECLINED : rc;
+}
+
+
+static ngx_int_t
+pulse_uploads_scan(pulse_upload_t *upload)
+{
+    return pulse_uploads.clamd
+           ? pulse_clamd_scan(pulse_uploads.clamd, &upload->data) : NGX_OK;
 }
 
 
