@@ -311,6 +311,17 @@ subtest 'what a crash leaves' => sub {
 
 subtest 'as much as there is room for' => sub {
     $sidecar->stop;
+
+    my $program = ($ENV{PULSE_BUILD} // "$Pulse::Env::root/build")
+                  . '/pulse-sidecar';
+
+    for my $size (0, -1, '1k', '1gg', '17179869185g', '9223372036854775808') {
+        my $command = "$program --listen /nowhere/x --database x"
+                      . " --files-room $size";
+
+        like(scalar qx{$command 2>&1}, qr/^usage/m, "$size is no room");
+    }
+
     $sidecar = Pulse::Sidecar->start(options => ['--files-room', '10000']);
 
     my $bearer = make_key(make_user(plan => 'pro', locale => 'en'));

@@ -53,29 +53,33 @@ ngx_int_t
 pulse_files_set_room(const char *size)
 {
     char     *end;
-    int64_t   n;
+    int64_t   n, unit;
+
+    errno = 0;
 
     n = strtoll(size, &end, 10);
+    unit = 1;
 
     switch (*end) {
 
     case 'g':
     case 'G':
-        n *= 1024;
-        /* fall through */
+        unit = 1024 * 1024 * 1024;
+        end++;
+        break;
 
     case 'm':
     case 'M':
-        n *= 1024 * 1024;
+        unit = 1024 * 1024;
         end++;
         break;
     }
 
-    if (n <= 0 || *end != '\0') {
+    if (n <= 0 || n > INT64_MAX / unit || errno == ERANGE || *end != '\0') {
         return NGX_ERROR;
     }
 
-    pulse_files_room = n;
+    pulse_files_room = n * unit;
 
     return NGX_OK;
 }
