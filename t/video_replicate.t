@@ -288,6 +288,28 @@ subtest 'the provider fails' => sub {
 };
 
 
+# It is paid for, so that it is kept, though it cannot be edited here.
+
+subtest 'larger than clips may be' => sub {
+    my $file = suite_dir() . '/large.mp4';
+
+    system("ffmpeg -v error -f lavfi -i color=size=3840x2160:rate=5:duration=1"
+           . " -c:v libx264 -preset ultrafast -pix_fmt yuv420p -y '$file'")
+        == 0 or die "ffmpeg made no clip\n";
+
+    my ($id) = made();
+
+    $twin->tell(set => { state => 'done',
+                         output => $twin->url . '/files/large.mp4' });
+    is($video->ended($id), 'completed');
+
+    my $made = shown($id)->{video};
+
+    is("$made->{width}x$made->{height}", '3840x2160');
+    ok($made->{thumbnail_url}, 'it has a thumbnail');
+};
+
+
 subtest 'the provider lies' => sub {
     my $url = $twin->url;
 

@@ -8,14 +8,16 @@
 #define PULSE_CLIP_POOL  4096
 
 
-static ngx_int_t pulse_clip_type(int in, pulse_clip_t *clip);
+static ngx_int_t pulse_clip_type(int in, const pulse_clip_limits_t *limits,
+    pulse_clip_t *clip);
 static ngx_int_t pulse_clip_ask(int in, pulse_clip_t *clip,
     ngx_pulse_buf_t *said);
 static void pulse_clip_read(char *said, pulse_clip_t *clip);
 static void pulse_clip_stream(char *stream, pulse_clip_t *clip);
 static const char *pulse_clip_value(const char *text, const char *name);
 static void pulse_clip_name(char *name, const char *value);
-static ngx_int_t pulse_clip_check(pulse_clip_t *clip);
+static ngx_int_t pulse_clip_check(const pulse_clip_limits_t *limits,
+    pulse_clip_t *clip);
 static ngx_int_t pulse_clip_frame(int in, int out, ngx_uint_t at,
     pulse_clip_t *clip);
 
@@ -58,12 +60,20 @@ static const char *const  pulse_clip_reasons[][2] = {
 ngx_int_t
 pulse_clip_probe(int in, pulse_clip_t *clip)
 {
+    return pulse_clip_probe_within(in, &pulse_clip_limits, clip);
+}
+
+
+ngx_int_t
+pulse_clip_probe_within(int in, const pulse_clip_limits_t *limits,
+    pulse_clip_t *clip)
+{
     ngx_int_t        rc;
     ngx_pulse_buf_t  said;
 
     memset(clip, 0, sizeof(pulse_clip_t));
 
-    rc = pulse_clip_type(in, clip);
+    rc = pulse_clip_type(in, limits, clip);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -81,7 +91,7 @@ pulse_clip_probe(int in, pulse_clip_t *clip)
 
         } else {
             pulse_clip_read((char *) said.data, clip);
-            rc = pulse_clip_check(clip);
+            rc = pulse_clip_check(limits, clip);
         }
     }
 
@@ -95,7 +105,7 @@ pulse_clip_probe(int in, pulse_clip_t *clip)
  * 8794, 11.2.1) */
 
 static ngx_int_t
-pulse_clip_type(int in, pulse_clip_t *clip)
+pulse_clip_type(int in, const pulse_clip_limits_t *limits, pulse_clip_t *clip)
 {
     u_char       head[PULSE_CLIP_HEAD];
     struct stat  sb;
@@ -104,7 +114,7 @@ pulse_clip_type(int in, pulse_clip_t *clip)
         return NGX_ERROR;
     }
 
-    if ((size_t) sb.st_size > pulse_clip_limits.bytes) {
+    if ((size_t) sb.st_size > limits->bytes) {
         clip->why = pulse_clip_heavy;
         return NGX_DECLINED;
     }
@@ -263,7 +273,7 @@ pulse_clip_name(char *name, const char *value)
 
 
 static ngx_int_t
-pulse_clip_check(pulse_clip_t *clip)
+pulse_clip_check(const pulse_clip_limits_t *limits, pulse_clip_t *clip)
 {
     if (clip->video[0] == '\0') {
         clip->why = pulse_clip_still;
@@ -273,11 +283,11 @@ pulse_clip_check(pulse_clip_t *clip)
 
     } else if (clip->width > PULSE_RASTER_EDGE
                || clip->height > PULSE_RASTER_EDGE
-               || clip->width * clip->height > pulse_clip_limits.pixels)
+               || clip->width * clip->height > limits->pixels)
     {
         clip->why = pulse_clip_large;
 
-    } else if (clip->duration > pulse_clip_limits.duration) {
+    } else if (clip->duration > limits->duration) {
         clip->why = pulse_clip_long;
 
     } else {

@@ -87,8 +87,10 @@ typedef struct {
 extern pulse_clip_limits_t  pulse_clip_limits;
 
 
-/* Type, codecs, size and duration. */
+/* Type, codecs, size and duration; within pulse_clip_limits, or others. */
 ngx_int_t pulse_clip_probe(int in, pulse_clip_t *clip);
+ngx_int_t pulse_clip_probe_within(int in, const pulse_clip_limits_t *limits,
+    pulse_clip_t *clip);
 
 /* A JPEG of the frame at "at" ms, or, where there is none, of the first; no
  * edge is longer than PULSE_RASTER_THUMBNAIL.  "clip" is as the probe left

@@ -38,6 +38,16 @@ static int64_t pulse_video_price(const pulse_video_t *v,
     const pulse_video_kept_t *kept);
 
 
+/* Of what is paid for, whether it may be edited here or not: "4k" is up to
+ * 4096 by 2304. */
+
+static const pulse_clip_limits_t  pulse_video_limits = {
+    .bytes = PULSE_VIDEO_MAX,
+    .pixels = 4096 * 2304,
+    .duration = 600000
+};
+
+
 ngx_int_t
 pulse_video_result(pulse_video_t *v)
 {
@@ -64,7 +74,7 @@ pulse_video_result(pulse_video_t *v)
         return NGX_ERROR;
     }
 
-    switch (pulse_clip_probe(v->fd, &kept->clip)) {
+    switch (pulse_clip_probe_within(v->fd, &pulse_video_limits, &kept->clip)) {
 
     case NGX_OK:
         break;

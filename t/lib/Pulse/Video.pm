@@ -64,6 +64,7 @@ sub start {
     $self->{twin} = Pulse::Twin::Video->start(
         key => 'the-key-of-the-twin', secret => $secret,
         recordings => $recordings, video => $self->{clip},
+        large => sub { slurp("$dir/large.mp4") },
         public => "$dir/public.pem");
 
     $self->environment;

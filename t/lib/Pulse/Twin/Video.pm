@@ -81,6 +81,7 @@ sub file {
 
     my $body = $name eq 'page.mp4' ? '<html>no video</html>'
              : $name eq 'cut.mp4' ? substr($self->{video}, 0, 500)
+             : $name eq 'large.mp4' ? $self->{large}->()
              : $self->{video};
 
     my $length = $name eq 'huge.mp4' ? 1 << 30 : length $body;
