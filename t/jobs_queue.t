@@ -373,6 +373,23 @@ subtest 'and again, if a statement fails' => sub {
 };
 
 
+# 'خ' is two bytes, and what is kept of a cause ends between them
+
+subtest 'whatever the cause is' => sub {
+    retention("RAISE EXCEPTION '%', repeat(chr(1582), 400);");
+
+    my $id = ctl_json('jobs', 'run', 'retention')->{id};
+
+    ok(wait_until {
+        sql("SELECT 1 FROM jobs WHERE id = $id AND state = 'waiting'"
+            . " AND error = repeat(chr(1582), 255)")
+    } 30);
+
+    retention('NULL;');
+    is(ended($id), 'done');
+};
+
+
 subtest 'until it is dead, and then for an operator' => sub {
     retention("RAISE EXCEPTION 'broken';");
 

@@ -1,6 +1,7 @@
 
 #include <pthread.h>
 #include <time.h>
+#include "ngx_pulse_json.h"
 #include "pulse_jobs.h"
 #include "pulse_log.h"
 
@@ -572,10 +573,19 @@ static ngx_int_t
 pulse_jobs_tell(pulse_job_t *job, const char *sql, int n)
 {
     char         delay[NGX_INT_T_LEN];
+    size_t       bad;
     PGresult    *res;
     const char  *params[4];
 
     snprintf(delay, sizeof(delay), "%u", (unsigned) job->delay);
+
+    /* one that was cut in the middle of a character Postgres would not take */
+
+    if (ngx_pulse_utf8_check((u_char *) job->error, strlen(job->error), &bad)
+        != NGX_OK)
+    {
+        job->error[bad] = '\0';
+    }
 
     params[0] = job->id;
     params[1] = job->token;
