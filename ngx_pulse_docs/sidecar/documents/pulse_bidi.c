@@ -147,6 +147,7 @@ pulse_bidi_split(ngx_pool_t *pool, const ngx_str_t *line, ngx_uint_t rtl,
     bidi.rtl = rtl;
     bidi.against = rtl ? pulse_bidi_left : pulse_bidi_right;
     bidi.nruns = 0;
+    *n = 0;
 
     if (pulse_bidi_classify(pool, &bidi) != NGX_OK) {
         return NULL;

@@ -70,6 +70,12 @@ pulse_video_order(pulse_video_t *v, pulse_video_order_t *order)
     order->duration = pulse_video_number(v, "duration_s", 0);
     order->seed = pulse_video_number(v, "seed", -1);
 
+    /* each has one: a video of nothing would be paid for as well */
+
+    if (order->prompt.len == 0) {
+        return pulse_video_memory(v);
+    }
+
     picture = pulse_video_text(v, "image");
 
     if (picture.len == 0) {
@@ -92,6 +98,7 @@ pulse_video_order(pulse_video_t *v, pulse_video_order_t *order)
 static ngx_str_t
 pulse_video_text(const pulse_video_t *v, const char *name)
 {
+    u_char                        *copy;
     ngx_str_t                      text;
     const ngx_pulse_json_value_t  *member;
 
@@ -100,11 +107,12 @@ pulse_video_text(const pulse_video_t *v, const char *name)
     member = ngx_pulse_json_get(v->task.request, name);
 
     if (member && member->type == NGX_PULSE_JSON_STRING) {
-        text.data = ngx_pnalloc(v->pool, member->string.len + 1);
+        copy = ngx_pnalloc(v->pool, member->string.len + 1);
 
-        if (text.data) {
-            *ngx_cpymem(text.data, member->string.data, member->string.len)
+        if (copy) {
+            *ngx_cpymem(copy, member->string.data, member->string.len)
                 = '\0';
+            text.data = copy;
             text.len = member->string.len;
         }
     }
