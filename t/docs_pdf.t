@@ -7,7 +7,9 @@ use warnings;
 use utf8;
 
 use lib 't/lib';
+use Compress::Zlib qw(compress crc32);
 use JSON::PP ();
+use MIME::Base64 qw(encode_base64);
 use Pulse::Documents qw(against found in_order missing request slurp);
 use Pulse::Env;
 use Test::More;
@@ -152,6 +154,67 @@ subtest 'what is long' => sub {
 
     cmp_ok($peak[1], '<', 10 * $peak[0], "@peak kB for 20 and 200 slides");
     cmp_ok($peak[1], '<', 65536);
+};
+
+
+# What would end the address in the file, and what may not be in it.
+
+subtest 'a link' => sub {
+    my $set = Pulse::Documents->draw({ name => 'a', kind => 'pdf', request => {
+        %$cv, links => ['https://layan.example/a)/b(c)/سيرة'] } });
+    my $url = 'https://layan.example/a%29/b%28c%29/%D8%B3%D9%8A%D8%B1%D8%A9';
+
+    ok(slurp($set->file('a.pdf')) =~ m{/URI \(\Q$url\E\)\s}, 'is ASCII');
+    like(scalar qx{pdfinfo -url '@{[$set->file('a.pdf')]}' 2>&1},
+         qr/ \Q$url\E$/m, 'is read as it is meant');
+};
+
+
+subtest 'numbers without an end' => sub {
+    my @values = ([1.7e308, -1.7e308], [5e-324, 0]);
+    my @slides = map {
+        my $type = $_;
+
+        map { { title => $type, layout => 'chart', chart => {
+                type => $type, categories => ['a', 'b'],
+                series => [{ name => 's', values => $_ }] } } } @values;
+    } qw(bar column line);
+
+    my $set = Pulse::Documents->draw({ name => 'a', kind => 'pdf', request => {
+        presentation_title => 'Numbers', locale => 'en',
+        slides => \@slides } });
+    my $text = qx{pdftotext '@{[$set->file('a.pdf')]}' - 2>&1};
+
+    like($text, qr/1\.79769e\+308/, 'have an axis');
+    unlike($text, qr/nan|inf/i, 'whose numbers are some');
+};
+
+
+# 450 MB of text beside one pixel
+
+subtest 'a picture that unpacks to far more' => sub {
+    my $chunk = sub {
+        my ($type, $data) = @_;
+
+        return pack('N', length $data) . $type . $data
+               . pack('N', crc32("$type$data"));
+    };
+
+    my $png = "\x89PNG\r\n\x1a\n"
+        . $chunk->('IHDR', pack('NNCCCCC', 1, 1, 8, 2, 0, 0, 0))
+        . $chunk->('zTXt', "a\0\0" . compress('x' x 7_500_000)) x 60
+        . $chunk->('IDAT', compress("\0\x20\x60\xa0")) . $chunk->('IEND', '');
+
+    my $set = Pulse::Documents->draw({ name => 'a', kind => 'pdf', request => {
+        presentation_title => 'Picture', slides => [{ title => 'One',
+            image => { alt => 'a', data => 'data:image/png;base64,'
+                                           . encode_base64($png, '') } }] } });
+    my $peak = (split ' ', qx{$Pulse::Env::root/build/unit/plain/draw -n 1 '@{[
+        $set->file('a.json')]}' '@{[$set->file('a.pdf')]}'})[2];
+
+    like(scalar qx{pdfimages -list '@{[$set->file('a.pdf')]}'},
+         qr/ image +1 +1 /, 'is drawn');
+    cmp_ok($peak, '<', 204800, "in $peak kB");
 };
 
 

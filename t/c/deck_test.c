@@ -23,6 +23,7 @@ static void test_outline(void);
 static void test_refusals(void);
 static void test_limits(void);
 static void test_pictures(void);
+static void test_pieces(void);
 static void test_uploaded(void);
 static void test_memory(void);
 static ngx_int_t test_picture(const char *bytes, size_t len,
@@ -35,11 +36,13 @@ static ngx_int_t test_file(void *ctx, ngx_pool_t *pool, const ngx_str_t *id,
 
 /* 3 by 2 pixels */
 
-#define TEST_PNG(size, sum)                                                   \
-    "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" size "\10\2\0\0\0" sum "\0\0\0\0IEND"      \
-    "\256\102\140\202"
+#define TEST_IHDR(size, sum)                                                  \
+    "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" size "\10\2\0\0\0" sum
+#define TEST_END  "\0\0\0\0IEND\256\102\140\202"
+#define TEST_PNG(size, sum)  TEST_IHDR(size, sum) TEST_END
 
-#define TEST_SMALL  TEST_PNG("\0\0\0\3\0\0\0\2", "\022\026\361\115")
+#define TEST_HEAD  TEST_IHDR("\0\0\0\3\0\0\0\2", "\022\026\361\115")
+#define TEST_SMALL  TEST_HEAD TEST_END
 
 /* its APP0, then a frame of 5 by 4 pixels */
 
@@ -49,6 +52,12 @@ static ngx_int_t test_file(void *ctx, ngx_pool_t *pool, const ngx_str_t *id,
 #define TEST_DATA   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCA" \
                     "IAAAASFvFNAAAAAElFTkSuQmCC"
 #define TEST_IMAGE  "{\"data\":\"" TEST_DATA "\",\"alt\":\"a\"}"
+
+/* 4000 by 4000 */
+
+#define TEST_LARGE  "{\"title\":\"t\",\"image\":{\"alt\":\"a\",\"data\":"      \
+                    "\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAD6AAAA+"  \
+                    "gCAIAAABhHXRVAAAAAElFTkSuQmCC\"}}"
 
 #define TEST_SLIDE(members)  "{\"title\":\"T\",\"slides\":[{" members "}]}"
 #define TEST_TABLE(members)                                                   \
@@ -176,7 +185,9 @@ static const test_limit_t  test_limits_of[] = {
       "]}}]}" },
     { "{\"title\":\"T\",\"slides\":[{\"layout\":\"chart\",\"title\":\"t\","
       "\"chart\":{\"categories\":[\"a\"],\"series\":[{\"name\":\"s\","
-      "\"values\":[1]}", ",{\"name\":\"s\",\"values\":[1]}", 5, "]}}]}" }
+      "\"values\":[1]}", ",{\"name\":\"s\",\"values\":[1]}", 5, "]}}]}" },
+    { "{\"title\":\"T\",\"export_format\":\"pdf\",\"slides\":[" TEST_LARGE,
+      "," TEST_LARGE, 24, "]}" }
 };
 
 
@@ -188,6 +199,7 @@ main(void)
     test_refusals();
     test_limits();
     test_pictures();
+    test_pieces();
     test_uploaded();
     test_memory();
 
@@ -394,6 +406,49 @@ test_pictures(void)
 
     check_int(test_picture(TEST_PNG("\0\0\0\3\0\0\0\2", "\1\2\3\4"), 45,
                            &picture), NGX_DECLINED);
+}
+
+
+/* texts and times are not unpacked, wherever they stand */
+
+static void
+test_pieces(void)
+{
+    ngx_str_t         piece;
+    ngx_pulse_buf_t   b;
+    pulse_picture_t   picture;
+
+    static const u_char  head[] = TEST_HEAD;
+    static const u_char  all[] =
+        TEST_HEAD "\0\0\0\3tEXta\0b\1\2\3\4" "\0\0\0\2tRNSxy\1\2\3\4"
+        "\0\0\0\0zTXt\1\2\3\4" "\0\0\0\1IDATz\1\2\3\4"
+        "\0\0\0\0tIME\1\2\3\4" TEST_END "\0\0\0\1more";
+    static const u_char  drawn[] =
+        TEST_HEAD "\0\0\0\2tRNSxy\1\2\3\4" "\0\0\0\1IDATz\1\2\3\4"
+        TEST_END;
+
+    ngx_memzero(&picture, sizeof(pulse_picture_t));
+    picture.data.data = (u_char *) all;
+    picture.data.len = sizeof(all) - 1;
+
+    ngx_str_null(&piece);
+    ngx_pulse_buf_init(&b, 0);
+
+    while (pulse_picture_piece(&picture, &piece)) {
+        ngx_pulse_buf_str(&b, &piece);
+    }
+
+    check_mem(b.data, b.len, drawn, sizeof(drawn) - 1);
+    ngx_pulse_buf_free(&b);
+
+    /* one that is longer than what is left */
+
+    picture.data.len = sizeof(head) - 1 + 14;
+
+    ngx_str_null(&piece);
+    check_int(pulse_picture_piece(&picture, &piece), 1);
+    check_int(pulse_picture_piece(&picture, &piece), 1);
+    check_int(pulse_picture_piece(&picture, &piece), 0);
 }
 
 

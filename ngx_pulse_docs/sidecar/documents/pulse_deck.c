@@ -16,6 +16,10 @@
 #define PULSE_DECK_ID        64
 #define PULSE_DECK_IMAGE     11000000   /* bytes of base64 */
 
+/* of all the PNGs in a PDF, each of which is unpacked and packed again */
+
+#define PULSE_DECK_PIXELS    (400 * 1000 * 1000)
+
 #define PULSE_DECK_ACCENT    0x1f4e79
 
 
@@ -24,6 +28,7 @@ typedef struct {
     pulse_deck_t        *deck;
     pulse_deck_file_pt   file;
     void                *ctx;
+    size_t               pixels;        /* of the PNGs so far */
 } pulse_deck_reader_t;
 
 
@@ -52,6 +57,8 @@ static void pulse_deck_uploaded(pulse_deck_reader_t *reader,
     pulse_picture_t *picture);
 static void pulse_deck_inline(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_picture_t *picture);
+static ngx_int_t pulse_deck_image(pulse_deck_reader_t *reader,
+    pulse_picture_t *picture);
 static void pulse_deck_table(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_slide_t *slide);
 static void pulse_deck_row(pulse_deck_reader_t *reader,
@@ -108,6 +115,7 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     reader.deck = deck;
     reader.file = file;
     reader.ctx = ctx;
+    reader.pixels = 0;
 
     if (v->type != NGX_PULSE_JSON_OBJECT) {
         pulse_form_refuse(form, v, NULL, pulse_reason_type);
@@ -142,6 +150,7 @@ pulse_deck_read_slides(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     reader.deck = deck;
     reader.file = pulse_deck_no_file;
     reader.ctx = NULL;
+    reader.pixels = 0;
 
     deck->nslides = 0;
 
@@ -517,7 +526,7 @@ pulse_deck_uploaded(pulse_deck_reader_t *reader,
         return;
     }
 
-    if (rc != NGX_OK || pulse_picture_read(picture) != NGX_OK) {
+    if (rc != NGX_OK || pulse_deck_image(reader, picture) != NGX_OK) {
         pulse_form_refuse(reader->form, v, key, pulse_reason_image);
     }
 }
@@ -571,9 +580,26 @@ pulse_deck_inline(pulse_deck_reader_t *reader,
         picture->data.len = n - (p[len - 1] == '=') - (p[len - 2] == '=');
     }
 
-    if (pulse_picture_read(picture) != NGX_OK) {
+    if (pulse_deck_image(reader, picture) != NGX_OK) {
         pulse_form_refuse(reader->form, data, NULL, pulse_reason_image);
     }
+}
+
+
+/* What is past all that a deck may hold is as good as none. */
+
+static ngx_int_t
+pulse_deck_image(pulse_deck_reader_t *reader, pulse_picture_t *picture)
+{
+    if (pulse_picture_read(picture) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (reader->deck->pdf && !picture->jpeg) {
+        reader->pixels += picture->width * picture->height;
+    }
+
+    return (reader->pixels <= PULSE_DECK_PIXELS) ? NGX_OK : NGX_DECLINED;
 }
 
 

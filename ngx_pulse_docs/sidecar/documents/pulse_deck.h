@@ -165,5 +165,13 @@ void pulse_deck_read_slides(pulse_form_t *form,
  */
 ngx_int_t pulse_picture_read(pulse_picture_t *picture);
 
+/*
+ * What of such a PNG its pixels need, one "*piece" after the other, of which
+ * the first follows a piece of nothing; 0 after the last.  Texts, profiles and
+ * the like are left out: unpacked they may be a thousand times as large.
+ */
+ngx_uint_t pulse_picture_piece(const pulse_picture_t *picture,
+    ngx_str_t *piece);
+
 
 #endif /* _PULSE_DECK_H_INCLUDED_ */

@@ -14,6 +14,13 @@
 #define PULSE_PDF_RISE    0.6
 
 
+typedef struct {
+    const pulse_picture_t  *picture;
+    ngx_str_t               piece;
+    size_t                  read;           /* of the piece */
+} pulse_pdf_png_t;
+
+
 static cairo_status_t pulse_pdf_append(void *closure,
     const unsigned char *data, unsigned int len);
 static void pulse_pdf_catalog(pulse_pdf_t *pdf);
@@ -522,29 +529,34 @@ pulse_pdf_links(pulse_pdf_t *pdf, pulse_pdf_text_t *text,
 
 
 /* cairo reads the attributes as a list of words, with quotes round the
- * address */
+ * address, and writes that between parentheses as it is, though it would have
+ * to be ASCII there (ISO 32000-1, 12.6.4.7) */
 
 static void
 pulse_pdf_link(pulse_pdf_t *pdf, const ngx_str_t *url, double x, double y,
     double width, double height)
 {
     size_t            i;
+    u_char            ch;
     char              rectangle[128];
     ngx_pulse_buf_t   b;
+
+    static const u_char  hex[] = "0123456789ABCDEF";
 
     ngx_pulse_buf_init(&b, 0);
     ngx_pulse_buf_literal(&b, "uri='");
 
     for (i = 0; i < url->len; i++) {
-        if (url->data[i] == '\'') {
-            ngx_pulse_buf_literal(&b, "%27");
+        ch = url->data[i];
 
-        } else if (url->data[i] == '\\') {
-            ngx_pulse_buf_literal(&b, "%5C");
-
-        } else {
-            ngx_pulse_buf_char(&b, url->data[i]);
+        if (ch < 0x80 && strchr("'\\()", ch) == NULL) {
+            ngx_pulse_buf_char(&b, ch);
+            continue;
         }
+
+        ngx_pulse_buf_char(&b, '%');
+        ngx_pulse_buf_char(&b, hex[ch >> 4]);
+        ngx_pulse_buf_char(&b, hex[ch & 15]);
     }
 
     snprintf(rectangle, sizeof(rectangle), "' rect=[%.2f %.2f %.2f %.2f]", x,
@@ -579,7 +591,7 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
     double y, double width, double height)
 {
     double            scale, other;
-    ngx_str_t         left;
+    pulse_pdf_png_t   png;
     cairo_surface_t  *image;
 
     if (picture->jpeg) {
@@ -593,9 +605,11 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
                                     picture->data.data, picture->data.len,
                                     NULL, NULL);
     } else {
-        left = picture->data;
+        ngx_memzero(&png, sizeof(pulse_pdf_png_t));
+        png.picture = picture;
+
         image = cairo_image_surface_create_from_png_stream(pulse_pdf_read,
-                                                           &left);
+                                                           &png);
     }
 
     if (cairo_surface_status(image) != CAIRO_STATUS_SUCCESS) {
@@ -626,16 +640,25 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
 static cairo_status_t
 pulse_pdf_read(void *closure, unsigned char *data, unsigned int len)
 {
-    ngx_str_t  *left = closure;
+    pulse_pdf_png_t *png = closure;
 
-    if (left->len < len) {
-        return CAIRO_STATUS_READ_ERROR;
+    size_t  n;
+
+    for ( /* void */ ; len; data += n, len -= n) {
+
+        if (png->read == png->piece.len) {
+            png->read = 0;
+
+            if (!pulse_picture_piece(png->picture, &png->piece)) {
+                return CAIRO_STATUS_READ_ERROR;
+            }
+        }
+
+        n = ngx_min(len, png->piece.len - png->read);
+
+        ngx_memcpy(data, png->piece.data + png->read, n);
+        png->read += n;
     }
-
-    ngx_memcpy(data, left->data, len);
-
-    left->data += len;
-    left->len -= len;
 
     return CAIRO_STATUS_SUCCESS;
 }

@@ -1,4 +1,5 @@
 
+#include <float.h>
 #include <math.h>
 #include "pulse_pdf.h"
 #include "pulse_slide_look.h"
@@ -111,6 +112,7 @@ pulse_chart_scale(pulse_chart_page_t *page)
     /* the difference of two finite numbers may be none */
 
     raw = page->most / PULSE_CHART_TICKS - page->least / PULSE_CHART_TICKS;
+    raw = ngx_max(raw, DBL_MIN);
     unit = pow(10, floor(log10(raw)));
 
     page->step = raw <= unit ? unit : raw <= 2 * unit ? 2 * unit
@@ -118,6 +120,11 @@ pulse_chart_scale(pulse_chart_page_t *page)
 
     page->least = floor(page->least / page->step) * page->step;
     page->most = ceil(page->most / page->step) * page->step;
+
+    /* the next round number may be none either */
+
+    page->least = ngx_max(page->least, -DBL_MAX);
+    page->most = ngx_min(page->most, DBL_MAX);
 }
 
 
@@ -155,7 +162,7 @@ pulse_chart_grid(pulse_chart_page_t *page)
     for (i = 0; i <= 2 * PULSE_CHART_TICKS; i++) {
         value = page->least + i * page->step;
 
-        if (value > page->most + page->step / 2) {
+        if (value - page->step / 2 > page->most) {
             break;
         }
 

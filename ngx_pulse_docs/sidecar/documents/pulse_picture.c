@@ -3,6 +3,10 @@
 #include "pulse_deck.h"
 
 
+#define PULSE_PICTURE_SIGNATURE  8
+#define PULSE_PICTURE_CHUNK      12         /* bytes of one besides its data */
+
+
 static ngx_int_t pulse_picture_png(pulse_picture_t *picture);
 static ngx_int_t pulse_picture_chunks(const u_char *p, const u_char *end);
 static ngx_int_t pulse_picture_jpeg(pulse_picture_t *picture);
@@ -47,7 +51,8 @@ pulse_picture_png(pulse_picture_t *picture)
     picture->height = pulse_picture_number(p + 20, 4);
     picture->jpeg = 0;
 
-    return pulse_picture_chunks(p + 8, p + picture->data.len);
+    return pulse_picture_chunks(p + PULSE_PICTURE_SIGNATURE,
+                                p + picture->data.len);
 }
 
 
@@ -58,10 +63,10 @@ pulse_picture_chunks(const u_char *p, const u_char *end)
 {
     size_t  len;
 
-    while (end - p >= 12) {
+    while (end - p >= PULSE_PICTURE_CHUNK) {
         len = pulse_picture_number(p, 4);
 
-        if (len > (size_t) (end - p) - 12
+        if (len > (size_t) (end - p) - PULSE_PICTURE_CHUNK
             || crc32(0, p + 4, len + 4)
                != pulse_picture_number(p + 8 + len, 4))
         {
@@ -72,10 +77,47 @@ pulse_picture_chunks(const u_char *p, const u_char *end)
             return NGX_OK;
         }
 
-        p += 12 + len;
+        p += PULSE_PICTURE_CHUNK + len;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* The letters of what has to be understood are capital (5.4); of the rest
+ * transparency alone is drawn. */
+
+ngx_uint_t
+pulse_picture_piece(const pulse_picture_t *picture, ngx_str_t *piece)
+{
+    u_char  *end;
+
+    if (piece->data == NULL) {
+        piece->data = picture->data.data;
+        piece->len = PULSE_PICTURE_SIGNATURE;
+        return 1;
+    }
+
+    end = picture->data.data + picture->data.len;
+
+    do {
+        piece->data += piece->len;
+
+        if (end - piece->data < PULSE_PICTURE_CHUNK) {
+            return 0;
+        }
+
+        piece->len = PULSE_PICTURE_CHUNK
+                     + pulse_picture_number(piece->data, 4);
+
+        if (piece->len > (size_t) (end - piece->data)) {
+            return 0;
+        }
+
+    } while (piece->data[4] >= 'a'
+             && ngx_memcmp(piece->data + 4, "tRNS", 4) != 0);
+
+    return 1;
 }
 
 
