@@ -13,6 +13,8 @@
 #define PULSE_KEY_PREFIX  8             /* characters that lists show */
 
 
+static int pulse_key_insert(pulse_ctl_t *ctl, ngx_pulse_buf_t *key,
+    const char **params);
 static int pulse_key_reuse(pulse_ctl_t *ctl, const char *file,
     ngx_uint_t *found);
 static int pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals,
@@ -79,8 +81,6 @@ int
 pulse_ctl_key_add(pulse_ctl_t *ctl)
 {
     int              rc;
-    char             id[37], prefix[PULSE_KEY_PREFIX + 1];
-    char             hash[PULSE_KEY_HEX];
     const char      *file, *params[7];
     ngx_uint_t       service, found;
     ngx_pulse_buf_t  key;
@@ -89,7 +89,9 @@ pulse_ctl_key_add(pulse_ctl_t *ctl)
     file = pulse_ctl_option(ctl, "--file");
 
     params[2] = pulse_ctl_option(ctl, "--name");
+    params[2] = params[2] ? params[2] : "pulsectl";
     params[5] = pulse_ctl_option(ctl, "--expires");
+    params[6] = service ? "true" : "false";
 
     if (pulse_ctl_words(ctl, service ? 0 : 1) != NGX_OK) {
         return PULSE_CTL_USAGE;
@@ -103,32 +105,15 @@ pulse_ctl_key_add(pulse_ctl_t *ctl)
         }
     }
 
-    ngx_pulse_buf_init(&key, PULSE_KEY_MAX);
-
-    if (pulse_key_new(&key) != NGX_OK
-        || pulse_key_hash(key.data, key.len, hash) != NGX_OK)
-    {
-        return pulse_ctl_fail(ctl, PULSE_CTL_REFUSED, "no random bytes");
-    }
-
-    ngx_pulse_uuid7((u_char *) id);
-    id[36] = '\0';
-
-    snprintf(prefix, sizeof(prefix), "%.*s", PULSE_KEY_PREFIX, key.data);
-
-    params[0] = id;
     params[1] = service ? NULL : ctl->argv[0];
-    params[2] = params[2] ? params[2] : "pulsectl";
-    params[3] = prefix;
-    params[4] = hash;
-    params[6] = service ? "true" : "false";
+
+    ngx_pulse_buf_init(&key, PULSE_KEY_MAX);
 
     if (file == NULL) {
         ctl->secret = &key;
     }
 
-    rc = pulse_ctl_query(ctl, 1, "SELECT * FROM admin_key_add($1, $2, $3, $4,"
-                         " $5, $6, $7)", 7, params);
+    rc = pulse_key_insert(ctl, &key, params);
 
     if (rc == PULSE_CTL_OK && file) {
         ngx_pulse_buf_char(&key, '\n');
@@ -144,6 +129,33 @@ pulse_ctl_key_add(pulse_ctl_t *ctl)
     ngx_pulse_buf_free(&key);
 
     return rc;
+}
+
+
+/* Makes it, and adds what is the key's to "params". */
+
+static int
+pulse_key_insert(pulse_ctl_t *ctl, ngx_pulse_buf_t *key, const char **params)
+{
+    char  id[37], prefix[PULSE_KEY_PREFIX + 1], hash[PULSE_KEY_HEX];
+
+    if (pulse_key_new(key) != NGX_OK
+        || pulse_key_hash(key->data, key->len, hash) != NGX_OK)
+    {
+        return pulse_ctl_fail(ctl, PULSE_CTL_REFUSED, "no random bytes");
+    }
+
+    ngx_pulse_uuid7((u_char *) id);
+    id[36] = '\0';
+
+    snprintf(prefix, sizeof(prefix), "%.*s", PULSE_KEY_PREFIX, key->data);
+
+    params[0] = id;
+    params[3] = prefix;
+    params[4] = hash;
+
+    return pulse_ctl_query(ctl, 1, "SELECT * FROM admin_key_add($1, $2, $3,"
+                           " $4, $5, $6, $7)", 7, params);
 }
 
 

@@ -62,6 +62,11 @@ static int pulse_sidecar_options(int argc, char **argv,
 static int pulse_sidecar_mail(pulse_sidecar_conf_t *conf);
 static char *pulse_sidecar_secret(const char *file);
 static int pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals);
+static int pulse_sidecar_configure(pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_answers(pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_works(pulse_sidecar_conf_t *conf);
+static int pulse_sidecar_started(int rc);
+static void pulse_sidecar_ready(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_documents(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_storage(pulse_sidecar_conf_t *conf);
 static int pulse_sidecar_money(pulse_sidecar_conf_t *conf);
@@ -269,18 +274,61 @@ pulse_sidecar_options(int argc, char **argv, pulse_sidecar_conf_t *conf)
 static int
 pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
 {
-    int                 rc, signo;
+    int                 signo;
     struct MHD_Daemon  *daemon;
 
-    if (pulse_sidecar_documents(conf) != 0 || pulse_sidecar_mail(conf) != 0
-        || pulse_sidecar_money(conf) != 0
-        || pulse_media_conf(conf->models) != NGX_OK
-        || pulse_moderate_init(&conf->moderate) != NGX_OK
-        || pulse_sidecar_video(conf) != 0
-        || pulse_sidecar_images(conf) != 0)
+    if (pulse_sidecar_configure(conf) != 0 || pulse_sidecar_answers(conf) != 0)
     {
         return 1;
     }
+
+    daemon = pulse_http_start(conf->listen, PULSE_SIDECAR_THREADS,
+                              pulse_routes());
+    if (daemon == NULL) {
+        return 1;
+    }
+
+    if (pulse_sidecar_works(conf) != 0) {
+        pulse_http_stop(daemon, conf->listen);
+        return 1;
+    }
+
+    pulse_sidecar_ready(conf);
+
+    (void) sigwait(signals, &signo);
+
+    pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: stopping on signal %d", signo);
+
+    pulse_http_stop(daemon, conf->listen);
+    pulse_work_stop();
+    pulse_jobs_stop();
+    pulse_documents_done();
+    pulse_uploads_done();
+
+    return 0;
+}
+
+
+static int
+pulse_sidecar_configure(pulse_sidecar_conf_t *conf)
+{
+    return (pulse_sidecar_documents(conf) == 0
+            && pulse_sidecar_mail(conf) == 0
+            && pulse_sidecar_money(conf) == 0
+            && pulse_media_conf(conf->models) == NGX_OK
+            && pulse_moderate_init(&conf->moderate) == NGX_OK
+            && pulse_sidecar_video(conf) == 0
+            && pulse_sidecar_images(conf) == 0)
+           ? 0 : -1;
+}
+
+
+/* what requests need, before the first one comes */
+
+static int
+pulse_sidecar_answers(pulse_sidecar_conf_t *conf)
+{
+    int  rc;
 
     rc = pulse_pacer_start(PULSE_DEMO_TICK);
 
@@ -296,17 +344,14 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
         rc = pulse_chat_start(conf->studio);
     }
 
-    if (rc != 0) {
-        pulse_log(PULSE_LOG_ERR, "pulse sidecar: cannot start a thread: %s",
-                  strerror(rc));
-        return 1;
-    }
+    return pulse_sidecar_started(rc);
+}
 
-    daemon = pulse_http_start(conf->listen, PULSE_SIDECAR_THREADS,
-                              pulse_routes());
-    if (daemon == NULL) {
-        return 1;
-    }
+
+static int
+pulse_sidecar_works(pulse_sidecar_conf_t *conf)
+{
+    int  rc;
 
     pulse_jobs_add(pulse_upkeep_kinds);
 
@@ -316,13 +361,27 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
         rc = pulse_work_start(&conf->work);
     }
 
-    if (rc != 0) {
-        pulse_log(PULSE_LOG_ERR, "pulse sidecar: cannot start a thread: %s",
-                  strerror(rc));
-        pulse_http_stop(daemon, conf->listen);
-        return 1;
+    return pulse_sidecar_started(rc);
+}
+
+
+static int
+pulse_sidecar_started(int rc)
+{
+    if (rc == 0) {
+        return 0;
     }
 
+    pulse_log(PULSE_LOG_ERR, "pulse sidecar: cannot start a thread: %s",
+              strerror(rc));
+
+    return -1;
+}
+
+
+static void
+pulse_sidecar_ready(pulse_sidecar_conf_t *conf)
+{
     pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: ready on \"%s\"",
               conf->listen);
 
@@ -335,18 +394,6 @@ pulse_sidecar_run(pulse_sidecar_conf_t *conf, sigset_t *signals)
         pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: there are no payments:"
                   " there is no --payments");
     }
-
-    (void) sigwait(signals, &signo);
-
-    pulse_log(PULSE_LOG_NOTICE, "pulse sidecar: stopping on signal %d", signo);
-
-    pulse_http_stop(daemon, conf->listen);
-    pulse_work_stop();
-    pulse_jobs_stop();
-    pulse_documents_done();
-    pulse_uploads_done();
-
-    return 0;
 }
 
 

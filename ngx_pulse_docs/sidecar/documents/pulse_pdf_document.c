@@ -23,6 +23,12 @@ typedef struct {
 
 
 static ngx_int_t pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n);
+static void pulse_pdf_space(pulse_pdf_page_t *page,
+    const pulse_paragraph_t *paragraph, double needed);
+static ngx_int_t pulse_pdf_heading(pulse_pdf_page_t *page,
+    const pulse_paragraph_t *paragraph);
+static void pulse_pdf_lines(pulse_pdf_page_t *page, pulse_pdf_text_t *text,
+    double x);
 static ngx_int_t pulse_pdf_set(pulse_pdf_page_t *page,
     const pulse_paragraph_t *paragraph, pulse_pdf_side_e side,
     pulse_pdf_text_t *text);
@@ -85,15 +91,14 @@ pulse_pdf_write_document(ngx_pool_t *pool, const pulse_document_t *document,
 static ngx_int_t
 pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
 {
-    double                    bottom, needed, x;
+    double                    needed, x;
     ngx_int_t                 rc;
-    ngx_str_t                 title;
-    ngx_uint_t                i;
     pulse_pdf_text_t          text;
     const pulse_paragraph_t  *paragraph;
+    const pulse_look_role_t  *look;
 
     paragraph = &page->document->paragraphs[n];
-    bottom = page->pdf.height - page->margin;
+    look = &page->look->roles[paragraph->role];
 
     if (pulse_pdf_needed(page, n, &needed) != NGX_OK
         || pulse_pdf_set(page, paragraph,
@@ -105,17 +110,8 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
     }
 
     pulse_pdf_list(page, paragraph);
+    pulse_pdf_space(page, paragraph, needed);
 
-    if (page->y > page->margin) {
-        page->y += pulse_pdf_twips(page->look->roles[paragraph->role].before);
-
-        if (page->y + needed > bottom) {
-            pulse_pdf_next_page(&page->pdf);
-            page->y = page->margin;
-        }
-    }
-
-    rc = NGX_OK;
     x = page->margin;
 
     if (!text.rtl) {
@@ -124,16 +120,8 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
 
     pulse_pdf_before(page, paragraph, &text);
 
-    if (paragraph->role == pulse_paragraph_section) {
-        title = pulse_pdf_title(page, paragraph);
-
-        if (title.data == NULL) {
-            rc = NGX_ERROR;
-        } else {
-            pulse_pdf_outline(&page->pdf, CAIRO_PDF_OUTLINE_ROOT, &title,
-                              page->y);
-        }
-    }
+    rc = (paragraph->role == pulse_paragraph_section)
+         ? pulse_pdf_heading(page, paragraph) : NGX_OK;
 
     pulse_pdf_tag(&page->pdf, pulse_pdf_tags[paragraph->role]);
 
@@ -141,27 +129,75 @@ pulse_pdf_paragraph(pulse_pdf_page_t *page, ngx_uint_t n)
         rc = pulse_pdf_bullet(page, &text);
     }
 
-    for (i = 0; i < text.nlines; i++) {
-
-        if (page->y + text.lines[i].height > bottom && i) {
-            pulse_pdf_next_page(&page->pdf);
-            page->y = page->margin;
-        }
-
-        pulse_pdf_line(&page->pdf, &text, i, x, page->y);
-        page->y += text.lines[i].height;
-    }
+    pulse_pdf_lines(page, &text, x);
 
     pulse_pdf_tag_end(&page->pdf, pulse_pdf_tags[paragraph->role]);
     pulse_pdf_text_end(&text);
 
-    page->y += pulse_pdf_twips(page->look->roles[paragraph->role].after);
+    page->y += pulse_pdf_twips(look->after);
 
-    if (page->look->roles[paragraph->role].rule) {
+    if (look->rule) {
         page->y += PULSE_PDF_RULE;
     }
 
     return rc;
+}
+
+
+/* none at the top of a page, which is a new one where there is no room */
+
+static void
+pulse_pdf_space(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph,
+    double needed)
+{
+    if (page->y <= page->margin) {
+        return;
+    }
+
+    page->y += pulse_pdf_twips(page->look->roles[paragraph->role].before);
+
+    if (page->y + needed > page->pdf.height - page->margin) {
+        pulse_pdf_next_page(&page->pdf);
+        page->y = page->margin;
+    }
+}
+
+
+static ngx_int_t
+pulse_pdf_heading(pulse_pdf_page_t *page, const pulse_paragraph_t *paragraph)
+{
+    ngx_str_t  title;
+
+    title = pulse_pdf_title(page, paragraph);
+
+    if (title.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    pulse_pdf_outline(&page->pdf, CAIRO_PDF_OUTLINE_ROOT, &title, page->y);
+
+    return NGX_OK;
+}
+
+
+static void
+pulse_pdf_lines(pulse_pdf_page_t *page, pulse_pdf_text_t *text, double x)
+{
+    double      bottom;
+    ngx_uint_t  i;
+
+    bottom = page->pdf.height - page->margin;
+
+    for (i = 0; i < text->nlines; i++) {
+
+        if (page->y + text->lines[i].height > bottom && i) {
+            pulse_pdf_next_page(&page->pdf);
+            page->y = page->margin;
+        }
+
+        pulse_pdf_line(&page->pdf, text, i, x, page->y);
+        page->y += text->lines[i].height;
+    }
 }
 
 

@@ -10,8 +10,15 @@
 #define PULSE_PPTX_TEMPLATES  (pulse_template_minimal + 1)
 #define PULSE_PPTX_NAME       64
 
+/* parts of a template: its layouts, the master with its relations, and the
+ * master of notes */
+
+#define PULSE_PPTX_PREPARED   (PULSE_PPTX_LAYOUTS + 3)
+
 
 static pulse_parts_t *pulse_pptx_prepare(const pulse_deck_t *deck);
+static void pulse_pptx_prepared(const pulse_deck_t *deck, ngx_uint_t i,
+    char *name, ngx_pulse_buf_t *b);
 static void pulse_pptx_master_rels(ngx_pulse_buf_t *b);
 static ngx_int_t pulse_pptx_fixed(pulse_package_t *package,
     const pulse_deck_t *deck);
@@ -137,11 +144,11 @@ pulse_pptx_done(void)
 static pulse_parts_t *
 pulse_pptx_prepare(const pulse_deck_t *deck)
 {
-    char              names[2 * PULSE_PPTX_LAYOUTS][PULSE_PPTX_NAME];
+    char              names[PULSE_PPTX_PREPARED][2][PULSE_PPTX_NAME];
     ngx_uint_t        i, n;
     pulse_part_t      list[2 * PULSE_PPTX_LAYOUTS + 12];
     pulse_parts_t    *parts;
-    ngx_pulse_buf_t   b, texts[PULSE_PPTX_LAYOUTS + 3];
+    ngx_pulse_buf_t   texts[PULSE_PPTX_PREPARED];
 
     static const char  rels[] =
         PULSE_XML_HEAD
@@ -155,45 +162,27 @@ pulse_pptx_prepare(const pulse_deck_t *deck)
         list[n] = pulse_pptx_shared[n];
     }
 
-    for (i = 0; i < PULSE_PPTX_LAYOUTS + 3; i++) {
+    for (i = 0; i < PULSE_PPTX_PREPARED; i++) {
         ngx_pulse_buf_init(&texts[i], 0);
-        b = texts[i];
+        pulse_pptx_prepared(deck, i, names[i][0], &texts[i]);
+        ngx_pulse_buf_char(&texts[i], '\0');
 
         if (i < PULSE_PPTX_LAYOUTS) {
-            pulse_pptx_layout(deck, i + 1, &b);
-
-            snprintf(names[2 * i], PULSE_PPTX_NAME,
-                     "ppt/slideLayouts/slideLayout%d.xml", (int) i + 1);
-            snprintf(names[2 * i + 1], PULSE_PPTX_NAME,
+            snprintf(names[i][1], PULSE_PPTX_NAME,
                      "ppt/slideLayouts/_rels/slideLayout%d.xml.rels",
                      (int) i + 1);
 
-            list[n].name = names[2 * i + 1];
+            list[n].name = names[i][1];
             list[n++].text = rels;
-            list[n].name = names[2 * i];
-
-        } else if (i == PULSE_PPTX_LAYOUTS) {
-            pulse_pptx_master(deck, &b);
-            list[n].name = "ppt/slideMasters/slideMaster1.xml";
-
-        } else if (i == PULSE_PPTX_LAYOUTS + 1) {
-            pulse_pptx_master_rels(&b);
-            list[n].name = "ppt/slideMasters/_rels/slideMaster1.xml.rels";
-
-        } else {
-            pulse_pptx_notes_master(deck, &b);
-            list[n].name = "ppt/notesMasters/notesMaster1.xml";
         }
 
-        ngx_pulse_buf_char(&b, '\0');
-
-        list[n++].text = b.failed ? "" : (char *) b.data;
-        texts[i] = b;
+        list[n].name = names[i][0];
+        list[n++].text = texts[i].failed ? "" : (char *) texts[i].data;
     }
 
     parts = pulse_package_parts(list);
 
-    for (i = 0; i < PULSE_PPTX_LAYOUTS + 3; i++) {
+    for (i = 0; i < PULSE_PPTX_PREPARED; i++) {
 
         if (texts[i].failed && parts) {
             pulse_package_free_parts(parts);
@@ -204,6 +193,41 @@ pulse_pptx_prepare(const pulse_deck_t *deck)
     }
 
     return parts;
+}
+
+
+static void
+pulse_pptx_prepared(const pulse_deck_t *deck, ngx_uint_t i, char *name,
+    ngx_pulse_buf_t *b)
+{
+    const char  *path;
+
+    if (i < PULSE_PPTX_LAYOUTS) {
+        pulse_pptx_layout(deck, i + 1, b);
+
+        snprintf(name, PULSE_PPTX_NAME, "ppt/slideLayouts/slideLayout%d.xml",
+                 (int) i + 1);
+        return;
+    }
+
+    switch (i - PULSE_PPTX_LAYOUTS) {
+
+    case 0:
+        pulse_pptx_master(deck, b);
+        path = "ppt/slideMasters/slideMaster1.xml";
+        break;
+
+    case 1:
+        pulse_pptx_master_rels(b);
+        path = "ppt/slideMasters/_rels/slideMaster1.xml.rels";
+        break;
+
+    default:
+        pulse_pptx_notes_master(deck, b);
+        path = "ppt/notesMasters/notesMaster1.xml";
+    }
+
+    snprintf(name, PULSE_PPTX_NAME, "%s", path);
 }
 
 
