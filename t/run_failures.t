@@ -151,6 +151,38 @@ subtest 'a studio that was killed' => sub {
 };
 
 
+subtest 'a master that was killed' => sub {
+    my $studio = Pulse::Home->new(home => home());
+
+    for my $all (0, 1) {
+        ok($studio->run) or diag($studio->said);
+
+        my $file = $studio->home . '/run/nginx.pid';
+        my $master = Pulse::Home::slurp($file) + 0;
+        my $workers = sub {
+            grep { Pulse::Home::slurp($_) =~ /\) [^Z] \d+ $master / }
+                 glob '/proc/[0-9]*/stat';
+        };
+
+        cmp_ok(scalar $workers->(), '>', 1, 'nginx has workers');
+
+        kill KILL => $master;
+        $studio->stop('KILL') if $all;
+
+        if (!$all) {
+            wait_until { !is_alive($studio->pid) } 30;
+            like($studio->said, qr/^studio: nginx ended by itself/m);
+            isnt($studio->stop, 0);
+            is(scalar $workers->(), 0, 'its workers end with the studio');
+        }
+    }
+
+    ok($studio->run, 'or with the next') or diag($studio->said);
+    is($studio->stop, 0);
+    is_deeply([$studio->left], []);
+};
+
+
 subtest 'a part that ends' => sub {
     my $studio = Pulse::Home->new(home => home());
 
