@@ -18,8 +18,6 @@
 #define PULSE_EDITS_POINTER   40
 
 
-static ngx_pulse_json_value_t *pulse_edits_body(pulse_http_request_t *r,
-    pulse_form_t **form, enum MHD_Result *rc);
 static int pulse_edits_file(pulse_http_request_t *r, const ngx_str_t *id,
     const char *family, size_t max, enum MHD_Result *rc);
 static enum MHD_Result pulse_edits_try_picture(pulse_http_request_t *r,
@@ -45,7 +43,7 @@ pulse_edits_picture(pulse_http_request_t *r)
     pulse_edit_picture_t     edit;
     ngx_pulse_json_value_t  *v;
 
-    v = pulse_edits_body(r, &form, &rc);
+    v = pulse_reply_read(r, &form, &rc);
     if (v == NULL) {
         return rc;
     }
@@ -77,7 +75,7 @@ pulse_edits_clip(pulse_http_request_t *r)
     pulse_edit_clip_t        edit;
     ngx_pulse_json_value_t  *v;
 
-    v = pulse_edits_body(r, &form, &rc);
+    v = pulse_reply_read(r, &form, &rc);
     if (v == NULL) {
         return rc;
     }
@@ -97,28 +95,6 @@ pulse_edits_clip(pulse_http_request_t *r)
     }
 
     return rc;
-}
-
-
-static ngx_pulse_json_value_t *
-pulse_edits_body(pulse_http_request_t *r, pulse_form_t **form,
-    enum MHD_Result *rc)
-{
-    ngx_pulse_json_value_t  *v;
-
-    v = pulse_reply_body(r, rc);
-    if (v == NULL) {
-        return NULL;
-    }
-
-    *form = pulse_form_create(r->pool);
-
-    if (*form == NULL) {
-        *rc = pulse_reply_error(r, pulse_reply_internal, NULL);
-        return NULL;
-    }
-
-    return v;
 }
 
 

@@ -246,14 +246,9 @@ pulse_payments_read(pulse_http_request_t *r, pulse_payments_order_t *o)
     enum MHD_Result          answered;
     ngx_pulse_json_value_t  *v;
 
-    v = pulse_reply_body(r, &answered);
+    v = pulse_reply_read(r, &form, &answered);
     if (v == NULL) {
         return answered;
-    }
-
-    form = pulse_form_create(r->pool);
-    if (form == NULL) {
-        return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 
     provider = pulse_form_text(form, v, "provider", 20, PULSE_FORM_REQUIRED);
@@ -568,14 +563,9 @@ pulse_payments_change(pulse_http_request_t *r)
     enum MHD_Result          rc;
     ngx_pulse_json_value_t  *v;
 
-    v = pulse_reply_body(r, &rc);
+    v = pulse_reply_read(r, &form, &rc);
     if (v == NULL) {
         return rc;
-    }
-
-    form = pulse_form_create(r->pool);
-    if (form == NULL) {
-        return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 
     plan = pulse_form_text(form, v, "plan_id", 40, PULSE_FORM_REQUIRED);

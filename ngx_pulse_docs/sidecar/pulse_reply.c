@@ -541,6 +541,28 @@ pulse_reply_body(pulse_http_request_t *r, enum MHD_Result *rc)
 }
 
 
+ngx_pulse_json_value_t *
+pulse_reply_read(pulse_http_request_t *r, pulse_form_t **form,
+    enum MHD_Result *rc)
+{
+    ngx_pulse_json_value_t  *v;
+
+    v = pulse_reply_body(r, rc);
+    if (v == NULL) {
+        return NULL;
+    }
+
+    *form = pulse_form_create(r->pool);
+
+    if (*form == NULL) {
+        *rc = pulse_reply_error(r, pulse_reply_internal, NULL);
+        return NULL;
+    }
+
+    return v;
+}
+
+
 static void
 pulse_reply_meta(pulse_http_request_t *r, ngx_pulse_buf_t *b)
 {

@@ -84,5 +84,9 @@ enum MHD_Result pulse_reply_form(pulse_http_request_t *r, pulse_form_t *form);
 ngx_pulse_json_value_t *pulse_reply_body(pulse_http_request_t *r,
     enum MHD_Result *rc);
 
+/* The same with a form to read it by. */
+ngx_pulse_json_value_t *pulse_reply_read(pulse_http_request_t *r,
+    pulse_form_t **form, enum MHD_Result *rc);
+
 
 #endif /* _PULSE_REPLY_H_INCLUDED_ */

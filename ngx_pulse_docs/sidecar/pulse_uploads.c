@@ -106,14 +106,9 @@ pulse_uploads_announce(pulse_http_request_t *r)
     enum MHD_Result          rc;
     ngx_pulse_json_value_t  *v;
 
-    v = pulse_reply_body(r, &rc);
+    v = pulse_reply_read(r, &form, &rc);
     if (v == NULL) {
         return rc;
-    }
-
-    form = pulse_form_create(r->pool);
-    if (form == NULL) {
-        return pulse_reply_error(r, pulse_reply_internal, NULL);
     }
 
     name = pulse_form_text(form, v, "filename", PULSE_UPLOADS_NAME,

@@ -165,15 +165,8 @@ pulse_video_read(pulse_http_request_t *r, pulse_video_form_t *f,
     pulse_form_t            *form;
     ngx_pulse_json_value_t  *v;
 
-    v = pulse_reply_body(r, rc);
+    v = pulse_reply_read(r, &form, rc);
     if (v == NULL) {
-        return NGX_DECLINED;
-    }
-
-    form = pulse_form_create(r->pool);
-
-    if (form == NULL) {
-        *rc = pulse_reply_error(r, pulse_reply_internal, NULL);
         return NGX_DECLINED;
     }
 
