@@ -5,6 +5,7 @@
 
 static void test_uuid(void);
 static void test_valid(void);
+static void test_names(void);
 static void test_time(void);
 static void test_random(void);
 
@@ -14,6 +15,7 @@ main(void)
 {
     test_uuid();
     test_valid();
+    test_names();
     test_time();
     test_random();
 
@@ -105,6 +107,36 @@ test_valid(void)
     check(!ngx_pulse_uuid_valid(&s));
     s.len = 0;
     check(!ngx_pulse_uuid_valid(&s));
+}
+
+
+static void
+test_names(void)
+{
+    ngx_str_t    s;
+    ngx_uint_t   i;
+
+    static const char  *good[] = { "a", "Z", "0", ".", "a-b_c.d", "9-Z" };
+    static const char  *bad[] = {
+        "", "a b", " a", "a\n", "a/b", "a:b", "a\"", "caf\xc3\xa9", "a\x7f",
+        "@", "[", "`", "{"
+    };
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        s.data = (u_char *) good[i];
+        s.len = strlen(good[i]);
+        check(ngx_pulse_name_valid(&s));
+    }
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        s.data = (u_char *) bad[i];
+        s.len = strlen(bad[i]);
+        check(!ngx_pulse_name_valid(&s));
+    }
+
+    s.data = (u_char *) "a\0b";
+    s.len = 3;
+    check(!ngx_pulse_name_valid(&s));
 }
 
 
