@@ -362,6 +362,56 @@ raster_pixel(int fd, ngx_uint_t x, ngx_uint_t y, uint32_t color)
 }
 
 
+/* where a text begins: at the right where it is Arabic, whatever its first
+ * word is */
+
+static void
+test_direction(void)
+{
+    int                  out;
+    ngx_uint_t           i;
+    pulse_raster_t       raster;
+    pulse_raster_step_t  step, drawn;
+
+    static const struct {
+        ngx_str_t    text;
+        ngx_uint_t   right;
+    } texts[] = {
+        { ngx_string("Only words"), 0 },
+        { ngx_string("1234"), 0 },
+        { ngx_string("متوفر الآن iPhone 15"), 1 },
+        { ngx_string("iPhone 15 متوفر الآن"), 1 },
+        { ngx_string("They say مرحبا to all who come"), 0 }
+    };
+
+    memset(&step, 0, sizeof(pulse_raster_step_t));
+
+    step.width = 900;
+    step.height = 60;
+    step.text.size = 20;
+    step.text.color = 0xff;
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        unit_case("text %d", (int) i);
+
+        step.text.text = texts[i].text;
+        out = raster_file("", 0);
+
+        check_int(pulse_raster_draw(out, &step, &drawn, &raster), NGX_OK);
+
+        if (texts[i].right) {
+            check(drawn.x + drawn.width >= 895);
+        } else {
+            check(drawn.x <= 5);
+        }
+
+        close(out);
+    }
+
+    unit_case(NULL);
+}
+
+
 static void
 test_whole(void)
 {
@@ -473,6 +523,7 @@ main(void)
     test_thumbnail();
     test_steps();
     test_turned();
+    test_direction();
     test_whole();
 
     return unit_done();

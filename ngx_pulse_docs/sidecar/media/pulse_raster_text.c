@@ -179,7 +179,8 @@ pulse_raster_layout(const pulse_raster_text_t *text, pulse_raster_layout_t *l)
 }
 
 
-/* 1 if what is first in it that has a direction goes from right to left */
+/* 1 if it is read from right to left: by what is first in it, or as a line of
+ * an Arabic document that begins with a name in Latin letters */
 
 static ngx_uint_t
 pulse_raster_layout_base(const ngx_str_t *text)
@@ -192,8 +193,8 @@ pulse_raster_layout_base(const ngx_str_t *text)
     for (p = (char *) text->data; p < end; p = g_utf8_next_char(p)) {
         type = fribidi_get_bidi_type(g_utf8_get_char(p));
 
-        if (FRIBIDI_IS_STRONG(type)) {
-            return FRIBIDI_IS_RTL(type) != 0;
+        if (FRIBIDI_IS_STRONG(type) && FRIBIDI_IS_RTL(type)) {
+            return pulse_bidi_base(text, 1);
         }
     }
 
