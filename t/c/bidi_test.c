@@ -182,11 +182,18 @@ test_clean(void)
         "a\x01\tb\x7f\xe2\x80\xae" "c\xe2\x81\xa6" "d\xe2\x80\x8e"
         "\xe2\x80\x8c" "e\xef\xbf\xbe\xef\xb7\x90\xef\xbb\xbf\xc2\x85"
         "f\n");
+    static const ngx_str_t  lines = ngx_string(
+        "a\r\nb\rc\vd\xe2\x80\xa8" "e\xe2\x80\xa9" "f\r\n");
 
     ngx_pulse_buf_init(&b, 0);
     pulse_bidi_clean(&b, &text);
 
-    check_mem(b.data, b.len, "a\tbcd\xe2\x80\x8e\xe2\x80\x8c" "ef\n", 14);
+    check_mem(b.data, b.len, "a\tbcd\xe2\x80\x8e\xe2\x80\x8c" "e\nf\n", 15);
+
+    b.len = 0;
+    pulse_bidi_clean(&b, &lines);
+
+    check_mem(b.data, b.len, "a\nb\nc\nd\ne\nf\n", 12);
 
     ngx_pulse_buf_free(&b);
 }

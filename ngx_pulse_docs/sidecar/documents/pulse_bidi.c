@@ -54,6 +54,7 @@ static ngx_uint_t pulse_bidi_paired(pulse_bidi_t *bidi, ngx_uint_t start,
     ngx_uint_t end, uint32_t code, uint32_t other);
 static void pulse_bidi_add(pulse_bidi_t *bidi, ngx_uint_t start,
     ngx_uint_t end, ngx_uint_t rtl);
+static ngx_uint_t pulse_bidi_ends(uint32_t code);
 static ngx_uint_t pulse_bidi_visible(uint32_t code);
 
 
@@ -609,9 +610,28 @@ pulse_bidi_clean(ngx_pulse_buf_t *b, const ngx_str_t *text)
 
         ngx_pulse_buf_append(b, text->data + start, i - start);
         start = i + n;
+
+        /* CR and LF are one end of a line */
+
+        if (pulse_bidi_ends(code)
+            && !(code == '\r' && start < text->len
+                 && text->data[start] == '\n'))
+        {
+            ngx_pulse_buf_char(b, '\n');
+        }
     }
 
     ngx_pulse_buf_append(b, text->data + start, text->len - start);
+}
+
+
+/* as word processors and telephones end lines too (Unicode, 5.8) */
+
+static ngx_uint_t
+pulse_bidi_ends(uint32_t code)
+{
+    return code == '\v' || code == '\f' || code == '\r' || code == 0x85
+           || code == 0x2028 || code == 0x2029;
 }
 
 
@@ -623,6 +643,7 @@ pulse_bidi_visible(uint32_t code)
     }
 
     return !((code >= 0x7f && code <= 0x9f)
+             || code == 0x2028 || code == 0x2029
              || (code >= 0x202a && code <= 0x202e)
              || (code >= 0x2066 && code <= 0x2069)
              || (code >= 0xfdd0 && code <= 0xfdef)

@@ -53,7 +53,8 @@ void pulse_bidi_append(ngx_pulse_buf_t *b, const pulse_bidi_run_t *run);
  * Appends text without what nobody can see the effect of: control characters
  * that XML has no place for, noncharacters, and the explicit embeddings,
  * overrides and isolates (U+202A..202E, U+2066..2069) with which a text can
- * pretend to be another one.  Joiners and the plain marks stay.
+ * pretend to be another one.  Joiners and the plain marks stay, and what ends
+ * a line elsewhere (CR, VT, FF, U+0085, U+2028, U+2029) is '\n'.
  */
 void pulse_bidi_clean(ngx_pulse_buf_t *b, const ngx_str_t *text);
 
