@@ -8,6 +8,7 @@ use utf8;
 
 use Pulse::Documents qw(found missing request slurp);
 use Pulse::Env;
+use Pulse::Ooxml;
 use Test::More;
 
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
@@ -133,5 +134,40 @@ for my $name (sort keys %extractors) {
         }
     }
 }
+
+
+# Written again by others they say the same, in the same direction.
+
+subtest 'round trips' => sub {
+    my $why = $extractors{libreoffice}{missing}
+              // $extractors{'python-docx'}{missing}
+              // $extractors{pandoc}{missing};
+
+    plan skip_all => $why if defined $why;
+
+    my @names = map { "$_-modern.docx" } qw(ar en);
+
+    $set->convert('docx:MS Word 2007 XML', @names);
+
+    for my $name (@names) {
+        my ($file, $again) = ($set->file($name), $set->file("again-$name"));
+
+        system($python, '-c', 'import docx, sys
+docx.Document(sys.argv[1]).save(sys.argv[2])', $file, $again);
+
+        for my $copy ($set->converted($name), $again) {
+            my ($n, $lost) = found(scalar $extractors{pandoc}{text}->($copy),
+                                   probes($cvs{substr $name, 0, 2}));
+
+            is($n, 31, $copy) or diag('first lost: ' . ($lost // 'none'));
+
+            my $body = Pulse::Ooxml->read($copy)->{parts}{'word/document.xml'};
+            my @turned = $body =~ m{<w:bidi(?: w:val="(?:1|true)")?/>}g;
+
+            $name =~ /^ar/ ? cmp_ok(scalar @turned, '>', 20, 'from the right')
+                           : cmp_ok(scalar @turned, '<', 3, 'from the left');
+        }
+    }
+};
 
 done_testing();
