@@ -5,6 +5,7 @@ use warnings;
 use utf8;
 
 use lib 't/lib';
+use Compress::Zlib qw(compress crc32);
 use Digest::SHA qw(hmac_sha256);
 use IO::Socket::UNIX;
 use MIME::Base64 qw(decode_base64 encode_base64url);
@@ -180,6 +181,40 @@ subtest 'what is not what was said' => sub {
 
     ($id, $reply) = upload(substr($png, 0, 40));
     is($reply->{json}{error}{details}{field}, '/content_type', 'a cut one');
+};
+
+
+# As today's telephones take them, by its header: more than a slide can have of
+# a PNG, and no more than can be edited.
+
+subtest 'a picture of 24 megapixels' => sub {
+    my $chunk = sub {
+        return pack('N', length $_[1]) . $_[0] . $_[1]
+            . pack('N', crc32($_[0] . $_[1]));
+    };
+
+    my ($id, $reply) = upload(substr($png, 0, 8)
+        . $chunk->('IHDR', pack('NNC5', 6000, 4000, 8, 2, 0, 0, 0))
+        . $chunk->('IDAT', compress("\0")) . $chunk->('IEND', ''));
+
+    is($reply->{json}{data}{status}, 'ready') or diag $reply->{body};
+    is($reply->{json}{data}{width}, 6000);
+
+    my $made = http(POST => '/v1/slides/generate', port => $port,
+                    bearer => $key, json => {
+        presentation_title => 'x', color => 'red', slides => [{
+            title => 'y', layout => 'image', image_file_id => $id }] });
+
+    is($made->{json}{error}{details}{field}, '/slides/0/image_file_id');
+
+    $made = http(POST => '/v1/slides/generate', port => $port, bearer => $key,
+                 json => { presentation_title => 'x', color => 'red',
+                           slides => [{ layout => 'quote', quote => 'y',
+                                        bullets => ['z'] }] });
+
+    is_deeply($made->{json}{data}{outline}, ['y'], 'a quote is its title');
+    is_deeply([map { $_->{field} } @{ $made->{json}{data}{warnings} }],
+              ['/color', '/slides/0/bullets'], 'what is of no use is named');
 };
 
 

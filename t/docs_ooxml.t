@@ -7,7 +7,9 @@ use v5.30;
 use warnings;
 use utf8;
 
-use Pulse::Documents qw(against found in_order missing request slurp);
+use JSON::PP ();
+use Pulse::Documents qw(against found in_order missing quarters request slurp
+                        turned @turned);
 use Pulse::Env;
 use Pulse::Ooxml;
 use Test::More;
@@ -55,13 +57,18 @@ for my $language (qw(ar en)) {
           request => $deck };
 }
 
+push @wanted, { name => 'turned', kind => 'pptx', request => turned() };
+
 my @against = qw(against-cv-ar.docx against-cv-en.docx against-deck-ar.pptx
                  against-deck-en.pptx);
 my $set = Pulse::Documents->draw(@wanted);
 my @files = sort keys %language;
-my %read = map { $_ => Pulse::Ooxml->read($set->file($_)) } @files, @against;
+my %read = map { $_ => Pulse::Ooxml->read($set->file($_)) }
+           @files, @against, 'turned.pptx';
 
-for my $file (@files, @against) {
+my @all = (@files, @against, 'turned.pptx');
+
+for my $file (@all) {
     my @faults = $read{$file}->faults;
 
     is("@faults", '', "$file keeps the rules");
@@ -100,11 +107,44 @@ SKIP: {
     skip $why, 1 if defined $why;
 
     my @faults = Pulse::Ooxml::invalid(suite_dir() . '/parts',
-                                       @read{@files, @against});
+                                       @read{@all});
 
     is(join('', @faults[0 .. ($#faults > 20 ? 20 : $#faults)]), '',
        'every part keeps its schema');
 }
+
+
+# What the requests have is what openapi.json says that they may have.
+
+subtest 'requests are described' => sub {
+    my $schemas = JSON::PP::decode_json(slurp(
+        "$Pulse::Env::root/conf/openapi.json"))->{components}{schemas};
+
+    my $named;
+    $named = sub {
+        my ($value, $schema, $where) = @_;
+
+        $schema = $schemas->{ $1 }
+            if ($schema->{'$ref'} // '') =~ m{^#/components/schemas/(\w+)$};
+
+        if (ref $value eq 'HASH') {
+            for my $key (sort keys %$value) {
+                my $member = $schema->{properties}{$key};
+
+                ok(defined $member, "$where/$key");
+                $named->($value->{$key}, $member // {}, "$where/$key");
+            }
+        } elsif (ref $value eq 'ARRAY') {
+            $named->($_, $schema->{items} // {}, "$where/*") for @$value;
+        } elsif ($schema->{enum}) {
+            ok(scalar(grep { $_ eq $value } @{ $schema->{enum} }),
+               "$where: $value");
+        }
+    };
+
+    $named->(request('cv-en.json'), $schemas->{CvRequest}, '');
+    $named->(request('deck-en.json'), $schemas->{SlidesRequest}, '');
+};
 
 
 # Pages and their text; none with a lam before an alef, the ligature of which
@@ -125,11 +165,14 @@ my %titles = (
 );
 
 SKIP: {
-    my $why = missing('soffice', 'pdftotext', 'pdfinfo');
+    my $why = missing('soffice', 'pdftotext', 'pdfinfo', 'pdftoppm');
 
-    skip $why, @against + 2 * @files if defined $why;
+    skip $why, @turned + @against + 2 * @files if defined $why;
 
-    $set->convert('pdf', @files, @against);
+    $set->convert('pdf', @all);
+
+    is(quarters($set->converted('turned.pdf'), $_), $turned[$_ - 1],
+       "a photo of turn $_ is upright") for 1 .. 8;
 
     for my $file (@against) {
         my ($language) = $file =~ /-(\w+)\.\w+$/;

@@ -10,7 +10,8 @@ use lib 't/lib';
 use Compress::Zlib qw(compress crc32);
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
-use Pulse::Documents qw(against found in_order missing request slurp);
+use Pulse::Documents qw(against found in_order missing quarters request slurp
+                        turned @turned);
 use Pulse::Env;
 use Test::More;
 
@@ -69,8 +70,21 @@ for my $language (qw(ar en)) {
         { name => "against-deck-$language", kind => 'pdf', request => $deck };
 }
 
+# what would end the string that an address is in a PDF, and go on
+
+my $links = {
+    full_name => 'Omar Nasser', email => 'omar@studio.example', title => 'x',
+    summary => 'y', locale => 'en', links => [
+        'https://a.example/wiki/C_(language)', 'https://a.example/b)',
+        'https://a.example/)/S/JavaScript/JS(app.alert(1)',
+        "https://a.example/o'clock\\", 'https://a.example/نور'],
+};
+
+push @wanted, { name => 'links', kind => 'pdf', request => $links },
+    { name => 'turned', kind => 'pdf', request => turned() };
+
 my $set = Pulse::Documents->draw(@wanted);
-my @looked_at = grep { !/^(?:long$|slides$|against-)/ }
+my @looked_at = grep { !/^(?:long$|slides$|links$|turned$|against-)/ }
                 map { $_->{name} } @wanted;
 
 sub says {
@@ -135,6 +149,31 @@ for my $language (qw(ar en)) {
        "$_-$language: sentences against it are as they are read")
         for qw(cv deck);
 }
+
+
+subtest 'addresses' => sub {
+    my $said = says('pdfinfo -url', 'links');
+
+    unlike($said, qr/Error|Warning/, 'none breaks the file');
+
+    for my $url ('mailto:omar@studio.example',
+                 'https://a.example/wiki/C_%28language%29',
+                 'https://a.example/b%29', "https://a.example/o%27clock%5C",
+                 'https://a.example/%D9%86%D9%88%D8%B1')
+    {
+        like($said, qr/ \Q$url\E$/m, $url);
+    }
+
+    unlike(slurp($set->file('links.pdf')), qr{\)/S/JavaScript},
+           'none becomes a part of it');
+    like(says('pdfinfo', 'links'), qr/^JavaScript: +no/m);
+};
+
+
+subtest 'photos are upright' => sub {
+    is(quarters($set->file('turned.pdf'), $_), $turned[$_ - 1], "turn $_")
+        for 1 .. 8;
+};
 
 
 subtest 'what is long' => sub {

@@ -293,6 +293,13 @@ subtest 'pictures that lie' => sub {
 
     ($id, $said) = upload(png(9, 9), 'image/webp');
     is($said->{status}, 400, 'a PNG that is said to be WebP');
+    is($said->{json}{error}{details}{field}, '/content_type');
+
+    # what is past the limit says so
+
+    ($id, $said) = upload(png(10000, 6000, rows => 3), 'image/png');
+    is($said->{status}, 400);
+    like($said->{json}{error}{details}{reason}, qr/too many pixels/);
 };
 
 
@@ -414,6 +421,7 @@ subtest 'clips that are refused' => sub {
 
     (undef, my $said) = upload($long, 'video/mp4');
     is($said->{status}, 400, 'longer than clips may be');
+    like($said->{json}{error}{details}{reason}, qr/too long/);
 };
 
 

@@ -133,26 +133,13 @@ static enum MHD_Result
 pulse_documents_cv_reply(pulse_http_request_t *r, const pulse_cv_t *cv,
     const pulse_files_t *file)
 {
-    ngx_uint_t       i;
     ngx_pulse_buf_t  b;
 
     ngx_pulse_buf_init(&b, 0);
 
     pulse_documents_file(r, &b, "cv_id", cv->pdf ? "pdf" : "docx", file);
-    ngx_pulse_buf_literal(&b, ",\"warnings\":[");
-
-    for (i = 0; i < cv->nwarnings; i++) {
-
-        if (i) {
-            ngx_pulse_buf_char(&b, ',');
-        }
-
-        ngx_pulse_buf_literal(&b, "{\"field\":");
-        ngx_pulse_buf_json(&b, cv->warnings[i].data, cv->warnings[i].len);
-        ngx_pulse_buf_literal(&b, ",\"reason\":\"is not known here\"}");
-    }
-
-    ngx_pulse_buf_literal(&b, "]}");
+    pulse_documents_warnings(&b, &cv->warnings);
+    ngx_pulse_buf_char(&b, '}');
 
     return pulse_reply_data(r, MHD_HTTP_CREATED, &b);
 }
@@ -165,6 +152,29 @@ pulse_documents_failed(pulse_http_request_t *r)
               " no memory, or it is too large");
 
     return pulse_reply_error(r, pulse_reply_internal, NULL);
+}
+
+
+void
+pulse_documents_warnings(ngx_pulse_buf_t *b, const pulse_warnings_t *warnings)
+{
+    ngx_uint_t  i;
+
+    ngx_pulse_buf_literal(b, ",\"warnings\":[");
+
+    for (i = 0; i < warnings->n; i++) {
+
+        if (i) {
+            ngx_pulse_buf_char(b, ',');
+        }
+
+        ngx_pulse_buf_literal(b, "{\"field\":");
+        ngx_pulse_buf_json(b, warnings->fields[i].data,
+                           warnings->fields[i].len);
+        ngx_pulse_buf_literal(b, ",\"reason\":\"is of no use here\"}");
+    }
+
+    ngx_pulse_buf_char(b, ']');
 }
 
 

@@ -4,6 +4,7 @@
 
 
 #include "pulse_files.h"
+#include "pulse_form.h"
 
 
 #define PULSE_DOCUMENTS_MAX  (64 * 1024 * 1024)     /* of a file */
@@ -20,6 +21,10 @@ void pulse_documents_done(void);
  * opens. */
 void pulse_documents_file(pulse_http_request_t *r, ngx_pulse_buf_t *b,
     const char *id, const char *format, const pulse_files_t *file);
+
+/* Appends the member "warnings", with the comma before it. */
+void pulse_documents_warnings(ngx_pulse_buf_t *b,
+    const pulse_warnings_t *warnings);
 
 /* Answers for one that could not be. */
 enum MHD_Result pulse_documents_failed(pulse_http_request_t *r);

@@ -246,8 +246,10 @@ static enum MHD_Result
 pulse_slides_reply(pulse_http_request_t *r, const pulse_deck_t *deck,
     const pulse_files_t *file, const pulse_ask_t *ask)
 {
-    ngx_uint_t       i;
-    ngx_pulse_buf_t  b;
+    ngx_uint_t            i;
+    ngx_pulse_buf_t       b;
+    const ngx_str_t      *title;
+    const pulse_slide_t  *slide;
 
     ngx_pulse_buf_init(&b, 0);
 
@@ -263,11 +265,14 @@ pulse_slides_reply(pulse_http_request_t *r, const pulse_deck_t *deck,
             ngx_pulse_buf_char(&b, ',');
         }
 
-        ngx_pulse_buf_json(&b, deck->slides[i].title.data,
-                           deck->slides[i].title.len);
+        slide = &deck->slides[i];
+        title = slide->title.len ? &slide->title : &slide->quote;
+
+        ngx_pulse_buf_json(&b, title->data, title->len);
     }
 
     ngx_pulse_buf_char(&b, ']');
+    pulse_documents_warnings(&b, &deck->warnings);
 
     if (ask) {
         ngx_pulse_buf_char(&b, ',');

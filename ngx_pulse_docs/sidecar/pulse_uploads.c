@@ -27,12 +27,22 @@ typedef struct {
 } pulse_uploads_t;
 
 
+/* where and why one is refused */
+
 typedef struct {
-    const char        *status;
-    const char        *content_type;
-    size_t             size;
-    ngx_pulse_buf_t    data;
-    pulse_picture_t    picture;         /* width 0: it is none */
+    const char        *pointer;
+    const char        *arabic;
+    const char        *english;
+} pulse_uploads_why_t;
+
+
+typedef struct {
+    const char           *status;
+    const char           *content_type;
+    size_t                size;
+    ngx_pulse_buf_t       data;
+    pulse_picture_t       picture;      /* width 0: it is none */
+    pulse_uploads_why_t   why;
 } pulse_upload_t;
 
 
@@ -42,11 +52,12 @@ static enum MHD_Result pulse_uploads_check(pulse_http_request_t *r,
     pulse_upload_t *upload);
 static enum MHD_Result pulse_uploads_missing(pulse_http_request_t *r);
 static ngx_int_t pulse_uploads_look(pulse_upload_t *upload);
+static ngx_int_t pulse_uploads_picture(pulse_upload_t *upload);
 static ngx_int_t pulse_uploads_type(pulse_upload_t *upload);
 static ngx_int_t pulse_uploads_media(pulse_upload_t *upload);
 static ngx_int_t pulse_uploads_scan(pulse_upload_t *upload);
 static enum MHD_Result pulse_uploads_refuse(pulse_http_request_t *r,
-    const char *pointer, const char *arabic, const char *english);
+    const pulse_uploads_why_t *why);
 static enum MHD_Result pulse_uploads_accept(pulse_http_request_t *r,
     pulse_upload_t *upload);
 static enum MHD_Result pulse_uploads_failed(pulse_http_request_t *r);
@@ -59,6 +70,21 @@ static pulse_uploads_t  pulse_uploads = {
 static const char *const  pulse_uploads_types[] = {
     "application/pdf", "image/png", "image/jpeg", "image/webp", "video/mp4",
     "video/webm", PULSE_DOCX_TYPE, PULSE_PPTX_TYPE, "text/plain", NULL
+};
+
+
+static const pulse_uploads_why_t  pulse_uploads_why_size = {
+    "/size_bytes", "حجم الملف ليس كما ذُكر.",
+    "is not the size of what was uploaded"
+};
+
+static const pulse_uploads_why_t  pulse_uploads_why_type = {
+    "/content_type", "محتوى الملف ليس من النوع المذكور.",
+    "is not the type of what was uploaded"
+};
+
+static const pulse_uploads_why_t  pulse_uploads_why_malware = {
+    "", "يحتوي الملف على برمجية خبيثة.", "holds malware"
 };
 
 
@@ -221,12 +247,12 @@ pulse_uploads_check(pulse_http_request_t *r, pulse_upload_t *upload)
     }
 
     if (upload->data.len != upload->size) {
-        return pulse_uploads_refuse(r, "/size_bytes",
-                                    "حجم الملف ليس كما ذُكر.",
-                                    "is not the size of what was uploaded");
+        return pulse_uploads_refuse(r, &pulse_uploads_why_size);
     }
 
     /* what could not be looked at waits in the quarantine for another try */
+
+    upload->why = pulse_uploads_why_type;
 
     switch (pulse_uploads_look(upload)) {
 
@@ -234,9 +260,7 @@ pulse_uploads_check(pulse_http_request_t *r, pulse_upload_t *upload)
         break;
 
     case NGX_DECLINED:
-        return pulse_uploads_refuse(r, "/content_type",
-                                    "محتوى الملف ليس من النوع المذكور.",
-                                    "is not the type of what was uploaded");
+        return pulse_uploads_refuse(r, &upload->why);
 
     default: /* NGX_ERROR */
         return pulse_reply_error(r, pulse_reply_busy, NULL);
@@ -248,8 +272,7 @@ pulse_uploads_check(pulse_http_request_t *r, pulse_upload_t *upload)
         return pulse_uploads_accept(r, upload);
 
     case NGX_DECLINED:
-        return pulse_uploads_refuse(r, "", "يحتوي الملف على برمجية خبيثة.",
-                                    "holds malware");
+        return pulse_uploads_refuse(r, &pulse_uploads_why_malware);
 
     default: /* NGX_ERROR */
         return pulse_reply_error(r, pulse_reply_busy, NULL);
@@ -292,10 +315,38 @@ pulse_uploads_look(pulse_upload_t *upload)
         return rc;
     }
 
-    upload->picture.data.data = upload->data.data;
-    upload->picture.data.len = upload->data.len;
+    return pulse_uploads_picture(upload);
+}
 
-    return pulse_picture_read(&upload->picture);
+
+/* as large as one that can be edited; slides take less */
+
+static ngx_int_t
+pulse_uploads_picture(pulse_upload_t *upload)
+{
+    pulse_picture_t  *picture;
+
+    picture = &upload->picture;
+
+    picture->data.data = upload->data.data;
+    picture->data.len = upload->data.len;
+
+    if (pulse_picture_read(picture) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (picture->width <= PULSE_RASTER_EDGE
+        && picture->height <= PULSE_RASTER_EDGE
+        && picture->width * picture->height <= pulse_raster_limits.pixels)
+    {
+        return NGX_OK;
+    }
+
+    upload->why.pointer = "";
+    upload->why.arabic = pulse_raster_reason(pulse_raster_large, 1);
+    upload->why.english = pulse_raster_reason(pulse_raster_large, 0);
+
+    return NGX_DECLINED;
 }
 
 
@@ -333,7 +384,8 @@ pulse_uploads_media(pulse_upload_t *upload)
 {
     int              fd;
     ngx_int_t        rc;
-    const char      *type;
+    ngx_uint_t       unknown;
+    const char      *type, *arabic, *english;
     pulse_clip_t     clip;
     pulse_raster_t   raster;
 
@@ -353,12 +405,18 @@ pulse_uploads_media(pulse_upload_t *upload)
         }
 
         type = pulse_clip_content_type(clip.type);
+        unknown = (clip.why == pulse_clip_unknown);
+        arabic = pulse_clip_reason(clip.why, 1);
+        english = pulse_clip_reason(clip.why, 0);
         upload->picture.width = clip.width;
         upload->picture.height = clip.height;
 
     } else {
         rc = pulse_raster_probe(fd, &raster);
         type = pulse_raster_content_type(raster.type);
+        unknown = (raster.why == pulse_raster_unknown);
+        arabic = pulse_raster_reason(raster.why, 1);
+        english = pulse_raster_reason(raster.why, 0);
         upload->picture.width = raster.width;
         upload->picture.height = raster.height;
     }
@@ -369,6 +427,14 @@ pulse_uploads_media(pulse_upload_t *upload)
     }
 
     close(fd);
+
+    if (rc == NGX_DECLINED && !unknown
+        && strcmp(type, upload->content_type) == 0)
+    {
+        upload->why.pointer = "";
+        upload->why.arabic = arabic;
+        upload->why.english = english;
+    }
 
     return (rc == NGX_OK && strcmp(type, upload->content_type) != 0)
            ? NGX_DECLINED : rc;
@@ -386,8 +452,7 @@ pulse_uploads_scan(pulse_upload_t *upload)
 /* What is not what it should be is not kept to be asked about again. */
 
 static enum MHD_Result
-pulse_uploads_refuse(pulse_http_request_t *r, const char *pointer,
-    const char *arabic, const char *english)
+pulse_uploads_refuse(pulse_http_request_t *r, const pulse_uploads_why_t *why)
 {
     PGresult         *res;
     enum MHD_Result   rc;
@@ -399,7 +464,8 @@ pulse_uploads_refuse(pulse_http_request_t *r, const char *pointer,
                            " RETURNING id", &rc);
     PQclear(res);
 
-    return res ? pulse_reply_field(r, pointer, arabic, english) : rc;
+    return res ? pulse_reply_field(r, why->pointer, why->arabic, why->english)
+               : rc;
 }
 
 

@@ -167,6 +167,13 @@ static const test_cv_t  test_cvs[] = {
       "section: References\n"
       "entry: Rana\n"
       "text: Good.\n" },
+
+    { "JSON Resume in Arabic", "en",
+      "{\"basics\":{\"name\":\"سامي\",\"location\":{\"city\":\"إربد\","
+      "\"region\":\"الشمال\",\"countryCode\":\"JO\"}},\"locale\":\"ar\"}",
+      "ar-JO rtl\n"
+      "name: سامي\n"
+      "contact: إربد، الشمال، JO\n" },
 };
 
 
@@ -408,9 +415,9 @@ test_warnings(void)
                         "{\"name\":\"b\",\"years\":3}]}", "en", &form, &cv),
               NGX_OK);
 
-    check_int(cv.nwarnings, 2);
-    check_str(&cv.warnings[0], "/photo");
-    check_str(&cv.warnings[1], "/skills/1/years");
+    check_int(cv.warnings.n, 2);
+    check_str(&cv.warnings.fields[0], "/photo");
+    check_str(&cv.warnings.fields[1], "/skills/1/years");
 
     ngx_destroy_pool(pool);
 }

@@ -19,6 +19,8 @@ typedef struct {
 
 
 static void test_layouts(void);
+static void test_content(void);
+static void test_warnings(void);
 static void test_outline(void);
 static void test_refusals(void);
 static void test_limits(void);
@@ -46,8 +48,16 @@ static ngx_int_t test_file(void *ctx, ngx_pool_t *pool, const ngx_str_t *id,
 
 /* its APP0, then a frame of 5 by 4 pixels */
 
-#define TEST_JPEG  "\xff\xd8\xff\xe0\0\4JF\xff\xc0\0\13\10\0\4\0\5\1\1\x11\0" \
-                   "\xff\xd9"
+#define TEST_PHOTO(size)                                                      \
+    "\xff\xd8\xff\xe0\0\4JF\xff\xc0\0\13\10" size "\1\1\x11\0\xff\xd9"
+#define TEST_JPEG  TEST_PHOTO("\0\4\0\5")
+
+/* the same, as it was held when it was taken */
+
+#define TEST_EXIF(turn)                                                       \
+    "\xff\xd8\xff\xe1\0\x22" "Exif\0\0II*\0\10\0\0\0\1\0\x12\1\3\0\1\0" \
+    "\0\0" turn "\0\0\0\0\0\0\0\xff\xc0\0\13\10\0\4\0\5\1\1\x11\0"      \
+    "\xff\xd9"
 
 #define TEST_DATA   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCA" \
                     "IAAAASFvFNAAAAAElFTkSuQmCC"
@@ -160,6 +170,12 @@ static const test_refusal_t  test_refusals_of[] = {
       "/slides/0/chart/type", pulse_reason_choice },
     { TEST_CHART("\"categories\":[\"a\"],\"series\":[1]"),
       "/slides/0/chart/series/0", pulse_reason_type },
+    { TEST_SLIDE("\"layout\":\"columns\",\"title\":\"t\",\"bullets\":["
+                 "\"x\"]"),
+      "/slides/0/first", pulse_reason_required },
+    { TEST_SLIDE("\"layout\":\"title\",\"title\":\"t\",\"subtitle\":\"s\","
+                 "\"content\":\"c\""),
+      "/slides/0/content", pulse_reason_either },
     { TEST_SLIDE("\"layout\":\"quote\",\"title\":\"t\""),
       "/slides/0/quote", pulse_reason_required }
 };
@@ -195,6 +211,8 @@ int
 main(void)
 {
     test_layouts();
+    test_content();
+    test_warnings();
     test_outline();
     test_refusals();
     test_limits();
@@ -250,6 +268,82 @@ test_layouts(void)
     check_str(&slide[6].table->cells[4], "3");
     check(slide[7].chart->series[0].values[1] == -2000);
     check_str(&slide[8].quote, "9");
+
+    ngx_destroy_pool(pool);
+}
+
+
+/* what API.md has for every layout: "content" or "bullets", a picture */
+
+static void
+test_content(void)
+{
+    ngx_pool_t     *pool;
+    pulse_deck_t    deck;
+    pulse_form_t    form;
+    pulse_slide_t  *slide;
+
+    pool = unit_pool();
+
+    check_int(test_read(pool, "{\"title\":\"T\",\"slides\":["
+        "{\"layout\":\"title\",\"title\":\"1\",\"content\":\"a\"},"
+        "{\"layout\":\"section\",\"title\":\"2\",\"content\":\"b\"},"
+        "{\"layout\":\"quote\",\"content\":\"c\"},"
+        "{\"layout\":\"image\",\"title\":\"4\",\"image_file_id\":\"good\","
+            "\"content\":\"d\"},"
+        "{\"layout\":\"two_columns\",\"title\":\"5\",\"bullets\":[\"e\","
+            "\"f\",\"g\"]},"
+        "{\"layout\":\"columns\",\"title\":\"6\",\"content\":\"h\","
+            "\"image_file_id\":\"good\"}]}", &form, &deck), NGX_OK);
+
+    slide = deck.slides;
+
+    check_str(&slide[0].subtitle, "a");
+    check_str(&slide[1].subtitle, "b");
+    check_str(&slide[2].quote, "c");
+    check_str(&slide[3].caption, "d");
+    check_int(slide[4].first.nbullets, 2);
+    check_int(slide[4].second.nbullets, 1);
+    check_str(&slide[4].second.bullets[0].text, "g");
+    check_int(slide[5].first.nbullets, 1);
+    check_int(slide[5].second.nbullets, 0);
+    check(slide[5].second.picture != NULL);
+    check_int(deck.warnings.n, 0);
+
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+test_warnings(void)
+{
+    ngx_uint_t     i;
+    ngx_pool_t    *pool;
+    pulse_deck_t   deck;
+    pulse_form_t   form;
+
+    static const char *const  fields[] = {
+        "/color", "/slides/0/bullets", "/slides/1/subtitle",
+        "/slides/2/bullets", "/slides/3/image"
+    };
+
+    pool = unit_pool();
+
+    check_int(test_read(pool, "{\"title\":\"T\",\"color\":\"red\","
+        "\"slides\":[{\"layout\":\"title\",\"title\":\"1\",\"bullets\":["
+            "\"x\"],\"quote\":\"\",\"first\":{},\"table\":null},"
+        "{\"title\":\"2\",\"bullets\":[\"x\"],\"subtitle\":\"s\"},"
+        "{\"layout\":\"columns\",\"title\":\"3\",\"first\":{},\"second\":{},"
+            "\"bullets\":[\"x\"]},"
+        "{\"layout\":\"quote\",\"quote\":\"4\",\"image\":" TEST_IMAGE
+            "}]}", &form, &deck), NGX_OK);
+
+    check_int(deck.warnings.n, 5);
+
+    for (i = 0; i < deck.warnings.n; i++) {
+        check_mem(deck.warnings.fields[i].data, deck.warnings.fields[i].len,
+                  fields[i], strlen(fields[i]));
+    }
 
     ngx_destroy_pool(pool);
 }
@@ -388,19 +482,50 @@ test_pictures(void)
                            &picture), NGX_DECLINED);
     check_int(test_picture(TEST_PNG("\0\0\x27\x11\0\0\x0f\xa1",
                                     "\367\052\051\145"), 45, &picture),
-              NGX_DECLINED);
+              NGX_OK);
+    check_int(pulse_picture_fits(&picture), 0);
     check_int(test_picture(TEST_PNG("\xff\xff\xff\xff\xff\xff\xff\xff",
                                     "\135\224\271\151"), 45, &picture),
-              NGX_DECLINED);
+              NGX_OK);
+    check_int(pulse_picture_fits(&picture), 0);
 
     /* as many as there may be, and one more */
 
     check_int(test_picture(TEST_PNG("\000\000\017\240\000\000\017\240",
                                     "\141\035\164\125"), 45, &picture), NGX_OK);
     check_int(picture.width * picture.height, PULSE_PICTURE_PIXELS);
+    check_int(pulse_picture_fits(&picture), 1);
     check_int(test_picture(TEST_PNG("\000\364\044\001\000\000\000\001",
                                     "\341\271\172\340"), 45, &picture),
-              NGX_DECLINED);
+              NGX_OK);
+    check_int(pulse_picture_fits(&picture), 0);
+
+    /* a photo of 24 megapixels */
+
+    check_int(test_picture(TEST_PHOTO("\x0f\xa0\x17\x70"),
+                           sizeof(TEST_PHOTO("\0\0\0\0")) - 1, &picture),
+              NGX_OK);
+    check_int(picture.width, 6000);
+    check_int(picture.height, 4000);
+    check_int(pulse_picture_fits(&picture), 1);
+    check_int(test_picture(TEST_PHOTO("\x1f\x40\x1f\x40"),
+                           sizeof(TEST_PHOTO("\0\0\0\0")) - 1, &picture),
+              NGX_OK);
+    check_int(pulse_picture_fits(&picture), 0);
+
+    /* seen upright, whatever its rows are */
+
+    check_int(test_picture(TEST_EXIF("\3"), sizeof(TEST_EXIF("\0")) - 1,
+                           &picture), NGX_OK);
+    check_int(picture.turn, 3);
+    check_int(picture.width, 5);
+
+    check_int(test_picture(TEST_EXIF("\6"), sizeof(TEST_EXIF("\0")) - 1,
+                           &picture), NGX_OK);
+    check_int(picture.turn, 6);
+    check_int(picture.width, 4);
+    check_int(picture.height, 5);
+    check_int(pulse_picture_aside(&picture), 1);
 
     /* a sum that is wrong */
 

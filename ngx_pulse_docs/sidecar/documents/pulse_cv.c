@@ -45,7 +45,7 @@ static void pulse_cv_studio(pulse_form_t *form,
 static void pulse_cv_resume(pulse_form_t *form,
     const ngx_pulse_json_value_t *v, pulse_cv_t *cv);
 static ngx_str_t pulse_cv_place(pulse_form_t *form,
-    const ngx_pulse_json_value_t *v);
+    const ngx_pulse_json_value_t *v, ngx_uint_t arabic);
 static void pulse_cv_profiles(pulse_form_t *form,
     const ngx_pulse_json_value_t *v, pulse_cv_t *cv);
 static void pulse_cv_options(pulse_form_t *form,
@@ -277,6 +277,10 @@ pulse_cv_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     }
 
     pulse_cv_options(form, v, locale, cv);
+
+    if (shapes == pulse_cv_resume_shapes) {
+        cv->place = pulse_cv_place(form, v, cv->arabic);
+    }
 }
 
 
@@ -340,9 +344,6 @@ pulse_cv_resume(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     cv->phone = pulse_form_phone(form, basics, "phone");
     cv->url = pulse_form_url(form, basics, "url");
 
-    cv->place = pulse_cv_place(form, pulse_form_member(form, basics,
-                                         "location", NGX_PULSE_JSON_OBJECT,
-                                         0));
     pulse_cv_profiles(form, basics, cv);
 
     summary->summary = pulse_form_text(form, basics, "summary", PULSE_CV_LONG,
@@ -358,10 +359,19 @@ pulse_cv_resume(pulse_form_t *form, const ngx_pulse_json_value_t *v,
 /* "Amman, JO": what a reader of the CV needs, without street and code */
 
 static ngx_str_t
-pulse_cv_place(pulse_form_t *form, const ngx_pulse_json_value_t *v)
+pulse_cv_place(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    ngx_uint_t arabic)
 {
-    ngx_str_t   place, parts[3];
-    ngx_uint_t  i;
+    size_t       len;
+    ngx_str_t    place, parts[3];
+    ngx_uint_t   i;
+    const char  *comma;
+
+    comma = arabic ? "، " : ", ";
+    len = strlen(comma);
+
+    v = pulse_form_member(form, v, "basics", NGX_PULSE_JSON_OBJECT, 0);
+    v = pulse_form_member(form, v, "location", NGX_PULSE_JSON_OBJECT, 0);
 
     parts[0] = pulse_form_text(form, v, "city", PULSE_CV_SHORT, 0);
     parts[1] = pulse_form_text(form, v, "region", PULSE_CV_SHORT, 0);
@@ -370,7 +380,7 @@ pulse_cv_place(pulse_form_t *form, const ngx_pulse_json_value_t *v)
     ngx_str_null(&place);
 
     place.data = ngx_pnalloc(form->pool, parts[0].len + parts[1].len
-                                         + parts[2].len + 2 * 2);
+                                         + parts[2].len + 2 * len);
     if (place.data == NULL) {
         form->rc = NGX_ERROR;
         return place;
@@ -383,8 +393,8 @@ pulse_cv_place(pulse_form_t *form, const ngx_pulse_json_value_t *v)
         }
 
         if (place.len) {
-            ngx_memcpy(place.data + place.len, ", ", 2);
-            place.len += 2;
+            ngx_memcpy(place.data + place.len, comma, len);
+            place.len += len;
         }
 
         ngx_memcpy(place.data + place.len, parts[i].data, parts[i].len);
@@ -432,7 +442,11 @@ pulse_cv_options(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     format = pulse_form_choice(form, v, "format", pulse_cv_formats, 0);
     cv->pdf = pulse_form_choice(form, v, "export_format", pulse_cv_formats,
                                 format);
-    cv->plain = pulse_form_flag(form, v, "ats_friendly", 1);
+
+    /* all templates are, whatever it says */
+
+    (void) pulse_form_flag(form, v, "ats_friendly", 1);
+
     cv->template = pulse_form_choice(form, v, "template", pulse_cv_templates,
                                      pulse_template_classic);
 
@@ -728,8 +742,6 @@ static void
 pulse_cv_unknown(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const pulse_cv_shape_t *shape, const char *const *known, pulse_cv_t *cv)
 {
-    ngx_uint_t               i;
-    ngx_pulse_buf_t         *b;
     ngx_pulse_json_value_t  *member;
 
     if (v->type != NGX_PULSE_JSON_OBJECT) {
@@ -737,32 +749,11 @@ pulse_cv_unknown(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     }
 
     for (member = v->children; member; member = member->next) {
-
-        if (cv->nwarnings == PULSE_CV_WARNINGS || form->rc != NGX_OK) {
-            return;
-        }
-
-        if (known ? pulse_cv_is_known(member, shape, known)
-                  : pulse_cv_is_field(member, shape))
+        if (!(known ? pulse_cv_is_known(member, shape, known)
+                    : pulse_cv_is_field(member, shape)))
         {
-            continue;
+            pulse_form_warn(form, member, &cv->warnings);
         }
-
-        b = ngx_palloc(form->pool, sizeof(ngx_pulse_buf_t));
-
-        if (b == NULL
-            || ngx_pulse_buf_init_pool(b, 0, form->pool) != NGX_OK)
-        {
-            form->rc = NGX_ERROR;
-            return;
-        }
-
-        ngx_pulse_json_pointer(member, NULL, b);
-
-        i = cv->nwarnings++;
-
-        cv->warnings[i].data = b->data;
-        cv->warnings[i].len = b->len;
     }
 }
 

@@ -7,9 +7,6 @@
 #include "pulse_form.h"
 
 
-#define PULSE_CV_WARNINGS  20
-
-
 typedef enum {
     pulse_cv_summary = 0,
     pulse_cv_work,
@@ -83,13 +80,10 @@ typedef struct {
     unsigned             arabic:1;
     unsigned             pdf:1;
     unsigned             letter:1;
-    unsigned             plain:1;       /* for applicant tracking systems */
     unsigned             digits:1;      /* those of Arabic, U+0660.. */
     unsigned             levant:1;      /* names of the months */
 
-    /* members that were not understood, as RFC 6901 pointers */
-    ngx_str_t            warnings[PULSE_CV_WARNINGS];
-    ngx_uint_t           nwarnings;
+    pulse_warnings_t     warnings;
 } pulse_cv_t;
 
 

@@ -166,7 +166,6 @@ pulse_cv_head(pulse_cv_writer_t *w)
     document->accent = cv->accent;
     document->rtl = cv->arabic;
     document->letter = cv->letter;
-    document->plain = cv->plain;
 
     pulse_cv_span(w, &cv->name, NULL, 0);
     pulse_cv_paragraph(w, pulse_paragraph_name);

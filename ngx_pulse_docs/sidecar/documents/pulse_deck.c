@@ -29,6 +29,7 @@ typedef struct {
     pulse_deck_file_pt   file;
     void                *ctx;
     size_t               pixels;        /* of the PNGs so far */
+    ngx_uint_t           warn;          /* of what is of no use */
 } pulse_deck_reader_t;
 
 
@@ -42,11 +43,17 @@ static void pulse_deck_slide(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_slide_t *slide);
 static void pulse_deck_layout(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_slide_t *slide);
+static ngx_str_t pulse_deck_text(pulse_deck_reader_t *reader,
+    const ngx_pulse_json_value_t *v, const char *key, ngx_uint_t max,
+    ngx_uint_t flags);
 static void pulse_deck_bullets(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, ngx_uint_t flags,
     pulse_column_t *column);
 static void pulse_deck_content(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, pulse_column_t *column);
+static void pulse_deck_halves(pulse_deck_reader_t *reader,
+    const ngx_pulse_json_value_t *v, pulse_slide_t *slide);
+static ngx_uint_t pulse_deck_whole(const ngx_pulse_json_value_t *v);
 static void pulse_deck_column(pulse_deck_reader_t *reader,
     const ngx_pulse_json_value_t *v, const char *key,
     pulse_column_t *column);
@@ -85,6 +92,28 @@ static const pulse_slide_layout_e  pulse_deck_layout_of[] = {
     pulse_slide_columns, pulse_slide_bullets
 };
 
+/* what each layout, in the order of pulse_slide_layout_e, has a use for */
+
+#define PULSE_DECK_MEMBERS  "layout", "title", "notes"
+#define PULSE_DECK_PICTURE  "image", "image_file_id", "image_alt"
+
+static const char *const  pulse_deck_members[][12] = {
+    { PULSE_DECK_MEMBERS, "subtitle", "content", NULL },
+    { PULSE_DECK_MEMBERS, "subtitle", "content", NULL },
+    { PULSE_DECK_MEMBERS, PULSE_DECK_PICTURE, "bullets", "content", NULL },
+    { PULSE_DECK_MEMBERS, "first", "second", NULL },
+    { PULSE_DECK_MEMBERS, PULSE_DECK_PICTURE, "caption", "content", NULL },
+    { PULSE_DECK_MEMBERS, "table", NULL },
+    { PULSE_DECK_MEMBERS, "chart", NULL },
+    { PULSE_DECK_MEMBERS, "quote", "content", "attribution", NULL }
+};
+
+static const char *const  pulse_deck_known[] = {
+    "title", "presentation_title", "subtitle", "author", "locale", "template",
+    "theme", "accent", "ratio", "slide_numbers", "export_format", "slides",
+    "topic", "audience", "num_slides", "model", NULL
+};
+
 static const char *const  pulse_deck_themes[] = {
     "classic", "modern", "dark", "minimal", NULL
 };
@@ -116,6 +145,7 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     reader.file = file;
     reader.ctx = ctx;
     reader.pixels = 0;
+    reader.warn = 1;
 
     if (v->type != NGX_PULSE_JSON_OBJECT) {
         pulse_form_refuse(form, v, NULL, pulse_reason_type);
@@ -123,6 +153,7 @@ pulse_deck_read(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     }
 
     pulse_deck_options(&reader, v, locale);
+    pulse_form_unused(form, v, pulse_deck_known, &deck->warnings);
 
     if (pulse_deck_has(v, "slides")) {
         pulse_deck_slides(&reader, v);
@@ -151,6 +182,7 @@ pulse_deck_read_slides(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     reader.file = pulse_deck_no_file;
     reader.ctx = NULL;
     reader.pixels = 0;
+    reader.warn = 0;
 
     deck->nslides = 0;
 
@@ -262,12 +294,21 @@ pulse_deck_slide(pulse_deck_reader_t *reader,
     slide->title = pulse_form_text(form, v, "title", PULSE_DECK_TITLE,
                                    slide->layout == pulse_slide_quote
                                    ? 0 : PULSE_FORM_REQUIRED);
-    slide->subtitle = pulse_form_text(form, v, "subtitle", PULSE_DECK_TITLE,
-                                      0);
     slide->notes = pulse_form_text(form, v, "notes", PULSE_DECK_NOTES,
                                    PULSE_FORM_LINES);
 
     pulse_deck_layout(reader, v, slide);
+
+    if (slide->layout == pulse_slide_columns && pulse_deck_whole(v)) {
+        n = pulse_slide_bullets;
+    } else {
+        n = slide->layout;
+    }
+
+    if (reader->warn) {
+        pulse_form_unused(form, v, pulse_deck_members[n],
+                          &reader->deck->warnings);
+    }
 }
 
 
@@ -288,13 +329,18 @@ pulse_deck_layout(pulse_deck_reader_t *reader,
         break;
 
     case pulse_slide_columns:
+        if (pulse_deck_whole(v)) {
+            pulse_deck_halves(reader, v, slide);
+            break;
+        }
+
         pulse_deck_column(reader, v, "first", &slide->first);
         pulse_deck_column(reader, v, "second", &slide->second);
         break;
 
     case pulse_slide_image:
         slide->picture = pulse_deck_picture(reader, v, PULSE_FORM_REQUIRED);
-        slide->caption = pulse_form_text(form, v, "caption",
+        slide->caption = pulse_deck_text(reader, v, "caption",
                                          PULSE_DECK_BULLET, 0);
         break;
 
@@ -307,15 +353,43 @@ pulse_deck_layout(pulse_deck_reader_t *reader,
         break;
 
     case pulse_slide_quote:
-        slide->quote = pulse_form_text(form, v, "quote", PULSE_DECK_QUOTE,
+        slide->quote = pulse_deck_text(reader, v, "quote", PULSE_DECK_QUOTE,
                                        PULSE_FORM_REQUIRED);
         slide->attribution = pulse_form_text(form, v, "attribution",
                                              PULSE_DECK_TITLE, 0);
         break;
 
     default: /* pulse_slide_title, pulse_slide_section */
-        break;
+        slide->subtitle = pulse_deck_text(reader, v, "subtitle",
+                                          PULSE_DECK_TITLE, 0);
     }
+}
+
+
+/* by its own name, or as "content", by which the text of any layout goes */
+
+static ngx_str_t
+pulse_deck_text(pulse_deck_reader_t *reader, const ngx_pulse_json_value_t *v,
+    const char *key, ngx_uint_t max, ngx_uint_t flags)
+{
+    ngx_str_t  text, content;
+
+    text = pulse_form_text(reader->form, v, key, max, 0);
+    content = pulse_form_text(reader->form, v, "content", max, 0);
+
+    if (text.len && content.len) {
+        pulse_form_refuse(reader->form, v, "content", pulse_reason_either);
+    }
+
+    if (text.len == 0) {
+        text = content;
+    }
+
+    if (text.len == 0 && (flags & PULSE_FORM_REQUIRED)) {
+        pulse_form_refuse(reader->form, v, key, pulse_reason_required);
+    }
+
+    return text;
 }
 
 
@@ -412,6 +486,45 @@ pulse_deck_content(pulse_deck_reader_t *reader,
         bullet++;
         column->nbullets++;
     }
+}
+
+
+/* one list for two columns, the second of which a picture may be */
+
+static void
+pulse_deck_halves(pulse_deck_reader_t *reader,
+    const ngx_pulse_json_value_t *v, pulse_slide_t *slide)
+{
+    ngx_uint_t  n;
+
+    pulse_deck_bullets(reader, v, 0, &slide->first);
+    pulse_deck_content(reader, v, &slide->first);
+
+    slide->second.picture = pulse_deck_picture(reader, v, 0);
+
+    n = slide->first.nbullets;
+
+    if (slide->second.picture) {
+        return;
+    }
+
+    if (n < 2) {
+        pulse_form_refuse(reader->form, v, "first", pulse_reason_required);
+        return;
+    }
+
+    slide->second.nbullets = n / 2;
+    slide->first.nbullets = n - n / 2;
+    slide->second.bullets = slide->first.bullets + slide->first.nbullets;
+}
+
+
+/* if columns are not said apart */
+
+static ngx_uint_t
+pulse_deck_whole(const ngx_pulse_json_value_t *v)
+{
+    return !pulse_deck_has(v, "first") && !pulse_deck_has(v, "second");
 }
 
 
@@ -591,7 +704,9 @@ pulse_deck_inline(pulse_deck_reader_t *reader,
 static ngx_int_t
 pulse_deck_image(pulse_deck_reader_t *reader, pulse_picture_t *picture)
 {
-    if (pulse_picture_read(picture) != NGX_OK) {
+    if (pulse_picture_read(picture) != NGX_OK
+        || !pulse_picture_fits(picture))
+    {
         return NGX_DECLINED;
     }
 

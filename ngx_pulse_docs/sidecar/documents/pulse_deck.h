@@ -15,7 +15,10 @@
 #define PULSE_DECK_SERIES      6
 #define PULSE_DECK_WANTED      30       /* slides of an outline */
 
+/* of a PNG, which is held in memory for a PDF, and of a JPEG, which is not */
+
 #define PULSE_PICTURE_PIXELS   (16 * 1000 * 1000)
+#define PULSE_PICTURE_PHOTO    (50 * 1000 * 1000)
 
 
 /*
@@ -45,8 +48,9 @@ typedef struct {
 typedef struct {
     ngx_str_t               data;       /* the file's own bytes */
     ngx_str_t               alt;
-    ngx_uint_t              width;      /* pixels */
+    ngx_uint_t              width;      /* pixels, as it is seen, turned */
     ngx_uint_t              height;
+    unsigned                turn:4;     /* of EXIF, 1 to 8; 0: none */
     unsigned                jpeg:1;     /* else PNG */
     unsigned                cover:1;    /* fills its box and is cropped */
 } pulse_picture_t;
@@ -133,6 +137,7 @@ typedef struct {
     pulse_slide_t          *slides;
     ngx_uint_t              nslides;    /* 0: of pulse_outline_t */
     pulse_outline_t         outline;
+    pulse_warnings_t        warnings;
 } pulse_deck_t;
 
 
@@ -160,8 +165,8 @@ void pulse_deck_read_slides(pulse_form_t *form,
 
 /*
  * Recognizes a PNG or JPEG file by its own bytes and reads its size in
- * pixels.  NGX_DECLINED if it is neither, is broken as far as its structure
- * tells, or has more than PULSE_PICTURE_PIXELS.
+ * pixels.  NGX_DECLINED if it is neither, or is broken as far as its structure
+ * tells.
  */
 ngx_int_t pulse_picture_read(pulse_picture_t *picture);
 
@@ -172,6 +177,12 @@ ngx_int_t pulse_picture_read(pulse_picture_t *picture);
  */
 ngx_uint_t pulse_picture_piece(const pulse_picture_t *picture,
     ngx_str_t *piece);
+
+/* If it has no more pixels than can be drawn on a slide. */
+ngx_uint_t pulse_picture_fits(const pulse_picture_t *picture);
+
+/* If its file has rows where it is seen to have columns. */
+ngx_uint_t pulse_picture_aside(const pulse_picture_t *picture);
 
 
 #endif /* _PULSE_DECK_H_INCLUDED_ */

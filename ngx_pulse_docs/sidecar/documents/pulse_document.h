@@ -68,7 +68,6 @@ typedef struct {
     uint32_t                 accent;    /* 0xRRGGBB */
     unsigned                 rtl:1;
     unsigned                 letter:1;  /* US Letter instead of A4 */
-    unsigned                 plain:1;   /* nothing that text extractors miss */
 
     pulse_paragraph_t       *paragraphs;
     ngx_uint_t               nparagraphs;

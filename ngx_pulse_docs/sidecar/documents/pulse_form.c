@@ -8,6 +8,7 @@
 #define PULSE_FORM_PHONE  40
 
 
+static ngx_uint_t pulse_form_says(const ngx_pulse_json_value_t *v);
 static void pulse_form_write(ngx_pulse_buf_t *b, const ngx_str_t *text,
     ngx_uint_t flags);
 static ngx_uint_t pulse_form_is_url(const ngx_str_t *text);
@@ -93,6 +94,79 @@ pulse_form_refuse(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     form->reason = reason;
 
     ngx_pulse_json_pointer(v, key, &form->pointer);
+}
+
+
+void
+pulse_form_warn(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    pulse_warnings_t *warnings)
+{
+    ngx_str_t        *field;
+    ngx_pulse_buf_t  *b;
+
+    if (warnings->n == PULSE_FORM_WARNINGS || form->rc != NGX_OK) {
+        return;
+    }
+
+    b = ngx_palloc(form->pool, sizeof(ngx_pulse_buf_t));
+
+    if (b == NULL || ngx_pulse_buf_init_pool(b, 0, form->pool) != NGX_OK) {
+        form->rc = NGX_ERROR;
+        return;
+    }
+
+    ngx_pulse_json_pointer(v, NULL, b);
+
+    field = &warnings->fields[warnings->n++];
+
+    field->data = b->data;
+    field->len = b->len;
+}
+
+
+void
+pulse_form_unused(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    const char *const *names, pulse_warnings_t *warnings)
+{
+    ngx_uint_t               i;
+    ngx_pulse_json_value_t  *member;
+
+    for (member = v->children; member; member = member->next) {
+
+        for (i = 0; names[i]; i++) {
+            if (strlen(names[i]) == member->key.len
+                && ngx_memcmp(names[i], member->key.data, member->key.len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (names[i] == NULL && pulse_form_says(member)) {
+            pulse_form_warn(form, member, warnings);
+        }
+    }
+}
+
+
+static ngx_uint_t
+pulse_form_says(const ngx_pulse_json_value_t *v)
+{
+    switch (v->type) {
+
+    case NGX_PULSE_JSON_NULL:
+        return 0;
+
+    case NGX_PULSE_JSON_STRING:
+        return v->string.len != 0;
+
+    case NGX_PULSE_JSON_ARRAY:
+    case NGX_PULSE_JSON_OBJECT:
+        return v->nelts != 0;
+
+    default:
+        return 1;
+    }
 }
 
 

@@ -18,6 +18,9 @@
 #define PULSE_FORM_LINES     2          /* line ends stay, as '\n' */
 
 
+#define PULSE_FORM_WARNINGS  20
+
+
 typedef enum {
     pulse_reason_required = 0,
     pulse_reason_type,
@@ -52,6 +55,14 @@ typedef struct {
 } pulse_locale_t;
 
 
+/* Values that were of no use, as RFC 6901 pointers; the first of them. */
+
+typedef struct {
+    ngx_str_t         fields[PULSE_FORM_WARNINGS];
+    ngx_uint_t        n;
+} pulse_warnings_t;
+
+
 /* A form of the pool, of which nothing is refused yet; NULL: no memory. */
 pulse_form_t *pulse_form_create(ngx_pool_t *pool);
 
@@ -65,6 +76,15 @@ const char *pulse_form_reason(const pulse_form_t *form, ngx_uint_t arabic);
 /* Refuses a value, or its member "key" if that is not NULL. */
 void pulse_form_refuse(pulse_form_t *form, const ngx_pulse_json_value_t *v,
     const char *key, pulse_reason_e reason);
+
+/* Names a value that is of no use. */
+void pulse_form_warn(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    pulse_warnings_t *warnings);
+
+/* Names the members of an object that are none of "names", which ends with
+ * NULL, but for those that say nothing: null, and what is empty. */
+void pulse_form_unused(pulse_form_t *form, const ngx_pulse_json_value_t *v,
+    const char *const *names, pulse_warnings_t *warnings);
 
 /* A member of a type (NGX_PULSE_JSON_*), NULL if it is absent or null. */
 ngx_pulse_json_value_t *pulse_form_member(pulse_form_t *form,

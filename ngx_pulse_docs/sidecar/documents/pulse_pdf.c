@@ -27,6 +27,7 @@ static void pulse_pdf_catalog(pulse_pdf_t *pdf);
 static char *pulse_pdf_last(const ngx_pulse_buf_t *b, const char *text);
 static cairo_status_t pulse_pdf_read(void *closure, unsigned char *data,
     unsigned int len);
+static void pulse_pdf_turn(pulse_pdf_t *pdf, const pulse_picture_t *picture);
 static PangoAlignment pulse_pdf_alignment(pulse_pdf_t *pdf,
     const pulse_pdf_style_t *style, pulse_pdf_text_t *text);
 static void pulse_pdf_font(pulse_pdf_t *pdf, const pulse_pdf_style_t *style,
@@ -591,6 +592,7 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
     double y, double width, double height)
 {
     double            scale, other;
+    ngx_uint_t        aside;
     pulse_pdf_png_t   png;
     cairo_surface_t  *image;
 
@@ -599,8 +601,13 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
         /* the file's bytes go into the PDF as they are; nobody looks at the
          * pixels, so their memory is never touched */
 
-        image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, picture->width,
-                                           picture->height);
+        aside = pulse_picture_aside(picture);
+
+        image = cairo_image_surface_create(CAIRO_FORMAT_RGB24,
+                                           aside ? picture->height
+                                                 : picture->width,
+                                           aside ? picture->width
+                                                 : picture->height);
         cairo_surface_set_mime_data(image, CAIRO_MIME_TYPE_JPEG,
                                     picture->data.data, picture->data.len,
                                     NULL, NULL);
@@ -627,6 +634,7 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
     cairo_translate(pdf->cr, x + (width - picture->width * scale) / 2,
                     y + (height - picture->height * scale) / 2);
     cairo_scale(pdf->cr, scale, scale);
+    pulse_pdf_turn(pdf, picture);
     cairo_set_source_surface(pdf->cr, image, 0, 0);
     cairo_paint(pdf->cr);
     cairo_restore(pdf->cr);
@@ -634,6 +642,29 @@ pulse_pdf_picture(pulse_pdf_t *pdf, const pulse_picture_t *picture, double x,
     cairo_surface_destroy(image);
 
     return NGX_OK;
+}
+
+
+/* from the pixels of the file to those that are seen (EXIF 2.32, 4.6.5.1.6) */
+
+static void
+pulse_pdf_turn(pulse_pdf_t *pdf, const pulse_picture_t *picture)
+{
+    const double    *turn;
+    cairo_matrix_t   matrix;
+
+    static const double  turns[][4] = {
+        { 1, 0, 0, 1 }, { -1, 0, 0, 1 }, { -1, 0, 0, -1 }, { 1, 0, 0, -1 },
+        { 0, 1, 1, 0 }, { 0, 1, -1, 0 }, { 0, -1, -1, 0 }, { 0, -1, 1, 0 }
+    };
+
+    turn = turns[picture->turn ? picture->turn - 1 : 0];
+
+    cairo_matrix_init(&matrix, turn[0], turn[1], turn[2], turn[3],
+                      turn[0] + turn[2] < 0 ? picture->width : 0,
+                      turn[1] + turn[3] < 0 ? picture->height : 0);
+
+    cairo_transform(pdf->cr, &matrix);
 }
 
 

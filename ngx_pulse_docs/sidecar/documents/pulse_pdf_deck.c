@@ -194,21 +194,17 @@ pulse_pdf_quote(pulse_pdf_deck_t *page)
 {
     ngx_int_t             rc;
     ngx_str_t             quoted;
+    ngx_pulse_buf_t       b;
     const ngx_str_t      *below;
     const pulse_slide_t  *slide;
 
     slide = page->slide;
 
-    quoted.len = slide->quote.len + 4;
-    quoted.data = ngx_pnalloc(page->pdf.pool, quoted.len);
+    ngx_pulse_buf_init(&b, 0);
+    pulse_slide_quoted(page->deck, &slide->quote, &b);
 
-    if (quoted.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(quoted.data, "\xc2\xab", 2);
-    ngx_memcpy(quoted.data + 2, slide->quote.data, slide->quote.len);
-    ngx_memcpy(quoted.data + 2 + slide->quote.len, "\xc2\xbb", 2);
+    quoted.data = b.data;
+    quoted.len = b.len;
 
     below = slide->attribution.len ? &slide->attribution : &slide->title;
 
@@ -216,6 +212,9 @@ pulse_pdf_quote(pulse_pdf_deck_t *page)
                        page->look->text, 0, pulse_pdf_middle);
     rc |= pulse_pdf_put(page, "P", below, pulse_box_attribution, 20,
                         page->look->muted, 0, pulse_pdf_top);
+
+    rc |= b.failed ? NGX_ERROR : NGX_OK;
+    ngx_pulse_buf_free(&b);
 
     return rc;
 }

@@ -1,6 +1,7 @@
 
 #include <zlib.h>
 #include "pulse_deck.h"
+#include "pulse_raster_rows.h"
 
 
 #define PULSE_PICTURE_SIGNATURE  8
@@ -10,6 +11,7 @@
 static ngx_int_t pulse_picture_png(pulse_picture_t *picture);
 static ngx_int_t pulse_picture_chunks(const u_char *p, const u_char *end);
 static ngx_int_t pulse_picture_jpeg(pulse_picture_t *picture);
+static void pulse_picture_turned(pulse_picture_t *picture);
 static ngx_uint_t pulse_picture_number(const u_char *p, ngx_uint_t n);
 
 
@@ -22,13 +24,23 @@ pulse_picture_read(pulse_picture_t *picture)
         return NGX_DECLINED;
     }
 
-    if (picture->width == 0 || picture->height == 0
-        || picture->width > PULSE_PICTURE_PIXELS / picture->height)
-    {
-        return NGX_DECLINED;
-    }
+    return (picture->width && picture->height) ? NGX_OK : NGX_DECLINED;
+}
 
-    return NGX_OK;
+
+ngx_uint_t
+pulse_picture_fits(const pulse_picture_t *picture)
+{
+    return picture->width <= (picture->jpeg ? PULSE_PICTURE_PHOTO
+                                            : PULSE_PICTURE_PIXELS)
+                             / picture->height;
+}
+
+
+ngx_uint_t
+pulse_picture_aside(const pulse_picture_t *picture)
+{
+    return picture->turn > 4;
 }
 
 
@@ -50,6 +62,7 @@ pulse_picture_png(pulse_picture_t *picture)
     picture->width = pulse_picture_number(p + 16, 4);
     picture->height = pulse_picture_number(p + 20, 4);
     picture->jpeg = 0;
+    picture->turn = 1;
 
     return pulse_picture_chunks(p + PULSE_PICTURE_SIGNATURE,
                                 p + picture->data.len);
@@ -155,6 +168,8 @@ pulse_picture_jpeg(pulse_picture_t *picture)
             picture->width = pulse_picture_number(p + 7, 2);
             picture->jpeg = 1;
 
+            pulse_picture_turned(picture);
+
             return end - p >= (ngx_int_t) (2 + len) ? NGX_OK : NGX_DECLINED;
         }
 
@@ -166,6 +181,25 @@ pulse_picture_jpeg(pulse_picture_t *picture)
     }
 
     return NGX_DECLINED;
+}
+
+
+/* Cameras and telephones keep a photo as the sensor sees it, and say how it was
+ * held. */
+
+static void
+pulse_picture_turned(pulse_picture_t *picture)
+{
+    ngx_uint_t  width;
+
+    picture->turn = pulse_raster_exif_turn(picture->data.data,
+                                           picture->data.len);
+
+    if (pulse_picture_aside(picture)) {
+        width = picture->width;
+        picture->width = picture->height;
+        picture->height = width;
+    }
 }
 
 

@@ -29,6 +29,8 @@ static void pulse_pptx_picture(pulse_pptx_writer_t *w,
     const pulse_picture_t *picture, const char *holder, pulse_box_e which);
 static void pulse_pptx_crop(pulse_pptx_writer_t *w,
     const pulse_picture_t *picture, const pulse_box_t *box);
+static void pulse_pptx_turned(pulse_pptx_writer_t *w,
+    const pulse_picture_t *picture, const pulse_box_t *box);
 static void pulse_pptx_graphic(pulse_pptx_writer_t *w, const char *name,
     const ngx_str_t *alt);
 static void pulse_pptx_start(pulse_pptx_writer_t *w, const char *name,
@@ -262,9 +264,7 @@ pulse_pptx_quote(pulse_pptx_writer_t *w)
     slide = w->slide;
 
     ngx_pulse_buf_init(&b, 0);
-    ngx_pulse_buf_literal(&b, "\xc2\xab");
-    ngx_pulse_buf_str(&b, &slide->quote);
-    ngx_pulse_buf_literal(&b, "\xc2\xbb");
+    pulse_slide_quoted(w->deck, &slide->quote, &b);
 
     quoted.data = b.data;
     quoted.len = b.len;
@@ -321,13 +321,14 @@ pulse_pptx_picture(pulse_pptx_writer_t *w, const pulse_picture_t *picture,
 
     ngx_pulse_buf_literal(w->b, "<a:stretch><a:fillRect/></a:stretch>"
                                 "</p:blipFill><p:spPr>");
-    pulse_pptx_place("a", &inner, w->b);
+    pulse_pptx_turned(w, picture, &inner);
     ngx_pulse_buf_literal(w->b, "<a:prstGeom prst=\"rect\"><a:avLst/>"
                                 "</a:prstGeom></p:spPr></p:pic>");
 }
 
 
-/* what is cut from each side, in thousandths of a percent */
+/* what is cut from each side of the file's picture, in thousandths of a
+ * percent */
 
 static void
 pulse_pptx_crop(pulse_pptx_writer_t *w, const pulse_picture_t *picture,
@@ -335,18 +336,51 @@ pulse_pptx_crop(pulse_pptx_writer_t *w, const pulse_picture_t *picture,
 {
     double      shape, wanted;
     ngx_int_t   cut;
+    ngx_uint_t  wide;
 
     shape = (double) picture->width / picture->height;
     wanted = (double) box->width / box->height;
 
-    if (shape > wanted) {
-        cut = (1 - wanted / shape) * 50000;
-        pulse_xml_format(w->b, "<a:srcRect l=\"%d\" r=\"%d\"/>", cut, cut);
+    wide = shape > wanted;
+    cut = (1 - (wide ? wanted / shape : shape / wanted)) * 50000;
 
-    } else {
-        cut = (1 - shape / wanted) * 50000;
-        pulse_xml_format(w->b, "<a:srcRect t=\"%d\" b=\"%d\"/>", cut, cut);
+    pulse_xml_format(w->b, wide != pulse_picture_aside(picture)
+                           ? "<a:srcRect l=\"%d\" r=\"%d\"/>"
+                           : "<a:srcRect t=\"%d\" b=\"%d\"/>", cut, cut);
+}
+
+
+/* a place is that of the shape before it is turned about its middle, and it is
+ * mirrored before that (ISO 29500-1, 20.1.7.6) */
+
+static void
+pulse_pptx_turned(pulse_pptx_writer_t *w, const pulse_picture_t *picture,
+    const pulse_box_t *box)
+{
+    pulse_box_t  before;
+
+    /* by EXIF's numbers */
+
+    static const char *const  turns[] = {
+        "", "", " flipH=\"1\"", " rot=\"10800000\"", " flipV=\"1\"",
+        " rot=\"16200000\" flipH=\"1\"", " rot=\"5400000\"",
+        " rot=\"5400000\" flipH=\"1\"", " rot=\"16200000\""
+    };
+
+    before = *box;
+
+    if (pulse_picture_aside(picture)) {
+        before.x += (box->width - box->height) / 2;
+        before.y += (box->height - box->width) / 2;
+        before.width = box->height;
+        before.height = box->width;
     }
+
+    pulse_xml_format(w->b,
+        "<a:xfrm%t><a:off x=\"%d\" y=\"%d\"/><a:ext cx=\"%d\" cy=\"%d\"/>"
+        "</a:xfrm>",
+        turns[picture->turn], before.x, before.y, before.width,
+        before.height);
 }
 
 

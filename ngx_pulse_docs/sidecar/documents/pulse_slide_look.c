@@ -274,6 +274,21 @@ pulse_slide_contain(const pulse_picture_t *picture, const pulse_box_t *box)
 }
 
 
+void
+pulse_slide_quoted(const pulse_deck_t *deck, const ngx_str_t *quote,
+    ngx_pulse_buf_t *b)
+{
+    const char  *opening, *closing;
+
+    opening = deck->rtl ? "\xc2\xab" : "\xe2\x80\x9c";
+    closing = deck->rtl ? "\xc2\xbb" : "\xe2\x80\x9d";
+
+    ngx_pulse_buf_append(b, (u_char *) opening, strlen(opening));
+    ngx_pulse_buf_str(b, quote);
+    ngx_pulse_buf_append(b, (u_char *) closing, strlen(closing));
+}
+
+
 uint32_t
 pulse_slide_series(const pulse_deck_t *deck, ngx_uint_t n)
 {

@@ -93,6 +93,10 @@ ngx_uint_t pulse_slide_table_size(const pulse_table_t *table,
 pulse_box_t pulse_slide_contain(const pulse_picture_t *picture,
     const pulse_box_t *box);
 
+/* Appends a quote in the marks of the deck's language. */
+void pulse_slide_quoted(const pulse_deck_t *deck, const ngx_str_t *quote,
+    ngx_pulse_buf_t *b);
+
 /* Colors of a chart's series, or of a pie's slices. */
 uint32_t pulse_slide_series(const pulse_deck_t *deck, ngx_uint_t n);
 

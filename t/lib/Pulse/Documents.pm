@@ -16,10 +16,12 @@ use utf8;
 use Encode qw(decode_utf8);
 use Exporter qw(import);
 use JSON::PP ();
+use MIME::Base64 qw(decode_base64 encode_base64);
 use Pulse::Env ();
 use Unicode::Normalize qw(NFKC);
 
-our @EXPORT_OK = qw(against found in_order missing plain request slurp);
+our @EXPORT_OK = qw(against found in_order missing plain quarters request slurp
+                    turned @turned);
 
 my $json = JSON::PP->new->canonical->utf8;
 my $sets = 0;
@@ -176,6 +178,78 @@ sub against {
         { presentation_title => 'Deck', locale => $language,
           slides => [{ layout => 'bullets', title => $text,
                        bullets => [$bullet] }] });
+}
+
+
+# A photo of red, green, blue and magenta quarters, from the upper left one on,
+# and what is seen of it when it is turned as EXIF's numbers 1 to 8 say.
+
+my $photo = decode_base64(
+    '/9j/2wBDAAgQEBMQExYWFhYWFhoYGhsbGxoaGhobGxsdHR0iIiIdHR0b'
+    . 'Gx0dICAiIiUmJSMjIiMmJigoKDAwLi44ODpFRVP/xABNAAEBAAAAAAAA'
+    . 'AAAAAAAAAAAGBwEBAQEAAAAAAAAAAAAAAAAACAcGEAEAAAAAAAAAAAAA'
+    . 'AAAAAAAAEQEAAAAAAAAAAAAAAAAAAAAA/8AAEQgAEAAgAwESAAISAAMS'
+    . 'AP/aAAwDAQACEQMRAD8AFiDKFUv41l4gKpVEoNa8iQWFQlJrFokK5UBS'
+    . 'az//2Q==');
+
+our @turned = qw(RGBM GRMB MBGR BMRG RBGM BRMG MGBR GMRB);
+
+
+# A deck of it, a slide for each of these.
+
+sub turned {
+    my $data = sub {
+        my ($turn) = @_;
+        my $exif = "Exif\0\0II*\0" . pack 'VvvvVvvV', 8, 1, 0x112, 3, 1,
+            $turn, 0, 0;
+
+        return 'data:image/jpeg;base64,' . encode_base64(
+            "\xff\xd8\xff\xe1" . pack('n', 2 + length $exif) . $exif
+            . substr($photo, 2), '');
+    };
+
+    return { presentation_title => 'Photos', locale => 'en', slides => [
+        map { { layout => 'image', title => "Turn $_", image => {
+            data => $data->($_), alt => 'quarters' } } } 1 .. 8] };
+}
+
+
+# The quarters of the photo on a page of a PDF, as they are seen.
+
+sub quarters {
+    my ($pdf, $page) = @_;
+
+    my $image = qx{pdftoppm -r 20 -f $page -singlefile '$pdf'};
+    my ($width) = $image =~ /\AP6\s+(\d+)\s/;
+    my (%n, %x, %y);
+
+    $image =~ s/\AP6\s+\d+\s+\d+\s+\d+\s//;
+
+    for my $i (0 .. length($image) / 3 - 1) {
+        my $seen = join '', map { $_ > 200 ? 1 : $_ < 60 ? 0 : 'x' }
+            unpack 'CCC', substr $image, 3 * $i, 3;
+        my $name = { 100 => 'R', '010' => 'G', '001' => 'B',
+                     101 => 'M' }->{$seen} // next;
+
+        $n{$name}++;
+        $x{$name} += $i % $width;
+        $y{$name} += int $i / $width;
+    }
+
+    my @names = grep { $n{$_} } qw(R G B M);
+
+    return "only @names" if @names < 4;
+
+    for my $name (@names) {
+        $_ /= $n{$name} for $x{$name}, $y{$name};
+    }
+
+    # above the others, then left of the other one
+
+    @names = sort { $y{$a} <=> $y{$b} } @names;
+
+    return join '', map { sort { $x{$a} <=> $x{$b} } @$_ }
+        [@names[0, 1]], [@names[2, 3]];
 }
 
 
