@@ -110,13 +110,14 @@ sub body_of {
 
 # measure(server, question => file, tokens => file, connections => n,
 #     seconds => s, also => [pids]): what the client says, with "cpu" of the
-# server in nanoseconds, "also" of others
+# server in nanoseconds, "also" of others, and how often the server slept
 
 sub measure {
     my ($server, %o) = @_;
 
     my @also = @{ $o{also} // [] };
     my ($before, $also) = (cpu_ns($server->pid), cpu_ns(@also));
+    my $sleeps = sleeps($server->pid);
 
     open my $out, '-|', load_command($server, %o) or die "load: $!\n";
 
@@ -128,6 +129,7 @@ sub measure {
 
     $result->{cpu} = cpu_ns($server->pid) - $before;
     $result->{also} = cpu_ns(@also) - $also;
+    $result->{sleeps} = sleeps($server->pid) - $sleeps;
 
     return $result;
 }
@@ -174,6 +176,18 @@ sub cpu_ns {
     }
 
     return $ns;
+}
+
+
+# How often its main thread has waited.
+
+sub sleeps {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/status" or return 0;
+    local $/;
+
+    return <$in> =~ /^voluntary_ctxt_switches:\s*(\d+)/m ? $1 : 0;
 }
 
 
