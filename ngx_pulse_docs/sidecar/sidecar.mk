@@ -35,7 +35,7 @@ DOCUMENTS = $(basename $(notdir $(wildcard $(SIDECAR)/documents/*.c)))
 # pictures and videos, with what the gateway reads its catalogue by
 
 MEDIA = $(basename $(notdir $(wildcard $(SIDECAR)/media/*.c))) \
-    ngx_pulse_models ngx_pulse_price
+    ngx_pulse_models ngx_pulse_models_find ngx_pulse_price
 
 # what checks prompts, as the gateway does
 
