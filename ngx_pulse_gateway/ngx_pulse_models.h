@@ -120,7 +120,12 @@ ngx_pulse_model_t *ngx_pulse_models_pattern(const ngx_pulse_models_t *models,
     const ngx_str_t *provider, const ngx_str_t *name, ngx_uint_t kind);
 
 /* 1 if two names are the same; neither folds case. */
-ngx_uint_t ngx_pulse_models_equal(const ngx_str_t *one, const ngx_str_t *two);
+static ngx_inline ngx_uint_t
+ngx_pulse_models_equal(const ngx_str_t *one, const ngx_str_t *two)
+{
+    return one->len == two->len
+           && ngx_memcmp(one->data, two->data, one->len) == 0;
+}
 
 /* What a model can do, or "otherwise" where the catalogue does not say. */
 #define ngx_pulse_model_can(said, otherwise)                                  \

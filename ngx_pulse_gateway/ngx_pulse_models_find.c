@@ -1,8 +1,6 @@
 
 #include "ngx_pulse_models.h"
 
-#include <string.h>
-
 
 ngx_pulse_model_t *
 ngx_pulse_models_find(const ngx_pulse_models_t *models,
@@ -124,12 +122,4 @@ ngx_pulse_models_glob(const ngx_str_t *glob, const ngx_str_t *name)
     }
 
     return g == glob->len;
-}
-
-
-ngx_uint_t
-ngx_pulse_models_equal(const ngx_str_t *one, const ngx_str_t *two)
-{
-    return one->len == two->len
-           && ngx_memcmp(one->data, two->data, one->len) == 0;
 }

@@ -110,14 +110,15 @@ sub body_of {
 
 # measure(server, question => file, tokens => file, connections => n,
 #     seconds => s, also => [pids]): what the client says, with "cpu" of the
-# server in nanoseconds, "also" of others, and how often the server slept
+# server in nanoseconds, "also" of others, and how often the server was off its
+# processor
 
 sub measure {
     my ($server, %o) = @_;
 
     my @also = @{ $o{also} // [] };
     my ($before, $also) = (cpu_ns($server->pid), cpu_ns(@also));
-    my $sleeps = sleeps($server->pid);
+    my $switches = switches($server->pid);
 
     open my $out, '-|', load_command($server, %o) or die "load: $!\n";
 
@@ -129,7 +130,7 @@ sub measure {
 
     $result->{cpu} = cpu_ns($server->pid) - $before;
     $result->{also} = cpu_ns(@also) - $also;
-    $result->{sleeps} = sleeps($server->pid) - $sleeps;
+    $result->{switches} = switches($server->pid) - $switches;
 
     return $result;
 }
@@ -179,15 +180,15 @@ sub cpu_ns {
 }
 
 
-# How often its main thread has waited.
+# How often its main thread has waited, or has been made to.
 
-sub sleeps {
+sub switches {
     my ($pid) = @_;
 
     open my $in, '<', "/proc/$pid/status" or return 0;
     local $/;
 
-    return <$in> =~ /^voluntary_ctxt_switches:\s*(\d+)/m ? $1 : 0;
+    return sum(0, <$in> =~ /voluntary_ctxt_switches:\s*(\d+)/g);
 }
 
 

@@ -214,12 +214,11 @@ sub plain {
     my $nginx = $rows->[0];
 
     return table(['row', ' CPU of a request, µs', ' of nginx',
-                  ' sleeps', ' stores, µs', ' p50, µs', ' added',
-                  ' p99, µs', ' added'],
+                  ' stores, µs', ' p50, µs', ' added', ' p99, µs', ' added'],
         map { my $row = $_;
               [$row->{row}, number($row->{cpu_us}),
                ratio($row->{cpu_us}, $nginx->{cpu_us}),
-               number($row->{sleeps}), number($row->{stores_us}),
+               number($row->{stores_us}),
                map { (number($row->{$_}),
                       number($row->{$_} - $nginx->{$_})) }
                qw(p50_us p99_us)] } @$rows);
