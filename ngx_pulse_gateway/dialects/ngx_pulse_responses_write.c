@@ -64,6 +64,7 @@ ngx_pulse_responses_write(const ngx_pulse_conversation_t *cv,
     ngx_pulse_dropped_t *dropped, ngx_pulse_chat_refusal_t *refusal,
     ngx_pulse_buf_t *b)
 {
+    size_t                      len;
     const ngx_pulse_tool_t     *tool;
     const ngx_pulse_turn_t     *turn;
     ngx_pulse_responses_out_t   out;
@@ -101,10 +102,17 @@ ngx_pulse_responses_write(const ngx_pulse_conversation_t *cv,
     ngx_pulse_json_key(b, "input");
     ngx_pulse_buf_char(b, '[');
 
+    len = b->len;
+
     for ( /* void */ ; turn; turn = turn->next) {
         if (ngx_pulse_responses_write_turn(&out, turn) != NGX_OK) {
             return NGX_DECLINED;
         }
+    }
+
+    if (b->len == len && !b->failed) {
+        return ngx_pulse_refuse(refusal, cv->at, NULL,
+                                "has nothing that the model could answer");
     }
 
     ngx_pulse_buf_char(b, ']');
@@ -308,8 +316,9 @@ ngx_pulse_responses_write_tools(ngx_pulse_responses_out_t *out)
 
 
 /*
- * What the system says first are the instructions, unless it has marks for
- * the cache, which only parts of messages bear.  Returns the turn after it.
+ * What the system says first are the instructions, unless it is all there is,
+ * or has marks for the cache, which only parts of messages bear.  Returns the
+ * turn after it.
  */
 
 static const ngx_pulse_turn_t *
@@ -322,9 +331,9 @@ ngx_pulse_responses_write_instructions(ngx_pulse_responses_out_t *out)
     b = out->b;
     turn = out->cv->turns;
 
-    if (turn == NULL || turn->role != NGX_PULSE_ROLE_SYSTEM
-        || turn->parts == NULL || turn->parts->next
-        || turn->parts->type != NGX_PULSE_PART_TEXT)
+    if (turn == NULL || turn->next == NULL
+        || turn->role != NGX_PULSE_ROLE_SYSTEM || turn->parts == NULL
+        || turn->parts->next || turn->parts->type != NGX_PULSE_PART_TEXT)
     {
         return turn;
     }

@@ -39,6 +39,7 @@ static void test_memory(void);
 
 #define OPENAI     &ngx_pulse_dialect_openai
 #define ANTHROPIC  &ngx_pulse_dialect_anthropic
+#define RESPONSES  &ngx_pulse_dialect_responses
 
 
 /* what is written for a provider from what a client of the dialect wrote */
@@ -60,6 +61,11 @@ static test_write_t  test_write_table[] = {
       "{\"model\":\"m\",\"instructions\":\"i\",\"input\":[" X "],"
       "\"max_output_tokens\":400,\"stream\":true,\"store\":false,"
       "\"safety_identifier\":\"u\"}", "" },
+
+    { "what the system says, alone", "",
+      READ "[{\"role\":\"system\",\"content\":\"x\"}]}",
+      HEAD "{\"type\":\"message\",\"role\":\"system\",\"content\":"
+      "[{\"type\":\"input_text\",\"text\":\"x\"}]}" TAIL "}", "" },
 
     { "roles, with and without a type", "",
       READ "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\","
@@ -465,6 +471,13 @@ test_write_refusals(void)
         const char           *pointer;
         const char           *reason;
     } cases[] = {
+
+        { RESPONSES, READ "[{\"role\":\"user\",\"content\":[]}]}", "/input",
+          "has nothing that the model could answer" },
+
+        { RESPONSES, READ "[{\"role\":\"user\",\"content\":[]}],"
+          "\"instructions\":\"i\"}", "/input",
+          "has nothing that the model could answer" },
 
         { OPENAI, "{\"n\":2,\"messages\":[" ASK "]}", "/n",
           "this model gives one answer only: n must be 1" },
