@@ -9,6 +9,7 @@
  */
 
 #define PULSE_PAYTABS_LIVES  1800
+#define PULSE_PAYTABS_TEST   "TST"          /* ids of test accounts */
 
 
 static const char *pulse_paytabs_accept(pulse_pay_account_t *account);
@@ -381,7 +382,10 @@ pulse_paytabs_state(const pulse_pay_account_t *account,
     /* play money: an account that was configured for tests */
 
     if (account->live && event->state == pulse_pay_paid
-        && ngx_strncmp(event->payment.data, "TST", 3) == 0)
+        && event->payment.len >= sizeof(PULSE_PAYTABS_TEST) - 1
+        && ngx_memcmp(event->payment.data, PULSE_PAYTABS_TEST,
+                      sizeof(PULSE_PAYTABS_TEST) - 1)
+           == 0)
     {
         event->state = pulse_pay_failed;
         event->alarm = 1;
