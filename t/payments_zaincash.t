@@ -129,6 +129,27 @@ subtest 'what is said' => sub {
 };
 
 
+subtest 'a token that ends before its time' => sub {
+    my ($user, $key, $reply, $id) = checkout();
+
+    $shop->twin('zaincash')->tell('forget');
+    checkout();
+
+    my $told = $shop->pay($reply);
+
+    $shop->twin('zaincash')->tell('forget');
+    ok($shop->asked($id));
+    is($shop->status($id), 'paid', 'another one is asked for');
+
+    my $tokens = grep { $_->{path} eq '/oauth2/token' }
+        $shop->twin('zaincash')->requests;
+
+    checkout();
+    is(scalar(grep { $_->{path} eq '/oauth2/token' }
+                   $shop->twin('zaincash')->requests), $tokens, 'once');
+};
+
+
 subtest 'a webhook that never comes, as in their tests' => sub {
     my ($user, $key, $reply, $id) = checkout();
     my $token = $shop->pay($reply)->{token};

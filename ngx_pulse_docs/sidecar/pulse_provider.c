@@ -8,6 +8,14 @@
 
 #define PULSE_PROVIDER_TOKEN  4096
 #define PULSE_PROVIDER_EARLY  60            /* s before a token ends */
+#define PULSE_PROVIDER_TRIES  2             /* with a token, then a new one */
+
+
+/* What writes a question or a checkout. */
+
+typedef ngx_int_t (*pulse_provider_writer_pt)(
+    const pulse_pay_account_t *account, ngx_pool_t *pool,
+    const pulse_pay_order_t *order, pulse_pay_call_t *call);
 
 
 /* A token that a provider gave us, of an account by its place. */
@@ -22,6 +30,11 @@ static ngx_int_t pulse_provider_bearer(const pulse_pay_account_t *account,
     ngx_pool_t *pool, pulse_pay_order_t *order);
 static ngx_int_t pulse_provider_new_token(const pulse_pay_account_t *account,
     ngx_pool_t *pool, pulse_provider_token_t *token);
+static void pulse_provider_drop_token(const pulse_pay_account_t *account,
+    const ngx_str_t *bearer);
+static ngx_int_t pulse_provider_call(const pulse_pay_account_t *account,
+    ngx_pool_t *pool, pulse_pay_order_t *order, const char *what,
+    pulse_provider_writer_pt write, pulse_pay_answer_t *answer);
 static ngx_int_t pulse_provider_fetch(const pulse_pay_account_t *account,
     ngx_pool_t *pool, const char *what, const pulse_pay_call_t *call,
     pulse_pay_answer_t *answer);
@@ -69,26 +82,14 @@ ngx_int_t
 pulse_provider_checkout(const pulse_pay_account_t *account, ngx_pool_t *pool,
     pulse_pay_order_t *order, pulse_pay_checkout_t *checkout)
 {
-    ngx_int_t            rc;
-    pulse_pay_call_t     call;
-    pulse_pay_answer_t   answer;
+    ngx_int_t           rc;
+    pulse_pay_answer_t  answer;
 
-    ngx_memzero(&call, sizeof(pulse_pay_call_t));
-
-    if (pulse_provider_bearer(account, pool, order) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    rc = account->provider->checkout(account, pool, order, &call);
+    rc = pulse_provider_call(account, pool, order, "checkout",
+                             account->provider->checkout, &answer);
 
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (pulse_provider_fetch(account, pool, "checkout", &call, &answer)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
     }
 
     if (account->provider->checkout_read(account, pool, &answer, checkout)
@@ -176,6 +177,68 @@ pulse_provider_new_token(const pulse_pay_account_t *account,
 }
 
 
+/* Another thread may have got a new one meanwhile. */
+
+static void
+pulse_provider_drop_token(const pulse_pay_account_t *account,
+    const ngx_str_t *bearer)
+{
+    pulse_provider_token_t  *token;
+
+    token = &pulse_provider_tokens[account - pulse_payments_conf()->accounts];
+
+    pthread_mutex_lock(&pulse_provider_mutex);
+
+    if (strcmp(token->text, (char *) bearer->data) == 0) {
+        token->until = 0;
+    }
+
+    pthread_mutex_unlock(&pulse_provider_mutex);
+}
+
+
+/* A token that is refused has ended before its time: nothing was done. */
+
+static ngx_int_t
+pulse_provider_call(const pulse_pay_account_t *account, ngx_pool_t *pool,
+    pulse_pay_order_t *order, const char *what,
+    pulse_provider_writer_pt write, pulse_pay_answer_t *answer)
+{
+    ngx_int_t         rc;
+    ngx_uint_t        i;
+    pulse_pay_call_t  call;
+
+    for (i = 0; i < PULSE_PROVIDER_TRIES; i++) {
+
+        if (pulse_provider_bearer(account, pool, order) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(&call, sizeof(pulse_pay_call_t));
+
+        rc = write(account, pool, order, &call);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (pulse_provider_fetch(account, pool, what, &call, answer)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (answer->status != 401 || account->provider->token == NULL) {
+            break;
+        }
+
+        pulse_provider_drop_token(account, &order->bearer);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 pulse_provider_fetch(const pulse_pay_account_t *account, ngx_pool_t *pool,
     const char *what, const pulse_pay_call_t *call,
@@ -251,14 +314,9 @@ pulse_provider_status(const pulse_pay_account_t *account, ngx_pool_t *pool,
     pulse_pay_order_t *order, pulse_pay_event_t *event,
     pulse_pay_answer_t *answer)
 {
-    pulse_pay_call_t  call;
-
-    ngx_memzero(&call, sizeof(pulse_pay_call_t));
-
-    if (pulse_provider_bearer(account, pool, order) != NGX_OK
-        || account->provider->status(account, pool, order, &call) != NGX_OK
-        || pulse_provider_fetch(account, pool, "question", &call, answer)
-           != NGX_OK)
+    if (pulse_provider_call(account, pool, order, "question",
+                            account->provider->status, answer)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -336,18 +394,13 @@ static ngx_int_t
 pulse_provider_given_back(pulse_store_t *store, ngx_pool_t *pool,
     const pulse_pay_account_t *account, pulse_pay_order_t *order)
 {
-    ngx_uint_t           i;
-    pulse_pay_call_t     call;
-    pulse_pay_answer_t   answer;
-    pulse_pay_events_t   events;
+    ngx_uint_t          i;
+    pulse_pay_answer_t  answer;
+    pulse_pay_events_t  events;
 
-    ngx_memzero(&call, sizeof(pulse_pay_call_t));
-
-    if (pulse_provider_bearer(account, pool, order) != NGX_OK
-        || account->provider->refunds(account, pool, order, &call) != NGX_OK
-        || pulse_provider_fetch(account, pool, "question of refunds", &call,
-                                &answer)
-           != NGX_OK)
+    if (pulse_provider_call(account, pool, order, "question of refunds",
+                            account->provider->refunds, &answer)
+        != NGX_OK)
     {
         return NGX_OK;
     }
@@ -450,6 +503,13 @@ pulse_provider_said(pulse_store_t *store, ngx_pool_t *pool,
     params[9] = pulse_provider_text(pool, &event->code);
     params[10] = event->money.currency ? amount : NULL;
     params[11] = event->money.currency ? event->money.currency->code : NULL;
+
+    /* said, but not to be understood: that is no amount of ours */
+
+    if (event->money.currency == NULL && event->money.amount == -1) {
+        params[11] = "";
+    }
+
     params[12] = pulse_provider_text(pool, body);
 
     if (params[2] == NULL || params[12] == NULL) {

@@ -11,6 +11,7 @@ static void test_code(const char *code, ngx_uint_t live,
 static void test_calls(void);
 static void test_checkouts(void);
 static void test_status(void);
+static void test_amounts(void);
 static void test_event(const char *text, ngx_int_t rc,
     pulse_pay_state_e state, int64_t amount);
 static void test_account(pulse_pay_account_t *account);
@@ -32,6 +33,7 @@ main(void)
     test_calls();
     test_checkouts();
     test_status();
+    test_amounts();
 
     ngx_destroy_pool(pool);
 
@@ -364,6 +366,52 @@ test_status(void)
     test_event("{\"result\":7}", NGX_DECLINED, 0, 0);
     test_event("{\"result\":{\"code\":\"000.000.0000\"}}", NGX_DECLINED, 0,
                0);
+}
+
+
+/* what is not said is the whole; what is said and cannot be read is none */
+
+static void
+test_amounts(void)
+{
+    size_t                   i;
+    ngx_str_t                text;
+    pulse_money_t            money;
+    ngx_pulse_json_value_t  *v;
+
+    static const struct {
+        const char  *text;
+        int64_t      amount;
+        ngx_uint_t   known;
+    } cases[] = {
+        { "{\"amount\":\"5.00\",\"currency\":\"JOD\"}", 5000, 1 },
+        { "{\"amount\":5.0,\"currency\":\"JOD\"}", 5000, 1 },
+        { "{\"currency\":\"JOD\"}", 0, 0 },
+        { "{\"amount\":null,\"currency\":null}", 0, 0 },
+        { "{}", 0, 0 },
+        { "{\"amount\":\"5,00\",\"currency\":\"JOD\"}", -1, 0 },
+        { "{\"amount\":\"\",\"currency\":\"JOD\"}", -1, 0 },
+        { "{\"amount\":\"5.00\",\"currency\":\"XYZ\"}", -1, 0 },
+        { "{\"amount\":\"5.00\"}", -1, 0 },
+        { "{\"amount\":[5],\"currency\":\"JOD\"}", -1, 0 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unit_case("%s", cases[i].text);
+
+        text.data = (u_char *) cases[i].text;
+        text.len = strlen(cases[i].text);
+
+        v = pulse_pay_json(pool, &text);
+        check(v != NULL);
+
+        pulse_pay_money(v, "amount", "currency", &money);
+
+        check_int(money.amount, cases[i].amount);
+        check_int(money.currency != NULL, cases[i].known);
+    }
+
+    unit_case(NULL);
 }
 
 

@@ -10,6 +10,10 @@
 #define PULSE_PAY_DIGEST_LEN  32
 
 
+static ngx_uint_t pulse_pay_said(const ngx_pulse_json_value_t *v,
+    const char *name);
+
+
 ngx_pulse_json_value_t *
 pulse_pay_json_any(ngx_pool_t *pool, const ngx_str_t *text)
 {
@@ -143,14 +147,27 @@ pulse_pay_money(const ngx_pulse_json_value_t *v, const char *amount,
     code = pulse_pay_text(v, currency, 3);
     text = pulse_pay_text(v, amount, 24);
 
-    money->amount = 0;
     money->currency = pulse_currency_find(&code);
 
     if (money->currency
-        && pulse_money_read(money, &text, money->currency) != NGX_OK)
+        && pulse_money_read(money, &text, money->currency) == NGX_OK)
     {
-        money->currency = NULL;
+        return;
     }
+
+    money->amount = pulse_pay_said(v, amount) ? -1 : 0;
+    money->currency = NULL;
+}
+
+
+static ngx_uint_t
+pulse_pay_said(const ngx_pulse_json_value_t *v, const char *name)
+{
+    ngx_pulse_json_value_t  *member;
+
+    member = ngx_pulse_json_get(v, name);
+
+    return member && member->type != NGX_PULSE_JSON_NULL;
 }
 
 

@@ -244,7 +244,8 @@ ngx_str_t pulse_pay_text(const ngx_pulse_json_value_t *v, const char *name,
  * PULSE_PAY_ID_MAX. */
 ngx_uint_t pulse_pay_id(const ngx_str_t *text);
 
-/* Amount and currency of an object; currency NULL: none, or not ours. */
+/* Amount and currency of an object; currency NULL: none, or, with an amount of
+ * -1, one that is not ours or cannot be read. */
 void pulse_pay_money(const ngx_pulse_json_value_t *v, const char *amount,
     const char *currency, pulse_money_t *money);
 

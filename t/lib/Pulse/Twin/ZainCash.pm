@@ -84,6 +84,17 @@ sub inquiry {
 }
 
 
+# No token is good any more.
+
+sub twin_forget {
+    my ($self) = @_;
+
+    delete $self->{token};
+
+    return {};
+}
+
+
 # {checkout, status, value, header, exp}
 
 sub twin_pay {
