@@ -587,8 +587,14 @@ subtest 'refunds and chargebacks' => sub {
 
     $shop->deliver($paid->{webhook});
 
+    for my $odd (['2,00', 'JOD'], ['2.0005', 'JOD'], ['2.00', 'XYZ']) {
+        $refund->(amount => $odd->[0], currency => $odd->[1]);
+        is(status($id), 'paid refund',
+           "@$odd cannot be understood, and is not the whole");
+    }
+
     $refund->(amount => '2.00');
-    is(status($id), 'partly_refunded');
+    is(status($id), 'partly_refunded refund');
     is(plan_of($user), 'pro', 'a part leaves the plan');
 
     $refund->(amount => '4.00');
@@ -671,6 +677,45 @@ subtest 'a refund whose webhook is lost' => sub {
     ok($shop->asked_refunds($reply->{json}{data}{payment_id}));
     is(status($reply->{json}{data}{payment_id}), 'charged_back charged_back');
     is(plan_of($user), 'none', 'a chargeback too');
+};
+
+
+subtest 'a refund of what an upgrade was credited for' => sub {
+    my ($user, $key) = person();
+    my $reply = $shop->checkout($key, plan_id => 'starter');
+    my $start = $reply->{json}{data}{payment_id};
+    my $paid = $shop->pay($reply);
+
+    $shop->deliver($paid->{webhook});
+
+    my ($up) = $shop->buy($key, plan_id => 'pro');
+    my $ends = sub {
+        return scalar sql("SELECT period_end - period_start
+                           FROM subscription_running('$user')");
+    };
+    my $whole = $ends->();
+
+    is(plan_of($user), 'pro');
+
+    # its webhook is lost, comes late, and comes again
+
+    my $back = $shop->pay($reply, type => 'RF', parent => $paid->{payment}{id});
+
+    ok($shop->asked_refunds($start));
+    is(status($start), 'refunded');
+    is(plan_of($user), 'pro', 'it runs for what was paid');
+
+    my $rest = $ends->();
+
+    is(sql("SELECT interval '$rest' < interval '$whole' * 0.5"), 't');
+    $shop->deliver($back->{webhook}) for 1 .. 2;
+    is($ends->(), $rest, 'once');
+
+    my $said = $shop->call(GET => "/payments/$up", $key)->{json}{data};
+
+    is($said->{credit_lost}, $said->{credit}, 'and its owner is told');
+    is(sql("SELECT value FROM subscription_running('$user')"),
+       5000 - $said->{credit});
 };
 
 

@@ -6,84 +6,8 @@ use v5.30;
 use warnings;
 
 use Pulse::Env 'stores';
+use Pulse::Till;
 use Test::More;
-
-my $n = 0;
-
-
-sub at {
-    my ($time, $statement) = @_;
-
-    return sql("SET pulse.now = '$time'; SET timezone = 'UTC'; $statement");
-}
-
-# What somebody would have to pay: purpose|amount|credit or why not
-
-sub begin {
-    my ($user, $time, %o) = @_;
-
-    my $id = uuid();
-    my $item = $o{plan} ? "'$o{plan}', NULL" : "NULL, '$o{addon}'";
-    my $currency = $o{currency} // 'JOD';
-    my ($row) = (at($time, "SELECT status, data FROM payment_begin('$id',
-                    '$user', 'hyperpay', false, '$currency', 10, 1,
-                    '30 minutes', $item, @{[$o{quantity} // 1]})"))[-1];
-
-    return (undef, $row) if $row !~ /^201/;
-
-    at($time, "SELECT payment_opened('$id', 'c$id', 'u', NULL, NULL, NULL)");
-
-    return ($id, sql("SELECT purpose, amount, credit FROM payments
-                      WHERE id = '$id'"));
-}
-
-sub say_paid {
-    my ($id, $time, $state, %o) = @_;
-
-    $n++;
-
-    my ($amount, $currency) = split /\|/,
-        sql("SELECT amount, currency FROM payments WHERE id = '$id'");
-    my $parent = $state eq 'paid' ? '' : "pay$id";
-    my $payment = $state eq 'paid' ? "pay$id" : "back$n";
-
-    $amount = $o{amount} if defined $o{amount};
-
-    return (at($time, "SELECT payment_apply(payment_receive('hyperpay', false,
-                       'key$n', 'webhook', '$state', '$id', '', '$payment',
-                       '$parent', '000.000.000', $amount, '$currency',
-                       '{}'))"))[-1];
-}
-
-sub buy {
-    my ($user, $time, %o) = @_;
-    my ($id, $said) = begin($user, $time, %o);
-
-    is(say_paid($id, $time, 'paid'), 'paid', "$time: $said");
-
-    return $id;
-}
-
-sub running {
-    my ($user, $time) = @_;
-
-    return (at($time, "SELECT plan_id, status,
-                       to_char(period_start, 'MM-DD HH24:MI'),
-                       to_char(period_end, 'MM-DD HH24:MI')
-                       FROM subscription_running('$user')
-                       WHERE id IS NOT NULL"))[-1];
-}
-
-sub follow { at($_[0], 'SELECT subscriptions_follow()') }
-
-sub record {
-    my ($user) = @_;
-
-    return join ' ', sql("SELECT transition || ':' || new_plan || ':' || actor
-                          FROM subscription_transitions t
-                          JOIN subscriptions s ON s.id = t.subscription_id
-                          WHERE s.user_id = '$user' ORDER BY t.id");
-}
 
 
 subtest 'an upgrade is credited' => sub {
@@ -177,13 +101,7 @@ subtest 'down, and away' => sub {
 
     buy($user, '2027-01-01T00:00Z', plan => 'pro');
 
-    my $act = sub {
-        my ($time, $what, $plan) = @_;
-
-        return (at($time, "SELECT status, code FROM subscription_act('$user',
-                           '$what', " . ($plan ? "'$plan'" : 'NULL') . ")"))
-               [-1];
-    };
+    my $act = sub { return act($user, @_) };
 
     is($act->('2027-01-02T00:00Z', 'change', 'creator'),
        '400|INVALID_REQUEST', 'up is paid for');

@@ -5,6 +5,7 @@ use v5.30;
 use warnings;
 
 use lib 't/lib';
+use JSON::PP ();
 use Pulse::Ctl qw(ctl ctl_json);
 use Pulse::Env 'stores';
 use Pulse::Shop;
@@ -254,6 +255,32 @@ subtest 'figures' => sub {
         @{ ctl_json('metrics') })[0]{value}, $n);
 
     sql("DELETE FROM jobs WHERE kind = 'twin'");
+};
+
+
+subtest 'audited' => sub {
+    my $user = make_user(locale => 'en');
+    my ($id) = $shop->buy(make_key($user), plan_id => 'pro');
+    my $by = sub {
+        sql("UPDATE payments SET refunded = refunded + $_[0]
+             WHERE id = '$id'");
+    };
+
+    is((ctl('audit'))[0], 0, 'payments are what they are made of');
+    $by->(7);
+
+    my ($status, $out) = ctl('audit', '--json');
+
+    is($status, 1);
+
+    my $json = JSON::PP::decode_json($out);
+
+    is_deeply($json->{differences}, []);
+    is_deeply($json->{payments}, [{ what => 'refunded', payment_id => $id,
+                                    payment => 7, parts => 0 }]);
+    like((ctl('audit'))[1], qr/\n\nwhat\tpayment_id\tpayment\tparts\n
+                               refunded\t$id\t7\t0\n\z/x);
+    $by->(-7);
 };
 
 

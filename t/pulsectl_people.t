@@ -227,6 +227,7 @@ subtest 'audit' => sub {
     my $json = ctl_json('audit');
 
     is_deeply($json->{differences}, []);
+    is_deeply($json->{payments}, []);
     is($json->{totals}[0]{accounts}, $tokens{accounts});
 
     sql("UPDATE accounts SET used = used + 7 WHERE kind = 1"

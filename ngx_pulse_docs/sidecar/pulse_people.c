@@ -11,14 +11,14 @@
 #define PULSE_KEY_MAX     16384         /* of a file that may be any */
 #define PULSE_KEY_HEX     (2 * EVP_MAX_MD_SIZE + 3)
 #define PULSE_KEY_PREFIX  8             /* characters that lists show */
+#define PULSE_CTL_AUDITS  3             /* totals, the meter, payments */
 
 
 static int pulse_key_insert(pulse_ctl_t *ctl, ngx_pulse_buf_t *key,
     const char **params);
 static int pulse_key_reuse(pulse_ctl_t *ctl, const char *file,
     ngx_uint_t *found);
-static int pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals,
-    PGresult *found);
+static int pulse_ctl_audited(pulse_ctl_t *ctl, PGresult **results);
 static ngx_int_t pulse_key_hash(const u_char *key, size_t len, char *hex);
 static ngx_int_t pulse_key_new(ngx_pulse_buf_t *key);
 
@@ -342,7 +342,15 @@ pulse_ctl_revoke(pulse_ctl_t *ctl)
 int
 pulse_ctl_audit(pulse_ctl_t *ctl)
 {
-    PGresult  *totals, *found;
+    int          rc;
+    ngx_uint_t   i;
+    PGresult    *results[PULSE_CTL_AUDITS];
+
+    static const char *const  sql[] = {
+        "SELECT * FROM usage_audit_totals()",
+        "SELECT * FROM usage_audit()",
+        "SELECT * FROM payments_audit()"
+    };
 
     if (pulse_ctl_words(ctl, 0) != NGX_OK) {
         return PULSE_CTL_USAGE;
@@ -352,51 +360,63 @@ pulse_ctl_audit(pulse_ctl_t *ctl)
         return PULSE_CTL_UNAVAILABLE;
     }
 
-    totals = pulse_store_query(&ctl->store,
-                               "SELECT * FROM usage_audit_totals()", 0, NULL);
-    if (totals == NULL) {
-        return pulse_ctl_store_failed(ctl);
+    for (i = 0; i < PULSE_CTL_AUDITS; i++) {
+        results[i] = pulse_store_query(&ctl->store, sql[i], 0, NULL);
+
+        if (results[i] == NULL) {
+            break;
+        }
     }
 
-    found = pulse_store_query(&ctl->store, "SELECT * FROM usage_audit()", 0,
-                              NULL);
-    if (found == NULL) {
-        PQclear(totals);
-        return pulse_ctl_store_failed(ctl);
+    rc = (i == PULSE_CTL_AUDITS) ? pulse_ctl_audited(ctl, results)
+                                 : pulse_ctl_store_failed(ctl);
+
+    while (i) {
+        PQclear(results[--i]);
     }
 
-    return pulse_ctl_audited(ctl, totals, found);
+    return rc;
 }
 
 
 static int
-pulse_ctl_audited(pulse_ctl_t *ctl, PGresult *totals, PGresult *found)
+pulse_ctl_audited(pulse_ctl_t *ctl, PGresult **results)
 {
-    int  rc;
+    int          rc;
+    ngx_uint_t   i;
 
-    rc = PQntuples(found) ? PULSE_CTL_REFUSED : PULSE_CTL_OK;
+    static const char *const  names[] = {
+        "{\"totals\":", ",\"differences\":", ",\"payments\":"
+    };
 
-    if (ctl->json) {
-        ngx_pulse_buf_literal(&ctl->out, "{\"totals\":");
-        pulse_ctl_rows(ctl, totals, 0);
-        ngx_pulse_buf_literal(&ctl->out, ",\"differences\":");
-        pulse_ctl_rows(ctl, found, 0);
-        ngx_pulse_buf_literal(&ctl->out, "}\n");
+    rc = PULSE_CTL_OK;
 
-    } else {
-        pulse_ctl_rows(ctl, totals, 0);
-        ngx_pulse_buf_char(&ctl->out, '\n');
+    for (i = 0; i < PULSE_CTL_AUDITS; i++) {
 
-        if (rc == PULSE_CTL_OK) {
-            ngx_pulse_buf_literal(&ctl->out, "clean\n");
+        if (i && PQntuples(results[i])) {
+            rc = PULSE_CTL_REFUSED;
 
-        } else {
-            pulse_ctl_rows(ctl, found, 0);
+        } else if (i && !ctl->json) {
+            continue;
         }
+
+        if (ctl->json) {
+            ngx_pulse_buf_append(&ctl->out, (u_char *) names[i],
+                                 strlen(names[i]));
+
+        } else if (i) {
+            ngx_pulse_buf_char(&ctl->out, '\n');
+        }
+
+        pulse_ctl_rows(ctl, results[i], 0);
     }
 
-    PQclear(totals);
-    PQclear(found);
+    if (ctl->json) {
+        ngx_pulse_buf_literal(&ctl->out, "}\n");
+
+    } else if (rc == PULSE_CTL_OK) {
+        ngx_pulse_buf_literal(&ctl->out, "\nclean\n");
+    }
 
     return rc;
 }

@@ -328,6 +328,11 @@ sub audit {
                         sql('SELECT * FROM usage_audit()');
     }
 
+    if (sql("SELECT count(*) FROM pg_proc WHERE proname = 'payments_audit'")) {
+        push @problems, map { "payments_audit(): $_" }
+                        sql('SELECT * FROM payments_audit()');
+    }
+
     return (@problems, map { "left open: $_" } open_leases());
 }
 
