@@ -370,6 +370,10 @@ ngx_http_pulse_gateway_note(ngx_http_pulse_gateway_ctx_t *ctx,
     case NGX_PULSE_ANSWER_CALL:
         return ngx_http_pulse_gateway_bears(ctx, &ev->name);
 
+    case NGX_PULSE_ANSWER_IMAGE:
+        ngx_http_pulse_gateway_began(ctx);
+        break;
+
     case NGX_PULSE_ANSWER_START:
     case NGX_PULSE_ANSWER_USAGE:
         ngx_http_pulse_gateway_note_usage(ctx, &ev->usage);

@@ -27,6 +27,7 @@ my $port = $nginx->port;
 my $key = make_key(make_user(plan => 'creator', tokens => 4_000_000_000));
 
 my $huge = 9_007_199_254_740_991;
+my $end = 9_223_372_036_854_775_807;
 
 
 sub openai {
@@ -40,6 +41,43 @@ sub openai {
 
 
 sub call { { delta => { tool_calls => [{ @_ }] } } }
+
+
+# A source in the second part of a text, from somewhere to somewhere.
+
+sub cited {
+    my ($start, $end) = @_;
+
+    my $source = { type => 'url_citation', url => 'https://a.example',
+                   title => 'A', start_index => $start, end_index => $end };
+    my @texts = map { { type => 'output_text', text => $_,
+                        annotations => [] } } 'Hello', 'x';
+
+    $texts[1]{annotations} = [$source];
+
+    my %answer = (id => 'r', object => 'response', status => 'completed',
+                  model => 'm', usage => { input_tokens => 1,
+                                           output_tokens => 2 },
+                  output => [{ type => 'message', id => 'a', content => \@texts,
+                               role => 'assistant', status => 'completed' }]);
+
+    return map { $json->encode($_) }
+        { type => 'response.output_item.added', output_index => 0,
+          item => { %{ $answer{output}[0] }, content => [] } },
+        (map { my $n = $_;
+               ({ type => 'response.content_part.added', output_index => 0,
+                  content_index => $n, part => { type => 'output_text',
+                                                 text => '',
+                                                 annotations => [] } },
+                { type => 'response.output_text.delta', output_index => 0,
+                  content_index => $n, delta => $texts[$n]{text} }) } 0, 1),
+        { type => 'response.output_text.annotation.added', output_index => 0,
+          content_index => 1, annotation_index => 0, annotation => $source },
+
+        # whole, and what a stream ends with
+
+        { %answer, type => 'response.completed', response => \%answer };
+}
 
 
 # What each says, an event a line; [DONE] and the like are left out on purpose.
@@ -133,6 +171,8 @@ my %lies = (
             . '"output_index":0,"item_id":"x","delta":"{\\"a\\":"}',
             '{"type":"response.function_call_arguments.done",'
             . '"output_index":0,"item_id":"x","arguments":"{}"}'],
+        'places past the end' => [cited($end - 1, $end)],
+        'places from behind' => [cited($end, 2)],
         'an end that is none' => [
             '{"type":"response.completed"}',
             '{"type":"response.completed","response":[]}',

@@ -137,7 +137,13 @@ ngx_pulse_relay_citation(ngx_pulse_relay_t *relay,
 
     case NGX_PULSE_CITED_PART:
 
-        if (citation->end) {
+        if (citation->end > INT64_MAX - relay->part
+            || citation->start > citation->end)
+        {
+            citation->start = 0;
+            citation->end = 0;
+
+        } else if (citation->end) {
             citation->start += relay->part;
             citation->end += relay->part;
         }
