@@ -1,4 +1,5 @@
 
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +19,8 @@
 #define PULSE_HTTP_CONNECTIONS  4096
 #define PULSE_HTTP_IDLE         75          /* seconds, as nginx keeps them */
 #define PULSE_HTTP_POOL         4096
+#define PULSE_HTTP_LAST         200         /* looks at what is not sent yet */
+#define PULSE_HTTP_LOOK         10000       /* microseconds between them */
 
 
 static int pulse_http_listen(const char *path);
@@ -38,6 +41,11 @@ static void pulse_http_tell(struct MHD_Response *response, const char *name,
     const char *value);
 static void pulse_http_completed(void *cls, struct MHD_Connection *connection,
     void **con_cls, enum MHD_RequestTerminationCode code);
+
+
+/* requests that a worker was given and whose answers have not gone out */
+
+static atomic_uint  pulse_http_owed;
 
 
 struct MHD_Daemon *
@@ -79,6 +87,8 @@ pulse_http_start(const char *path, unsigned threads,
 void
 pulse_http_stop(struct MHD_Daemon *daemon, const char *path)
 {
+    ngx_uint_t  i;
+
     /* a suspended connection would never end */
 
     pulse_pacer_stop();
@@ -86,6 +96,13 @@ pulse_http_stop(struct MHD_Daemon *daemon, const char *path)
     pulse_chat_stop();
     pulse_image_stop();
     pulse_worker_stop();
+
+    /* what was made, and charged, is to arrive: this closes connections with
+     * answers that wait in them; who reads too slowly is not waited for */
+
+    for (i = 0; i < PULSE_HTTP_LAST && atomic_load(&pulse_http_owed); i++) {
+        usleep(PULSE_HTTP_LOOK);
+    }
 
     MHD_stop_daemon(daemon);
 
@@ -223,6 +240,9 @@ pulse_http_work(pulse_http_request_t *r)
     MHD_suspend_connection(r->connection);
 
     r->suspended = 1;
+    r->owed = 1;
+
+    (void) atomic_fetch_add(&pulse_http_owed, 1);
 
     if (pulse_worker_add(r) != NGX_OK) {
         pulse_http_resume(r, pulse_reply_error(r, pulse_reply_busy, NULL));
@@ -565,6 +585,10 @@ pulse_http_completed(void *cls, struct MHD_Connection *connection,
         /* an answer that a worker made and that nobody waits for any more */
 
         pulse_http_discard(r);
+
+        if (r->owed) {
+            (void) atomic_fetch_sub(&pulse_http_owed, 1);
+        }
 
         ngx_destroy_pool(r->pool);
         *con_cls = NULL;

@@ -64,6 +64,7 @@ struct pulse_http_request_s {
     unsigned                once:1;
     unsigned                work:3;         /* pulse_worker_lane_e */
     unsigned                suspended:1;
+    unsigned                owed:1;         /* a worker had it */
     unsigned                done:1;
 
     unsigned                form:1;         /* may come as one */
@@ -89,7 +90,8 @@ typedef struct {
 struct MHD_Daemon *pulse_http_start(const char *path, unsigned threads,
     pulse_http_route_t *routes);
 
-/* Ends what is being answered and removes the socket. */
+/* Ends what is being answered, lets answers that are made go out for up to two
+ * seconds, and removes the socket. */
 void pulse_http_stop(struct MHD_Daemon *daemon, const char *path);
 
 /* Sends a JSON text; "b" is empty afterwards. */
