@@ -22,6 +22,7 @@
 #define PULSE_PARTS_FILE  (50 * 1024 * 1024)    /* of a file */
 #define PULSE_PARTS_ALL   (256 * 1024 * 1024)   /* of all files */
 #define PULSE_PARTS_HEAD  128                   /* of a data: URL */
+#define PULSE_PARTS_STEP  4096                  /* of base64 at a time */
 
 
 typedef struct {
@@ -55,6 +56,8 @@ struct pulse_parts_s {
     pulse_base64_t       base64;
     size_t               head_len;
     u_char               head[PULSE_PARTS_HEAD];
+    size_t               gathered;
+    u_char               gather[PULSE_PARTS_STEP];
     unsigned             inside:1;      /* bytes of a picture have begun */
 };
 

@@ -10,8 +10,6 @@
  */
 
 
-#define PULSE_PARTS_STEP  4096              /* of base64 at a time */
-
 
 static const char *pulse_parts_json_name(pulse_parts_t *parts,
     const char *path, ngx_uint_t *file);
@@ -29,6 +27,7 @@ static ngx_int_t pulse_parts_json_head(pulse_parts_t *parts,
     const u_char **p, const u_char *last);
 static ngx_int_t pulse_parts_json_bytes(pulse_parts_t *parts,
     const u_char *p, const u_char *last);
+static ngx_int_t pulse_parts_json_flush(pulse_parts_t *parts);
 static ngx_int_t pulse_parts_json_unusable(pulse_parts_t *parts);
 static ngx_int_t pulse_parts_json_refuse(pulse_parts_t *parts,
     const char *pointer, const char *reason);
@@ -250,6 +249,7 @@ pulse_parts_json_begin(pulse_parts_t *parts, const char *name,
     parts->elts[parts->n - 1].json = type;
     parts->inside = 0;
     parts->head_len = 0;
+    parts->gathered = 0;
 
     pulse_base64_init(&parts->base64);
 
@@ -289,7 +289,15 @@ pulse_parts_json_ended(pulse_parts_t *parts)
     u_char   out[pulse_base64_room(0)];
     ssize_t  n;
 
-    n = parts->inside ? pulse_base64_end(&parts->base64, out) : NGX_ERROR;
+    if (!parts->inside) {
+        return pulse_parts_json_unusable(parts);
+    }
+
+    if (pulse_parts_json_flush(parts) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    n = pulse_base64_end(&parts->base64, out);
 
     if (n == NGX_ERROR) {
         return pulse_parts_json_unusable(parts);
@@ -345,29 +353,47 @@ pulse_parts_json_head(pulse_parts_t *parts, const u_char **p,
 }
 
 
+/* Some clients escape each slash, and any byte may be: what is between two
+ * escapes is no piece to be written by itself. */
+
 static ngx_int_t
 pulse_parts_json_bytes(pulse_parts_t *parts, const u_char *p,
     const u_char *last)
 {
-    size_t   step;
-    u_char   out[pulse_base64_room(PULSE_PARTS_STEP)];
-    ssize_t  n;
+    size_t  n;
 
-    for ( /* void */ ; p < last; p += step) {
-        step = ngx_min(PULSE_PARTS_STEP, last - p);
+    for ( /* void */ ; p < last; p += n) {
+        n = ngx_min((size_t) (last - p), PULSE_PARTS_STEP - parts->gathered);
 
-        n = pulse_base64_decode(&parts->base64, p, step, out);
+        memcpy(parts->gather + parts->gathered, p, n);
+        parts->gathered += n;
 
-        if (n == NGX_ERROR) {
-            return pulse_parts_json_unusable(parts);
-        }
-
-        if (n && pulse_parts_data(parts, out, n) != NGX_OK) {
+        if (parts->gathered == PULSE_PARTS_STEP
+            && pulse_parts_json_flush(parts) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+pulse_parts_json_flush(pulse_parts_t *parts)
+{
+    u_char   out[pulse_base64_room(PULSE_PARTS_STEP)];
+    ssize_t  n;
+
+    n = pulse_base64_decode(&parts->base64, parts->gather, parts->gathered,
+                            out);
+    parts->gathered = 0;
+
+    if (n == NGX_ERROR) {
+        return pulse_parts_json_unusable(parts);
+    }
+
+    return n ? pulse_parts_data(parts, out, n) : NGX_OK;
 }
 
 
