@@ -428,12 +428,28 @@ BEGIN
 END
 $$;
 
+-- All accounts of who pays, in the order of all that locks them and before any
+-- lease: periods are shortened from the oldest on.
+
+CREATE FUNCTION accounts_lock(p_user uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1
+       FROM accounts
+      WHERE user_id = p_user
+      ORDER BY user_id, kind, period_start
+        FOR NO KEY UPDATE;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION payment_revoke(p payments) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     s  subscriptions := subscription_running(p.user_id);
     a  addons;
 BEGIN
+    PERFORM accounts_lock(p.user_id);
+
     IF p.purpose = 'addon' THEN
         SELECT * INTO a FROM addons WHERE id = p.addon_id;
 
@@ -504,6 +520,8 @@ DECLARE
     s     subscriptions := subscription_running(p.user_id);
     mine  plans;
 BEGIN
+    PERFORM accounts_lock(p.user_id);
+
     SELECT * INTO mine FROM plans WHERE id = s.plan_id;
 
     IF p.purpose = 'addon' THEN
@@ -722,7 +740,10 @@ BEGIN
          WHERE payment_id = p.id AND kind = 'credit_note';
     END IF;
 
+    -- those of before were taxed as it was then
+
     tax := (noted + p_amount) * rate / (10000 + rate) - taxed;
+    tax := greatest(0, least(p_amount, tax));
 
     INSERT INTO invoices (number, payment_id, kind, amount, net, vat,
                           vat_rate, currency, issued_at, details)
@@ -856,5 +877,20 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no payment %', p_id;
     END IF;
+END
+$$;
+
+
+-- What was given back before this is settled once, or the next upgrade would
+-- be credited with it.
+
+DO $$
+BEGIN
+    PERFORM set_config('pulse.actor', 'studio', true),
+            set_config('pulse.reason', 'a payment given back before', true);
+
+    PERFORM subscription_settle(id)
+       FROM subscriptions
+      WHERE status <> 'expired';
 END
 $$;
