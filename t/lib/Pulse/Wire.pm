@@ -66,7 +66,7 @@ sub conninfo { $_[0]{conninfo} }
 sub kill_at {
     my ($self, $pid, %o) = @_;
 
-    unlink "$self->{dir}/hit";
+    unlink "$self->{dir}/hit", "$self->{dir}/over";
 
     open my $out, '>', "$self->{dir}/arm.new" or die "wire: $!\n";
     print $out join "\n", $pid, $o{step} // '', $o{when}, $o{match} // '';
@@ -88,10 +88,16 @@ sub cut_at {
 sub hit { -e "$_[0]{dir}/hit" }
 
 
+# A job has ended since, and all its steps were looked at: its state is to be
+# seen before that.
+
+sub over { -e "$_[0]{dir}/over" }
+
+
 sub disarm {
     my ($self) = @_;
 
-    unlink "$self->{dir}/arm", "$self->{dir}/hit";
+    unlink map { "$self->{dir}/$_" } qw(arm hit over);
 }
 
 
@@ -131,7 +137,10 @@ sub connection {
 
         $self->perhaps($step, 'after', $request);
 
-        $step = undef if $request =~ /\AQ....COMMIT/s;
+        if (defined $step && $request =~ /\AQ....COMMIT/s) {
+            $step = undef;
+            open my $over, '>', "$self->{dir}/over";
+        }
 
         print_all($client, $reply);
     }
