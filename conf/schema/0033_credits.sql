@@ -179,12 +179,7 @@ BEGIN
      WHERE u.id = s.id
        AND l.id = u.plan_id;
 
-    -- nodes are told of the end with the account
-
-    PERFORM 1 FROM accounts
-      WHERE user_id = s.user_id AND period_start = s.period_start
-      ORDER BY user_id, kind, period_start
-        FOR NO KEY UPDATE;
+    -- nodes are told of the end with the account; its owner's are locked
 
     UPDATE accounts SET period_end = p_end
      WHERE user_id = s.user_id AND period_start = s.period_start;
@@ -889,8 +884,11 @@ BEGIN
     PERFORM set_config('pulse.actor', 'studio', true),
             set_config('pulse.reason', 'a payment given back before', true);
 
-    PERFORM subscription_settle(id)
-       FROM subscriptions
-      WHERE status <> 'expired';
+    PERFORM accounts_lock(user_id), subscription_settle(id)
+       FROM (SELECT id, user_id
+               FROM subscriptions
+              WHERE status <> 'expired'
+                AND payment_id IN (SELECT id FROM payments WHERE credit > 0)
+              ORDER BY user_id) s;
 END
 $$;
